@@ -1,0 +1,1 @@
+"""AI agents on Databricks, declared in Pulumi."""

@@ -1,0 +1,136 @@
+"""Who calls: users, service principals and groups, and the tokens by which they are known."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from dataclasses import dataclass, field
+
+from agent_deploy.local.core.errors import ApiError
+from agent_deploy.local.core.store import Document, Store
+from agent_deploy.local.core.vault import Vault
+
+ADMIN = "admin@local"
+ADMINS, USERS, ACCOUNT_USERS = "admins", "users", "account users"
+TOKEN_SECONDS = 3600  # lifetime of an OAuth access token on the platform
+
+
+@dataclass(frozen=True)
+class Principal:
+    """``name`` is what grants and ACLs call it: a user's e-mail address, a service principal's application id."""
+
+    kind: str  # "user" or "service_principal"
+    id: str
+    name: str
+    display_name: str
+    groups: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def is_admin(self) -> bool:
+        """Workspace admin."""
+        return ADMINS in self.groups
+
+    @property
+    def identities(self) -> frozenset[str]:
+        """Every name under which a privilege may have been granted: its own and its groups'."""
+        return self.groups | {self.name}
+
+
+class Principals:
+    """Documents: ``user`` and ``service_principal`` by id, ``group`` by id with ``members`` [{value: principal id}].
+
+    A service principal with ``hidden`` true is the platform's own (automatic passthrough): in no listing.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def bootstrap(self, token: str | None = None) -> str | None:
+        """On a fresh workspace: groups and the admin; returns the admin's new token, else None."""
+        if self._store.list("user"):
+            return None
+        admin = self.create_user(ADMIN, "Administrator")
+        for name in (ADMINS, USERS):
+            members = [{"value": admin["id"]}] if name == ADMINS else []
+            group_id = str(self._store.next_number("scim", 1000))
+            self._store.put("group", group_id, {"id": group_id, "displayName": name, "members": members})
+        return self.issue_token(admin["id"], comment="admin", token=token)
+
+    def create_user(self, user_name: str, display_name: str = "") -> Document:
+        """A user; raises 409 when the name is taken."""
+        if self.by_name(user_name):
+            raise ApiError(409, "RESOURCE_ALREADY_EXISTS", f"User with username {user_name} already exists.")
+        user_id = str(self._store.next_number("scim", 1000))
+        user = {"id": user_id, "userName": user_name, "displayName": display_name or user_name, "active": True}
+        return self._store.put("user", user_id, user)
+
+    def create_service_principal(self, display_name: str, hidden: bool = False, **more: object) -> Document:
+        """A service principal with a new application id."""
+        principal_id = str(self._store.next_number("scim", 1000))
+        document: Document = {"id": principal_id, "applicationId": str(uuid.uuid4()), "displayName": display_name}
+        document.update({"active": True, "hidden": hidden, "entitlements": []}, **more)
+        return self._store.put("service_principal", principal_id, document)
+
+    def delete(self, kind: str, principal_id: str) -> bool:
+        """Remove a principal, its tokens, OAuth secrets and memberships."""
+        for other in ("token", "oauth_secret"):
+            for document in self._store.list(other, parent=principal_id):
+                self._store.delete(other, document["key"])
+        for group in self._store.list("group"):
+            remaining = [member for member in group["members"] if member["value"] != principal_id]
+            if remaining != group["members"]:
+                self._store.put("group", group["id"], {**group, "members": remaining})
+        return self._store.delete(kind, principal_id)
+
+    def issue_token(
+        self,
+        principal_id: str,
+        seconds: float | None = None,
+        comment: str = "",
+        token: str | None = None,
+        **more: object,
+    ) -> str:
+        """A bearer token, kept as a digest only; ``seconds`` None never expires."""
+        token = token or f"dapi{secrets.token_hex(16)}"
+        key = Vault.digest(token)
+        expiry = None if seconds is None else time.time() + seconds
+        body = {"key": key, "principal_id": principal_id, "expires": expiry, "comment": comment, **more}
+        self._store.put("token", key, body, parent=principal_id)
+        return token
+
+    def authenticate(self, token: str) -> Principal:
+        """The caller; raises 401 for an unknown, expired or orphaned token."""
+        document = self._store.get("token", Vault.digest(token))
+        if document is None:
+            raise ApiError(401, "UNAUTHENTICATED", "Invalid access token.")
+        if document["expires"] is not None and document["expires"] < time.time():
+            raise ApiError(401, "UNAUTHENTICATED", "Access token has expired.")
+        return self.principal(document["principal_id"])
+
+    def principal(self, principal_id: str) -> Principal:
+        """By SCIM id; raises 401 when it was deleted or made inactive."""
+        for kind, name in (("user", "userName"), ("service_principal", "applicationId")):
+            if (document := self._store.get(kind, principal_id)) is not None and document.get("active", True):
+                return Principal(
+                    kind, principal_id, document[name], document["displayName"], self.groups_of(principal_id)
+                )
+        raise ApiError(401, "UNAUTHENTICATED", "The token's principal does not exist or is not active.")
+
+    def by_name(self, name: str) -> Principal | None:
+        """By user name or application id."""
+        for document in (*self._store.list("user"), *self._store.list("service_principal")):
+            if name in (document.get("userName"), document.get("applicationId")):
+                return self.principal(document["id"])
+        return None
+
+    def groups_of(self, principal_id: str) -> frozenset[str]:
+        """Names of the groups, nested ones included; everybody is in `users` and `account users`."""
+        found, pending, groups = {USERS, ACCOUNT_USERS}, [principal_id], self._store.list("group")
+        while pending:
+            member = pending.pop()
+            for group in groups:
+                if group["displayName"] not in found and any(m["value"] == member for m in group["members"]):
+                    found.add(group["displayName"])
+                    pending.append(group["id"])
+        return frozenset(found)

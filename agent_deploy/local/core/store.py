@@ -1,0 +1,122 @@
+"""The workspace's state: JSON documents by kind and key in one SQLite file, which survives `kill -9`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+_METADATA = sa.MetaData()
+_DOCUMENTS = sa.Table(
+    "documents",
+    _METADATA,
+    sa.Column("kind", sa.String, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("parent", sa.String, nullable=False, index=True),
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+_COUNTERS = sa.Table(
+    "counters", _METADATA, sa.Column("name", sa.String, primary_key=True), sa.Column("value", sa.Integer)
+)
+
+Document = dict[str, Any]
+
+
+class Store:
+    """Reads and writes are thread-safe; each write is durable when the call returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False, "timeout": 30})
+        sa.event.listen(self._engine, "connect", _configure)
+        _METADATA.create_all(self._engine)
+
+    def get(self, kind: str, key: str) -> Document | None:
+        """The document, or None."""
+        query = sa.select(_DOCUMENTS.c.body).where(_DOCUMENTS.c.kind == kind, _DOCUMENTS.c.key == key)
+        with self._engine.connect() as connection:
+            body = connection.execute(query).scalar_one_or_none()
+        return None if body is None else json.loads(body)
+
+    def list(self, kind: str, parent: str | None = None) -> list[Document]:
+        """Documents in the order of their creation; ``parent`` narrows to the children of one object."""
+        query = sa.select(_DOCUMENTS.c.body).where(_DOCUMENTS.c.kind == kind).order_by(_DOCUMENTS.c.sequence)
+        if parent is not None:
+            query = query.where(_DOCUMENTS.c.parent == parent)
+        with self._engine.connect() as connection:
+            return [json.loads(body) for body in connection.execute(query).scalars()]
+
+    def put(self, kind: str, key: str, body: Document, parent: str = "") -> Document:
+        """Create or replace a document (its place in the order stays); returns it."""
+        with self.transaction() as transaction:
+            transaction.put(kind, key, body, parent)
+        return body
+
+    def delete(self, kind: str, key: str) -> bool:
+        """Whether there was such a document."""
+        with self.transaction() as transaction:
+            return transaction.delete(kind, key)
+
+    def next_number(self, name: str, first: int = 1) -> int:
+        """A number never given before under this name, restarts included."""
+        with self.transaction() as transaction:
+            return transaction.next_number(name, first)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Several writes that happen together or not at all; one writer at a time."""
+        with self._engine.begin() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield Transaction(connection)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+class Transaction:
+    """The writes of one transaction, and reads that see them."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def get(self, kind: str, key: str) -> Document | None:
+        """The document, or None."""
+        query = sa.select(_DOCUMENTS.c.body).where(_DOCUMENTS.c.kind == kind, _DOCUMENTS.c.key == key)
+        body = self._connection.execute(query).scalar_one_or_none()
+        return None if body is None else json.loads(body)
+
+    def put(self, kind: str, key: str, body: Document, parent: str = "") -> None:
+        """Create or replace a document."""
+        same = (_DOCUMENTS.c.kind == kind) & (_DOCUMENTS.c.key == key)
+        values = {"body": json.dumps(body), "parent": parent}
+        if not self._connection.execute(sa.update(_DOCUMENTS).where(same).values(**values)).rowcount:
+            sequence = self.next_number("document")
+            self._connection.execute(sa.insert(_DOCUMENTS).values(kind=kind, key=key, sequence=sequence, **values))
+
+    def delete(self, kind: str, key: str) -> bool:
+        """Whether there was such a document."""
+        same = (_DOCUMENTS.c.kind == kind) & (_DOCUMENTS.c.key == key)
+        return bool(self._connection.execute(sa.delete(_DOCUMENTS).where(same)).rowcount)
+
+    def next_number(self, name: str, first: int = 1) -> int:
+        """A number never given before under this name."""
+        same = _COUNTERS.c.name == name
+        value = self._connection.execute(sa.select(_COUNTERS.c.value).where(same)).scalar_one_or_none()
+        following = first if value is None else value + 1
+        statement = sa.insert(_COUNTERS).values(name=name, value=following)
+        if value is not None:
+            statement = sa.update(_COUNTERS).where(same).values(value=following)  # type: ignore[assignment]
+        self._connection.execute(statement)
+        return following
+
+
+def _configure(connection: Any, _record: object) -> None:
+    # Autocommit mode of the driver, so that BEGIN IMMEDIATE is ours; WAL survives a killed process.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000"):
+        connection.execute(f"PRAGMA {pragma}")

@@ -1,0 +1,1 @@
+"""Pure decisions: no I/O, no Pulumi, nothing of ours imported."""

@@ -1,0 +1,71 @@
+"""Names that `databricks.agents.deploy()` gives, and the ones that the platform accepts.
+
+Source: observation of databricks-agents 0.12 and 1.13, which name alike.
+"""
+
+from __future__ import annotations
+
+import re
+
+from agent_deploy.rules.problems import Problem
+
+MAX_NAME = 63  # endpoint and served entity; the serving API's limit
+ENDPOINT_PREFIX = "agents_"
+FEEDBACK_ENTITY = "feedback"
+
+_ENDPOINT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+# Unity Catalog: no period, space, slash or control character in a level of a name; 255 characters each.
+_LEVEL = re.compile(r"[^.\s/\x00-\x1f\x7f]{1,255}")
+
+
+def endpoint_name(model_name: str) -> str:
+    """``main.default.qa`` → ``agents_main-default-qa``; the model's name is cut before it is cleaned, as deploy() does."""
+    return ENDPOINT_PREFIX + _clean(model_name[: MAX_NAME - len(ENDPOINT_PREFIX)])
+
+
+def served_entity_name(model_name: str, version: str) -> str:
+    """``main.default.qa``, ``3`` → ``main-default-qa_3``."""
+    suffix = f"_{version}"
+    return _clean(model_name[: MAX_NAME - len(suffix)]) + suffix
+
+
+def is_truncated(model_name: str) -> bool:
+    """Whether the generated endpoint name lost characters, so that another model may claim the same."""
+    return len(model_name) > MAX_NAME - len(ENDPOINT_PREFIX)
+
+
+def table_prefix(model_name: str, attempt: int = 0) -> str:
+    """The inference table's prefix: the model's own name; ``attempt`` 1… gives ``qa_1``… for when the table exists."""
+    suffix = f"_{attempt}" if attempt else ""
+    return split_model_name(model_name)[2][: MAX_NAME - len(suffix)] + suffix
+
+
+def split_model_name(model_name: str) -> tuple[str, str, str]:
+    """Catalog, schema and model; raises ValueError when there are not three levels."""
+    levels = model_name.split(".")
+    if len(levels) != 3:
+        raise ValueError(f"{model_name!r} has {len(levels)} levels, not three")
+    return levels[0], levels[1], levels[2]
+
+
+def check_model_name(field: str, model_name: object) -> list[Problem]:
+    """Problems of a three-level Unity Catalog name."""
+    expected = "a Unity Catalog name of three levels, catalog.schema.model"
+    if not isinstance(model_name, str) or len(levels := model_name.split(".")) != 3:
+        remedy = "Models of the workspace registry cannot be deployed as agents: register it with the registry URI databricks-uc"
+        return [Problem(field, model_name, expected, remedy)]
+    if not all(_LEVEL.fullmatch(level) for level in levels):
+        return [Problem(field, model_name, f"{expected}, each of 1 to 255 characters without space, slash or period")]
+    return []
+
+
+def check_endpoint_name(field: str, name: object) -> list[Problem]:
+    """Problems of a serving endpoint's or served entity's name."""
+    if isinstance(name, str) and _ENDPOINT.fullmatch(name):
+        return []
+    expected = "1 to 63 letters, digits, '-' or '_', the first and the last a letter or digit"
+    return [Problem(field, name, expected, "Choose another endpoint_name")]
+
+
+def _clean(name: str) -> str:
+    return name.replace(".", "-").rstrip("_-")

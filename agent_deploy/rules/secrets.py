@@ -1,0 +1,31 @@
+"""References to Databricks secrets in environment variables: ``{{secrets/scope/key}}``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# A scope may hold slashes, a key may not. Source: Databricks, "Secret management"; at most 128 characters each.
+_REFERENCE = re.compile(r"\{\{\s*secrets/(?P<scope>[\w.@/-]{1,128})/(?P<key>[\w.@-]{1,128})\s*\}\}")
+
+
+@dataclass(frozen=True, order=True)
+class SecretReference:
+    """One key in one scope."""
+
+    scope: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{{{{secrets/{self.scope}/{self.key}}}}}"
+
+
+def looks_like_reference(value: str) -> bool:
+    """Whether the writer meant a reference; what looks like one must then parse."""
+    return "{{" in value or "}}" in value
+
+
+def parse_reference(value: str) -> SecretReference | None:
+    """The reference that the whole value is, or None."""
+    match = _REFERENCE.fullmatch(value.strip())
+    return SecretReference(match["scope"], match["key"]) if match else None

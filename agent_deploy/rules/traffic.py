@@ -1,0 +1,43 @@
+"""How requests are shared out among the versions of an endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from agent_deploy.rules.problems import Problem
+
+MAX_SERVED_ENTITIES = 15  # source: databricks-sdk-py#1496; older documentation says 10
+
+
+def check_traffic(field: str, traffic: Mapping[str, object], served: Sequence[str]) -> list[Problem]:
+    """Problems of percentages by version; ``served`` are the versions of the endpoint."""
+    problems: list[Problem] = []
+    for version, percentage in traffic.items():
+        where = f"{field}[{version!r}]"
+        if version not in served:
+            known = ", ".join(served) or "none"
+            problems.append(
+                Problem(
+                    where, percentage, f"a version that is served ({known})", "Add it to versions, or take it out here"
+                )
+            )
+        if isinstance(percentage, bool) or not _is_whole(percentage) or not 0 <= int(percentage) <= 100:  # type: ignore[call-overload]
+            problems.append(Problem(where, percentage, "a whole number from 0 to 100"))
+    if not problems and served and (total := sum(int(p) for p in traffic.values())) != 100:  # type: ignore[call-overload]
+        shares = ", ".join(f"{version}: {percentage}" for version, percentage in traffic.items()) or "nothing"
+        problems.append(Problem(field, total, "percentages that sum to 100", f"They are {shares}"))
+    return problems
+
+
+def check_count(field: str, count: int) -> list[Problem]:
+    """The platform's limit of served entities, the feedback model included."""
+    if count <= MAX_SERVED_ENTITIES:
+        return []
+    return [
+        Problem(field, count, f"at most {MAX_SERVED_ENTITIES} served entities on an endpoint", "Take old versions out")
+    ]
+
+
+def _is_whole(value: object) -> bool:
+    # Numbers cross the engine's wire as doubles.
+    return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
