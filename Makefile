@@ -1,0 +1,50 @@
+# What a developer runs; each target sets up what it needs, and takes no set-up time the second time.
+
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+STAMP := $(VENV)/.installed
+# Two at a time: each engine test runs an engine, its plugins and a workspace.
+WORKERS ?= 2
+# Further arguments for pytest, such as ARGS="tests/unit -k names".
+ARGS ?=
+BENCH_ARGS ?=
+
+# Our virtual environment first (the language host runs the `python` that it finds on PATH), then the toolchain.
+WITH_TOOLCHAIN = toolchain=$$($(VENV)/bin/python tools/toolchain.py --print-path) \
+	&& PATH="$(VENV)/bin:$$toolchain:$$PATH" VIRTUAL_ENV="$(VENV)"
+
+.PHONY: setup demo test bench lint clean distclean
+
+setup: $(STAMP)
+	@$(VENV)/bin/python tools/toolchain.py
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "$(PYTHON) is missing or older than Python 3.10. Install a newer one, or name it: make setup PYTHON=python3.12" >&2; \
+		exit 1; }
+	@echo "setup: installing agent-deploy and what its tests need into .venv (once; some minutes)" >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	@$(WITH_TOOLCHAIN) $(VENV)/bin/python tools/demo.py
+
+test: $(STAMP)
+	@$(WITH_TOOLCHAIN) $(VENV)/bin/python -m pytest -n $(WORKERS) $(ARGS)
+
+bench: $(STAMP)
+	@$(WITH_TOOLCHAIN) $(VENV)/bin/python -m bench $(BENCH_ARGS)
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+# Keeps the toolchain, which takes minutes to build; `distclean` takes that as well.
+clean:
+	rm -rf $(VENV) dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf .cache

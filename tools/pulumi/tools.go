@@ -1,0 +1,6 @@
+//go:build tools
+
+// Package tools names the commands that this module builds, so that go.mod keeps them.
+package tools
+
+import _ "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
