@@ -1,0 +1,192 @@
+"""Which workspace, and as whom: Databricks' unified configuration, in the order in which we look."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from agent_deploy.client.errors import ConfigurationError
+
+# Our names (as in the provider's inputs and in `databricks:*` of a stack) and the environment variables.
+VARIABLES = {
+    "host": "DATABRICKS_HOST",
+    "token": "DATABRICKS_TOKEN",
+    "clientId": "DATABRICKS_CLIENT_ID",
+    "clientSecret": "DATABRICKS_CLIENT_SECRET",
+    "profile": "DATABRICKS_CONFIG_PROFILE",
+    "accountId": "DATABRICKS_ACCOUNT_ID",
+    "authType": "DATABRICKS_AUTH_TYPE",
+}
+# The same in a profile of ~/.databrickscfg.
+PROFILE_KEYS = {
+    "host": "host",
+    "token": "token",
+    "clientId": "client_id",
+    "clientSecret": "client_secret",
+    "accountId": "account_id",
+    "authType": "auth_type",
+}
+SECRETS = frozenset({"token", "clientSecret"})
+_CREDENTIALS = ("token", "clientId", "clientSecret", "authType")
+PAT, OAUTH_M2M = "pat", "oauth-m2m"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A workspace and how to sign in there. ``method`` is "pat", "oauth-m2m", or "sdk" for everything else."""
+
+    host: str = ""
+    method: str = "sdk"
+    token: str = field(default="", repr=False)
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    profile: str = ""
+    account_id: str = ""
+    auth_type: str = ""
+    # Where the credentials come from, for error messages: "the environment variable DATABRICKS_TOKEN".
+    origin: str = ""
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """What must never be shown."""
+        return tuple(value for value in (self.token, self.client_secret) if value)
+
+
+@dataclass(frozen=True)
+class _Source:
+    label: str
+    values: Mapping[str, str]
+
+    def name_of(self, field_name: str) -> str:
+        if self.label == "environment":
+            return f"the environment variable {VARIABLES[field_name]}"
+        if self.label == "stack":
+            return f"the stack's configuration databricks:{field_name}"
+        if self.label == "provider":
+            return f"the provider's input {field_name}"
+        return f"{PROFILE_KEYS[field_name]} of {self.label}"
+
+
+def resolve(explicit: Mapping[str, object], environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings from: provider inputs, the stack's ``databricks:*``, the environment, a profile. No network.
+
+    Raises ConfigurationError when there is no workspace, or credentials contradict each other.
+    """
+    environ = os.environ if environ is None else environ
+    sources = [
+        _Source("provider", _strings(explicit)),
+        _Source("stack", _stack_configuration(environ)),
+        _Source("environment", {name: environ[key] for name, key in VARIABLES.items() if environ.get(key)}),
+    ]
+    profile = _first(sources, "profile")
+    named_or_nothing_else = profile or not any(source.values.get("host") for source in sources)
+    if named_or_nothing_else and (found := _profile(profile, environ)) is not None:
+        sources.append(found)
+    host = normal_host(_first(sources, "host"))
+    # A source that is about another workspace is not asked: its token must not travel to this one.
+    usable = [source for source in sources if normal_host(source.values.get("host", "")) in ("", host)]
+    return _settings(host, profile, usable)
+
+
+def normal_host(host: str) -> str:
+    """``https://example.cloud.databricks.com``: with a scheme, without path or query."""
+    if not host.strip():
+        return ""
+    url = urlsplit(host.strip() if "://" in host else f"https://{host.strip()}")
+    return f"{url.scheme}://{url.netloc}"
+
+
+def _settings(host: str, profile: str, sources: list[_Source]) -> Settings:
+    values = {name: _first(sources, name) for name in _CREDENTIALS}
+    method, origin = _method(values, sources)
+    if not host and method != "sdk":
+        raise ConfigurationError(
+            "No Databricks workspace is configured, though credentials are: set the stack's configuration "
+            "`databricks:host` or the environment variable DATABRICKS_HOST."
+        )
+    if not host and not profile and not values["authType"]:
+        raise ConfigurationError(
+            "No Databricks workspace is configured. Set `databricks:host` and `databricks:token` in the stack's "
+            "configuration, or DATABRICKS_HOST and DATABRICKS_TOKEN in the environment, or a profile in "
+            "~/.databrickscfg (DATABRICKS_CONFIG_PROFILE). For a local workspace: `agent-deploy local start`, then "
+            '`eval "$(agent-deploy local env)"`.'
+        )
+    return Settings(
+        host=host,
+        method=method,
+        token=values["token"],
+        client_id=values["clientId"],
+        client_secret=values["clientSecret"],
+        profile=profile,
+        account_id=_first(sources, "accountId"),
+        auth_type=values["authType"],
+        origin=origin,
+    )
+
+
+def _method(values: Mapping[str, str], sources: list[_Source]) -> tuple[str, str]:
+    """How to sign in, and where that is written; the source that is asked first decides between two ways."""
+    wanted = values["authType"].lower()
+    token_at = next((rank for rank, source in enumerate(sources) if source.values.get("token")), None)
+    secret_at = next((rank for rank, source in enumerate(sources) if source.values.get("clientSecret")), None)
+    if secret_at is not None and not values["clientId"]:
+        secret_at = None
+    if wanted not in ("", PAT, OAUTH_M2M):
+        return "sdk", f"authType {wanted}"
+    if wanted == PAT or (not wanted and token_at is not None and (secret_at is None or token_at < secret_at)):
+        if token_at is None:
+            raise ConfigurationError(
+                "authType is 'pat', but there is no token: set databricks:token or DATABRICKS_TOKEN."
+            )
+        return PAT, sources[token_at].name_of("token")
+    if wanted == OAUTH_M2M or (not wanted and secret_at is not None and (token_at is None or secret_at < token_at)):
+        if secret_at is None:
+            raise ConfigurationError("authType is 'oauth-m2m', but clientId or clientSecret is missing.")
+        return OAUTH_M2M, sources[secret_at].name_of("clientSecret")
+    if token_at is not None and secret_at is not None:
+        both = f"{sources[token_at].name_of('token')} and {sources[secret_at].name_of('clientSecret')}"
+        raise ConfigurationError(
+            f"Two ways to sign in are configured, {both}: remove one, or set authType to pat or oauth-m2m."
+        )
+    return "sdk", "the Databricks SDK's default authentication"
+
+
+def _strings(values: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(values[name]) for name in VARIABLES if values.get(name)}
+
+
+def _stack_configuration(environ: Mapping[str, str]) -> dict[str, str]:
+    # The engine gives every plugin the whole decrypted configuration of the stack.
+    text = environ.get("PULUMI_CONFIG")
+    if not text:
+        return {}
+    configuration = json.loads(text)
+    return _strings({name: configuration.get(f"databricks:{name}") for name in VARIABLES})
+
+
+def _profile(name: str, environ: Mapping[str, str]) -> _Source | None:
+    """The named profile, or DEFAULT when there is one; raises ConfigurationError when the named one is not there."""
+    path = Path(environ.get("DATABRICKS_CONFIG_FILE") or Path.home() / ".databrickscfg").expanduser()
+    parser = configparser.ConfigParser(default_section="", interpolation=None)
+    try:
+        parser.read(path, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        # The parser's own message may quote a line that holds a token.
+        raise ConfigurationError(f"{path} cannot be read as profiles ({type(error).__name__}).") from None
+    if not parser.has_section(name or "DEFAULT"):
+        if not name:
+            return None
+        known = ", ".join(parser.sections()) or "none"
+        raise ConfigurationError(f"There is no profile {name!r} in {path} (there: {known}).")
+    section = parser[name or "DEFAULT"]
+    values = {ours: section[theirs] for ours, theirs in PROFILE_KEYS.items() if section.get(theirs)}
+    return _Source(f"profile {name or 'DEFAULT'} in {path}", values)
+
+
+def _first(sources: list[_Source], name: str) -> str:
+    return next((source.values[name] for source in sources if source.values.get(name)), "")

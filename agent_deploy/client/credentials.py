@@ -1,0 +1,104 @@
+"""Signs requests: by a personal access token, a service principal's OAuth, or whatever else the Databricks SDK can."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from agent_deploy.client.configuration import OAUTH_M2M, PAT, Settings
+from agent_deploy.client.errors import ConfigurationError
+
+# A token is fetched anew this many seconds before it expires, so that no request leaves with one that is about to.
+REFRESH_BEFORE = 120.0
+
+
+class Credentials(Protocol):
+    """What signs a request."""
+
+    def headers(self) -> dict[str, str]:
+        """The headers that sign a request; may fetch a token."""
+
+    def forget(self) -> bool:
+        """Drops a cached token that the workspace refused; False when there is none to drop."""
+
+
+class PersonalAccessToken:
+    """Databricks' PAT."""
+
+    def __init__(self, token: str) -> None:
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    def headers(self) -> dict[str, str]:
+        """The token as it is."""
+        return self._headers
+
+    def forget(self) -> bool:
+        """Nothing is cached."""
+        return False
+
+
+class ServicePrincipal:
+    """OAuth client credentials; one token for all threads, kept until shortly before it expires."""
+
+    def __init__(self, fetch: Callable[[], dict[str, Any]]) -> None:
+        self._fetch = fetch
+        self._lock = threading.Lock()
+        self._headers: dict[str, str] = {}
+        self._until = 0.0
+
+    def headers(self) -> dict[str, str]:
+        """The cached token, or a new one."""
+        with self._lock:
+            if time.monotonic() >= self._until:
+                answer = self._fetch()
+                lifetime = float(answer.get("expires_in", 3600))
+                self._headers = {"Authorization": f"{answer.get('token_type', 'Bearer')} {answer['access_token']}"}
+                # Half of a short life, so that a token of less than four minutes is used at all.
+                self._until = time.monotonic() + max(lifetime - REFRESH_BEFORE, lifetime / 2)
+            return self._headers
+
+    def forget(self) -> bool:
+        """So that the next request fetches a token."""
+        with self._lock:
+            cached, self._until = bool(self._headers), 0.0
+            self._headers = {}
+            return cached
+
+
+class DatabricksSdk:
+    """Any other way to sign in, by the SDK, which is imported only then."""
+
+    def __init__(self, settings: Settings) -> None:
+        from databricks.sdk.core import Config
+
+        try:
+            self._config = Config(
+                host=settings.host or None,
+                profile=settings.profile or None,
+                account_id=settings.account_id or None,
+                auth_type=settings.auth_type or None,
+            )
+        except ValueError as error:
+            raise ConfigurationError(f"No way to sign in to Databricks was found: {error}") from error
+        self.host = self._config.host or settings.host
+        self._lock = threading.Lock()
+
+    def headers(self) -> dict[str, str]:
+        """As the SDK signs; it caches and refreshes tokens."""
+        with self._lock:
+            return dict(self._config.authenticate())
+
+    def forget(self) -> bool:
+        """The SDK refreshes on its own."""
+        return False
+
+
+def credentials_for(settings: Settings, fetch: Callable[[], dict[str, Any]]) -> Credentials:
+    """The credentials of the settings' method; ``fetch`` gets an OAuth token's JSON from the workspace."""
+    if settings.method == PAT:
+        return PersonalAccessToken(settings.token)
+    if settings.method == OAUTH_M2M:
+        return ServicePrincipal(fetch)
+    return DatabricksSdk(settings)

@@ -1,0 +1,258 @@
+"""The workspace's REST API: signed requests with retries, over connections that stay open; safe to share by threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+import tenacity
+
+from agent_deploy.client.configuration import Settings, normal_host, resolve
+from agent_deploy.client.credentials import Credentials, credentials_for
+from agent_deploy.client.errors import ApiError, ConnectionLost, Interrupted, Unreachable, WorkspaceError, parse_error
+
+# A refused connection is tried again for this long, in case the workspace is just starting, and then told.
+CONNECT_PATIENCE = 3.5
+CONNECT_TIMEOUT = 4.0
+READ_TIMEOUT = 75.0  # the platform answers, or closes, within a minute
+# 429 and 503 ask to come back later; how long an operation goes on trying unless it sets its own limit.
+DEFAULT_PATIENCE = 300.0
+MAX_WAIT = 10.0  # seconds between two tries, unless Retry-After says more
+FLAKY_TRIES = 4  # a read that ends in 500, 502 or 504, or whose connection was reset
+RETRY_LATER = frozenset({429, 503})
+FLAKY = frozenset({500, 502, 504})
+_REPEATABLE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
+
+
+class Workspace:
+    """One workspace, as one principal. Paths begin with ``/api/``; bodies and answers are dicts.
+
+    Every call raises ApiError, Unreachable, ConnectionLost or ConfigurationError.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | Callable[[], Settings] | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """``settings`` may be a function, called at the first request: what is never used need not be right."""
+        self._connection = _Connection(settings or (lambda: resolve({})), transport)
+        self._cancelled: threading.Event | None = None
+        self._patience = DEFAULT_PATIENCE
+
+    def during(self, cancelled: threading.Event | None, patience: float = DEFAULT_PATIENCE) -> Workspace:
+        """The same workspace for one operation: no more tries once it is cancelled, or after ``patience`` seconds."""
+        bound = object.__new__(Workspace)
+        bound._connection, bound._cancelled, bound._patience = self._connection, cancelled, patience
+        return bound
+
+    @property
+    def host(self) -> str:
+        """``https://…`` without a slash at the end."""
+        return self._connection.open().host
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """GET; tried again when the connection breaks."""
+        return self.request("GET", path, params=params)
+
+    def post(self, path: str, body: Mapping[str, Any], repeatable: bool = False) -> dict[str, Any]:
+        """POST; ``repeatable`` when doing it twice is the same as once."""
+        return self.request("POST", path, body=body, repeatable=repeatable)
+
+    def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """PUT; tried again when the connection breaks."""
+        return self.request("PUT", path, body=body)
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """PATCH; all that we send set values, so it is tried again when the connection breaks."""
+        return self.request("PATCH", path, body=body)
+
+    def delete(self, path: str) -> dict[str, Any]:
+        """DELETE; tried again when the connection breaks."""
+        return self.request("DELETE", path)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        repeatable: bool | None = None,
+    ) -> dict[str, Any]:
+        """One call, tried again as far as it is safe; returns the parsed answer."""
+        again = method in _REPEATABLE if repeatable is None else repeatable
+        tries = _Tries(method, again, self._patience, self._cancelled)
+        retrying = tenacity.Retrying(
+            retry=tries.worth_another, wait=tries.pause, sleep=tries.sleep, stop=tenacity.stop_never, reraise=True
+        )
+        return retrying(self._connection.send, method, path, params, body)
+
+
+class _Tries:
+    """Decides whether and when one request is sent again."""
+
+    def __init__(self, method: str, repeatable: bool, patience: float, cancelled: threading.Event | None) -> None:
+        self._read_only = method in ("GET", "HEAD")
+        self._repeatable, self._patience, self._cancelled = repeatable, patience, cancelled
+        self._backoff = tenacity.wait_exponential_jitter(initial=0.3, max=MAX_WAIT, jitter=0.3)
+
+    def worth_another(self, state: tenacity.RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        spent = state.seconds_since_start or 0.0
+        if isinstance(error, Unreachable):
+            return spent < CONNECT_PATIENCE
+        if isinstance(error, ConnectionLost):
+            return self._repeatable and state.attempt_number < FLAKY_TRIES
+        if isinstance(error, ApiError):
+            if error.status in RETRY_LATER:
+                return spent < self._patience
+            return self._read_only and error.status in FLAKY and state.attempt_number < FLAKY_TRIES
+        return False
+
+    def pause(self, state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, ApiError) else None
+        return self._backoff(state) if asked is None else asked
+
+    def sleep(self, seconds: float) -> None:
+        if self._cancelled is None:
+            threading.Event().wait(seconds)
+        elif self._cancelled.wait(seconds):
+            raise Interrupted("Interrupted while the workspace asked to wait.")
+
+
+class _Connection:
+    """What all views of one workspace share: sockets, settings and tokens; opened by the first request."""
+
+    settings: Settings
+    credentials: Credentials
+    host: str
+    http: httpx.Client
+
+    def __init__(self, settings: Settings | Callable[[], Settings], transport: httpx.BaseTransport | None) -> None:
+        self._given = settings
+        self._transport = transport
+        self._lock = threading.Lock()
+        self._is_open = False
+
+    def open(self) -> _Connection:
+        """Settles configuration and credentials; no request is sent. Raises ConfigurationError."""
+        with self._lock:
+            if not self._is_open:
+                self.settings = self._given() if callable(self._given) else self._given
+                self.credentials = credentials_for(self.settings, self._fetch_token)
+                self.host = self.settings.host or normal_host(getattr(self.credentials, "host", ""))
+                self.http = self._client()
+                self._is_open = True
+        return self
+
+    def _client(self) -> httpx.Client:
+        local = urlsplit(self.host).hostname in ("127.0.0.1", "localhost", "::1")
+        return httpx.Client(
+            transport=self._transport,
+            timeout=httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT, pool=None),
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=40, keepalive_expiry=20.0),
+            headers={"User-Agent": user_agent()},
+            trust_env=not local,  # a proxy has nothing to do with a workspace on this machine
+        )
+
+    def send(
+        self, method: str, path: str, params: Mapping[str, Any] | None, body: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """Sends once; with a new token once more, when the cached one is refused."""
+        credentials = self.open().credentials
+        response = self._exchange(method, path, credentials.headers(), params=params, json=body)
+        if response.status_code == 401 and credentials.forget():
+            response = self._exchange(method, path, credentials.headers(), params=params, json=body)
+        return self._parsed(response, method, path)
+
+    def _exchange(self, method: str, path: str, headers: Mapping[str, str], **content: Any) -> httpx.Response:
+        try:
+            return self.http.request(
+                method,
+                self.host + path,
+                headers=dict(headers),
+                **{name: value for name, value in content.items() if value is not None},
+            )
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise Unreachable(
+                f"No Databricks workspace answers at {self.host} ({error}). Is the address right, and is the workspace "
+                "up? A local workspace is started by `agent-deploy local start`."
+            ) from None
+        except httpx.TransportError as error:
+            what = f"{type(error).__name__}: {error}".rstrip(": ")
+            raise ConnectionLost(f"The connection to {self.host} broke during {method} {path} ({what}).") from None
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise WorkspaceError(f"{self.host!r} is not the address of a workspace ({error}).") from None
+
+    def _parsed(self, response: httpx.Response, method: str, path: str) -> dict[str, Any]:
+        if response.is_success:
+            return self._document(response, method, path)
+        code, message = parse_error(response.status_code, response.reason_phrase, response.text)
+        hint = ""
+        if response.status_code == 401:
+            origin = self.settings.origin
+            hint = f"{self.host} refused the credentials from {origin}: are they of this workspace, and not expired?"
+        request = f"{method} {path}"
+        raise ApiError(
+            response.status_code, code, self._redacted(message), request, hint, retry_after=_retry_after(response)
+        )
+
+    def _document(self, response: httpx.Response, method: str, path: str) -> dict[str, Any]:
+        if not response.content.strip():
+            return {}
+        try:
+            document = response.json()
+        except ValueError:
+            raise WorkspaceError(
+                f"{self.host} answered {method} {path} with something that is not JSON: is this a workspace's address?"
+            ) from None
+        return document if isinstance(document, dict) else {"items": document}
+
+    def _fetch_token(self) -> dict[str, Any]:
+        settings = self.settings
+        response = self._exchange(
+            "POST",
+            "/oidc/v1/token",
+            {},
+            data={"grant_type": "client_credentials", "scope": "all-apis"},
+            auth=httpx.BasicAuth(settings.client_id, settings.client_secret),
+        )
+        answer = self._parsed(response, "POST", "/oidc/v1/token")
+        if "access_token" not in answer:
+            raise WorkspaceError(f"{self.host} gave no access token for the service principal {settings.client_id}.")
+        return answer
+
+    def _redacted(self, text: str) -> str:
+        for value in self.settings.hidden:
+            text = text.replace(value, "[secret]")
+        return text
+
+
+def user_agent() -> str:
+    """``agent-deploy/<version>``."""
+    try:
+        return f"agent-deploy/{version('agent-deploy')}"
+    except PackageNotFoundError:
+        return "agent-deploy/0.0.0"
+
+
+def segment(text: str) -> str:
+    """One part of a path, with everything escaped that would end it."""
+    return quote(text, safe="")
+
+
+def is_missing(error: Exception) -> bool:
+    """Whether the error says that the object does not exist."""
+    return isinstance(error, ApiError) and error.is_missing
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    # Seconds; the other form, a date, is not used by Databricks.
+    value = response.headers.get("Retry-After", "")
+    return float(value) if value.replace(".", "", 1).isdigit() else None
