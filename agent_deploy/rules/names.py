@@ -19,7 +19,7 @@ _LEVEL = re.compile(r"[^.\s/\x00-\x1f\x7f]{1,255}")
 
 
 def endpoint_name(model_name: str) -> str:
-    """``main.default.qa`` → ``agents_main-default-qa``; the model's name is cut before it is cleaned, as deploy() does."""
+    """``main.default.qa`` → ``agents_main-default-qa``; the name is cut before it is cleaned, as deploy() does."""
     return ENDPOINT_PREFIX + _clean(model_name[: MAX_NAME - len(ENDPOINT_PREFIX)])
 
 
@@ -52,7 +52,7 @@ def check_model_name(field: str, model_name: object) -> list[Problem]:
     """Problems of a three-level Unity Catalog name."""
     expected = "a Unity Catalog name of three levels, catalog.schema.model"
     if not isinstance(model_name, str) or len(levels := model_name.split(".")) != 3:
-        remedy = "Models of the workspace registry cannot be deployed as agents: register it with the registry URI databricks-uc"
+        remedy = "Models of the workspace registry cannot be agents: register it with the registry URI databricks-uc"
         return [Problem(field, model_name, expected, remedy)]
     if not all(_LEVEL.fullmatch(level) for level in levels):
         return [Problem(field, model_name, f"{expected}, each of 1 to 255 characters without space, slash or period")]

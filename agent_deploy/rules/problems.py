@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake: ``field`` as the user wrote it (``versions[1].traffic_percentage``), its ``value``, and the way out."""
+    """One mistake: ``field`` as the user wrote it (``versions[1].workload_size``), its ``value``, and the way out."""
 
     field: str
     value: object

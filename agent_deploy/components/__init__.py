@@ -1,0 +1,1 @@
+"""The components: what a platform team declares."""

@@ -1,0 +1,171 @@
+"""AgentDeployment: one agent behind one serving endpoint, declared whole."""
+
+# No `from __future__ import annotations` here: the schema is inferred from this module.
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from agent_deploy.components import verification
+from agent_deploy.components.arguments import (
+    AgentDeploymentArgs,
+    Arguments,
+    InferenceTableNames,
+    ServedEntityState,
+)
+from agent_deploy.components.environment import Environment
+from agent_deploy.components.options import child_options
+from agent_deploy.components.verification import Verified
+from agent_deploy.resources.databricks import Permissions
+from agent_deploy.resources.properties import to_wire
+from agent_deploy.resources.serving_endpoint import ServingEndpoint
+from agent_deploy.rules import deployment as rules
+from agent_deploy.rules import names
+from agent_deploy.rules.environment import agent_environment
+
+# Suffixes of the tables that are derived from the payload. Source: Databricks, "Agent-enhanced inference tables".
+REQUEST_LOGS, ASSESSMENT_LOGS = "_request_logs", "_assessment_logs"
+
+
+class AgentDeployment(pulumi.ComponentResource):
+    """An agent on Databricks: serving endpoint, versions and their traffic, environment, permissions, inference tables.
+
+    Everything is verified in the preview, before anything is created. Does declaratively what
+    databricks.agents.deploy() does by call, and changes in place what that call leaves alone.
+    """
+
+    endpoint_name: pulumi.Output[str]
+    """Name of the serving endpoint."""
+    endpoint_id: pulumi.Output[str]
+    """Hexadecimal id, by which the permissions API knows the endpoint."""
+    query_endpoint: pulumi.Output[str]
+    """URL that answers queries, traffic shared among the versions."""
+    endpoint_url: pulumi.Output[str]
+    """Page of the endpoint in the workspace."""
+    review_app_url: pulumi.Output[str]
+    """Where stakeholders chat with the agent and rate its answers."""
+    served_entities: pulumi.Output[list[ServedEntityState]]
+    """The versions behind the endpoint and their states."""
+    inference_tables: pulumi.Output[InferenceTableNames]
+    """Full names of the tables that keep requests, responses and feedback."""
+
+    def __init__(self, name: str, args: AgentDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("agent-deploy:index:AgentDeployment", name, {}, opts)
+        environment = Environment(args)
+        invoke = pulumi.InvokeOptions(parent=self)
+        # Whatever the children need goes through `verified`: nothing is registered unless every check has passed.
+        verified: pulumi.Output[Verified] = pulumi.Output.from_input(environment.separate()).apply(
+            lambda plain: verification.verify(name, plain, invoke)
+        )
+        # Only the running program knows which values are secret, so the secrets are declared inside the apply.
+        references = verified.apply(
+            lambda v: environment.store_secrets(name, v.deployment.endpoint_name, child_options(self))
+        )
+        endpoint = ServingEndpoint(
+            name,
+            name=verified.apply(lambda v: v.deployment.endpoint_name),
+            served_entities=pulumi.Output.all(verified, references).apply(
+                lambda both: _served_entities(both[0], environment, both[1])
+            ),
+            traffic=verified.apply(lambda v: rules.traffic(v.deployment, v.numbers)),
+            ai_gateway=verified.apply(_ai_gateway),
+            tags=verified.apply(lambda v: rules.endpoint_tags(v.args.get("tags") or {}, v.experiment_id)),
+            description=args.get("description"),
+            budget_policy_id=args.get("budget_policy_id"),
+            owner_mark=f"{pulumi.get_project()}/{pulumi.get_stack()}/{name}",
+            opts=child_options(self, custom_timeouts=_timeouts(args)),
+        )
+        if args.get("permissions"):
+            Permissions(
+                f"{name}-permissions",
+                serving_endpoint_id=endpoint.endpoint_id,
+                access_controls=verified.apply(lambda v: [_access_control(p) for p in v.args["permissions"]]),
+                opts=child_options(self),
+            )
+        self._set_outputs(endpoint)
+
+    def _set_outputs(self, endpoint: ServingEndpoint) -> None:
+        facts = pulumi.Output.all(
+            host=endpoint.workspace_url,
+            name=endpoint.name,
+            entities=endpoint.served_entities,
+            traffic=endpoint.traffic,
+            states=endpoint.served_entity_states,
+        )
+        self.endpoint_name = endpoint.name
+        self.endpoint_id = endpoint.endpoint_id
+        self.query_endpoint = facts.apply(lambda f: f"{f['host']}/serving-endpoints/{f['name']}/invocations")
+        self.endpoint_url = facts.apply(lambda f: f"{f['host']}/ml/endpoints/{f['name']}")
+        self.review_app_url = facts.apply(lambda f: f"{f['host']}/ml/review-v2/chat?endpoint={f['name']}")
+        self.served_entities = facts.apply(_states)
+        self.inference_tables = endpoint.payload_table.apply(_table_names)
+        self.register_outputs(
+            {
+                "endpointName": self.endpoint_name,
+                "endpointId": self.endpoint_id,
+                "queryEndpoint": self.query_endpoint,
+                "endpointUrl": self.endpoint_url,
+                "reviewAppUrl": self.review_app_url,
+                "servedEntities": self.served_entities,
+                "inferenceTables": self.inference_tables,
+            }
+        )
+
+
+def _served_entities(verified: Verified, environment: Environment, references: Mapping[Any, Any]) -> dict[str, Any]:
+    entities = rules.served_entities(verified.deployment, verified.numbers, verified.args.get("instance_profile_arn"))
+    for index, entity in enumerate(entities.values()):
+        # References to new secrets stay Outputs inside the map, so that a preview shows all the rest of it.
+        own = environment.of_version(index, verified.args, references)
+        entity["environment_vars"] = agent_environment(own, verified.experiment_id)
+    return {name: to_wire(entity) for name, entity in entities.items()}
+
+
+def _ai_gateway(verified: Verified) -> dict[str, Any]:
+    tables = verified.args.get("inference_tables") or {}
+    if tables.get("enabled") is False:
+        return {}
+    catalog, schema, _ = names.split_model_name(verified.deployment.model_name)
+    prefix = tables.get("prefix")
+    hint = {} if prefix else {"table_name_prefix_hint": names.table_prefix(verified.deployment.model_name)}
+    config = {
+        "catalog_name": tables.get("catalog") or catalog,
+        "schema_name": tables.get("schema") or schema,
+        "table_name_prefix": prefix,
+        **hint,
+    }
+    return to_wire({"inference_table_config": config})
+
+
+def _access_control(permission: Arguments) -> dict[str, str]:
+    named = {field: permission[field] for field in rules.PRINCIPAL_FIELDS if permission.get(field)}
+    return to_wire({**named, "permission_level": permission["level"]})
+
+
+def _timeouts(args: AgentDeploymentArgs) -> pulumi.CustomTimeouts | None:
+    timeouts = args.get("timeouts")
+    return None if timeouts is None else pulumi.CustomTimeouts(**timeouts)
+
+
+def _states(facts: Mapping[str, Any]) -> list[ServedEntityState]:
+    entities, traffic, states = (facts[key] or {} for key in ("entities", "traffic", "states"))
+    base = f"{facts['host']}/serving-endpoints/{facts['name']}/served-models"
+    return [
+        ServedEntityState(
+            name=name,
+            model_name=entity["entityName"],
+            version=entity["entityVersion"],
+            traffic_percentage=int(traffic.get(name, 0)),
+            query_endpoint=f"{base}/{name}/invocations",
+            deployment=(states.get(name) or {}).get("deployment", ""),
+            message=(states.get(name) or {}).get("message", ""),
+        )
+        for name, entity in sorted(entities.items())
+    ]
+
+
+def _table_names(payload: str | None) -> InferenceTableNames:
+    derived = [f"{payload}{suffix}" if payload else "" for suffix in (REQUEST_LOGS, ASSESSMENT_LOGS)]
+    return InferenceTableNames(
+        payload=payload or "", payload_request_logs=derived[0], payload_assessment_logs=derived[1]
+    )

@@ -1,0 +1,140 @@
+"""Arguments and outputs of AgentDeployment; docstrings under fields become the schema's, for every Pulumi language."""
+
+# No `from __future__ import annotations` here, no Literal, no Union: the schema is inferred from these classes.
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+from typing_extensions import NotRequired, TypedDict
+
+
+class AgentVersionArgs(TypedDict):
+    """One version of the agent's model behind the endpoint. What is not said here is taken from the deployment."""
+
+    version: NotRequired[pulumi.Input[str]]
+    """Number of the registered model version, such as "3". Give either this or `alias`."""
+    alias: NotRequired[pulumi.Input[str]]
+    """Alias in Unity Catalog, such as "champion", resolved when the program runs."""
+    traffic_percentage: NotRequired[pulumi.Input[int]]
+    """Share of the requests, 0 to 100. The percentages of all versions sum to 100. A single version has 100."""
+    workload_size: NotRequired[pulumi.Input[str]]
+    """Small (4 requests at once), Medium (16) or Large (64)."""
+    workload_type: NotRequired[pulumi.Input[str]]
+    """CPU, or a kind of GPU."""
+    scale_to_zero: NotRequired[pulumi.Input[bool]]
+    """Whether the version's compute stops when idle."""
+    environment: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Environment variables of this version, on top of the deployment's; see there."""
+
+
+class AgentPermissionArgs(TypedDict):
+    """What one principal may do with the endpoint. Name exactly one principal."""
+
+    level: pulumi.Input[str]
+    """CAN_VIEW, CAN_QUERY or CAN_MANAGE."""
+    user_name: NotRequired[pulumi.Input[str]]
+    """E-mail address of a user."""
+    group_name: NotRequired[pulumi.Input[str]]
+    """Display name of a group."""
+    service_principal_name: NotRequired[pulumi.Input[str]]
+    """Application id of a service principal."""
+
+
+class AgentInferenceTablesArgs(TypedDict):
+    """Where requests and responses are kept."""
+
+    enabled: NotRequired[bool]
+    """Default true."""
+    catalog: NotRequired[pulumi.Input[str]]
+    """Catalog of the tables; default: the model's."""
+    schema: NotRequired[pulumi.Input[str]]
+    """Schema of the tables; default: the model's."""
+    prefix: NotRequired[pulumi.Input[str]]
+    """Exact prefix: the table is `{prefix}_payload`. Default: the model's name, or the next free one, kept in state."""
+
+
+class AgentTimeoutsArgs(TypedDict):
+    """How long to wait, as Go durations such as "45m"."""
+
+    create: NotRequired[str]
+    """Default 45m."""
+    update: NotRequired[str]
+    """Default 45m."""
+    delete: NotRequired[str]
+    """Default 20m."""
+
+
+class AgentDeploymentArgs(TypedDict):
+    """An agent: its model, the versions that serve, their compute and environment, who may use it, what is kept."""
+
+    model_name: pulumi.Input[str]
+    """Registered model in Unity Catalog: catalog.schema.model."""
+    versions: NotRequired[list[AgentVersionArgs]]
+    """Versions behind the endpoint. None at all (nor `model_version`) makes the endpoint ahead of its first one."""
+    model_version: NotRequired[pulumi.Input[str]]
+    """Shorthand for one version with all the traffic."""
+    traffic: NotRequired[Mapping[str, pulumi.Input[int]]]
+    """Percentages by version or alias, instead of `traffic_percentage` in each version."""
+    endpoint_name: NotRequired[pulumi.Input[str]]
+    """Default: `agents_` and the model's name, as databricks.agents.deploy() names it."""
+    scale_to_zero: NotRequired[pulumi.Input[bool]]
+    """Default false, as deploy() has it."""
+    workload_size: NotRequired[pulumi.Input[str]]
+    """Default Small."""
+    workload_type: NotRequired[pulumi.Input[str]]
+    """Default CPU."""
+    environment: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Environment variables: plain values, references `{{secrets/scope/key}}`, or Pulumi secrets.
+
+    A Pulumi secret is put into a secret scope of the deployment, and the endpoint's configuration holds a reference.
+    An Output of which it is not decided yet whether it is secret is treated as one.
+    """
+    experiment_id: NotRequired[pulumi.Input[str]]
+    """MLflow experiment for traces; default: the one in which the first version was logged."""
+    instance_profile_arn: NotRequired[pulumi.Input[str]]
+    """AWS instance profile that the agent's code assumes."""
+    tags: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Tags of the endpoint."""
+    description: NotRequired[pulumi.Input[str]]
+    """Description of the endpoint."""
+    budget_policy_id: NotRequired[pulumi.Input[str]]
+    """Serverless usage policy that pays for the endpoint."""
+    permissions: NotRequired[list[AgentPermissionArgs]]
+    """Who may view, query or manage the endpoint. The deployer and the admins manage it in any case."""
+    inference_tables: NotRequired[AgentInferenceTablesArgs]
+    """Inference tables, on by default."""
+    timeouts: NotRequired[AgentTimeoutsArgs]
+    """How long to wait for the endpoint."""
+
+
+class ServedEntityState(TypedDict):
+    """One served entity, as the workspace reports it."""
+
+    name: str
+    """Name of the served entity."""
+    model_name: str
+    """Registered model."""
+    version: str
+    """Model version."""
+    traffic_percentage: int
+    """Share of the requests."""
+    query_endpoint: str
+    """URL that asks this version alone."""
+    deployment: str
+    """DEPLOYMENT_READY, or what else the workspace says."""
+    message: str
+    """The workspace's explanation."""
+
+
+class InferenceTableNames(TypedDict):
+    """Full names of the inference tables; empty when they are off."""
+
+    payload: str
+    """Raw requests and responses."""
+    payload_request_logs: str
+    """Formatted requests, responses and traces, derived from the payload."""
+    payload_assessment_logs: str
+    """Formatted feedback, derived from the payload."""
+
+
+Arguments = Mapping[str, Any]

@@ -1,0 +1,76 @@
+"""A deployment's environment: which values are secrets, where they are put, how a version's variables merge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pulumi
+
+from agent_deploy.resources.databricks import SecretScope
+from agent_deploy.resources.secret import Secret
+
+# A variable's place: None for the deployment's own environment, or the index of a version; and its name.
+Place = tuple[int | None, str]
+
+
+class Environment:
+    """Separates secret values from the rest of a deployment's arguments, and keeps them in a secret scope."""
+
+    def __init__(self, args: Mapping[str, Any]) -> None:
+        self._args = args
+        self._secrets: dict[Place, pulumi.Output[str]] = {}
+
+    async def separate(self) -> dict[str, Any]:
+        """The arguments with None for each secret value: what may be looked at, compared and shown."""
+        for place, value in self._variables():
+            if isinstance(value, pulumi.Output) and await value.is_secret():
+                self._secrets[place] = value
+        plain = dict(self._args)
+        if plain.get("environment"):
+            plain["environment"] = self._masked(None, plain["environment"])
+        if plain.get("versions"):
+            plain["versions"] = [
+                {**version, "environment": self._masked(index, version.get("environment") or {})}
+                for index, version in enumerate(plain["versions"])
+            ]
+        return plain
+
+    def store_secrets(
+        self, name: str, scope_name: str, opts: pulumi.ResourceOptions
+    ) -> dict[Place, pulumi.Output[str]]:
+        """A scope named after the endpoint with one secret for each value; returns the references to them."""
+        if not self._secrets:
+            return {}
+        scope = SecretScope(f"{name}-secrets", name=scope_name, opts=opts)
+        references = {}
+        for (index, key), value in self._secrets.items():
+            suffix = key if index is None else f"{key}-{self._label(index)}"
+            secret = Secret(f"{name}-secret-{suffix}", scope=scope.name, name=key, value=value, opts=opts)
+            references[index, key] = secret.reference
+        return references
+
+    def of_version(self, index: int, plain: Mapping[str, Any], references: Mapping[Place, Any]) -> dict[str, Any]:
+        """The variables of one version: the deployment's, overridden by its own; secrets as references."""
+        versions = plain.get("versions") or ()
+        own = versions[index].get("environment") if index < len(versions) else None
+        merged: dict[str, Any] = {}
+        for place, variables in ((None, plain.get("environment") or {}), (index, own or {})):
+            merged.update({key: references.get((place, key), value) for key, value in variables.items()})
+        return merged
+
+    def _variables(self) -> Iterator[tuple[Place, Any]]:
+        for key, value in (self._args.get("environment") or {}).items():
+            yield (None, key), value
+        for index, version in enumerate(self._args.get("versions") or ()):
+            for key, value in (version.get("environment") or {}).items():
+                yield (index, key), value
+
+    def _masked(self, index: int | None, variables: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: None if (index, key) in self._secrets else value for key, value in variables.items()}
+
+    def _label(self, index: int) -> str:
+        # Children are named after the version, not its place in the list: another order must not replace them.
+        version = self._args["versions"][index]
+        label = version.get("version") or version.get("alias")
+        return str(index) if isinstance(label, pulumi.Output) else str(label)

@@ -1,0 +1,1 @@
+"""Thin CustomResources: our own types, and the vendor's that we use."""

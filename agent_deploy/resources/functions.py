@@ -1,0 +1,40 @@
+"""The provider's functions, as a program calls them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict, cast
+
+import pulumi
+import pulumi.runtime
+
+from agent_deploy.resources.properties import to_wire
+
+
+class ModelVersion(TypedDict):
+    """A registered model version; ``problem`` is empty, or says why it cannot be deployed and what to do."""
+
+    modelName: str
+    version: str
+    status: str
+    runId: str
+    experimentId: str
+    aliases: list[str]
+    found: bool
+    problem: str
+
+
+async def get_model_version(
+    model_name: str, version: str | None, alias: str | None, opts: pulumi.InvokeOptions
+) -> ModelVersion:
+    """The version by its number or by an alias."""
+    args = {"model_name": model_name, "version": version, "alias": alias}
+    return cast(ModelVersion, await _call("getModelVersion", args, opts))
+
+
+async def check_secret_references(references: Sequence[str], opts: pulumi.InvokeOptions) -> list[str]:
+    """What is wrong with ``{{secrets/scope/key}}`` references: scopes and keys that do not exist."""
+    return list((await _call("checkSecretReferences", {"references": list(references)}, opts))["problems"])
+
+
+async def _call(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> Mapping[str, Any]:
+    token = f"agent-deploy:index:{function}"
+    return cast(Mapping[str, Any], await pulumi.runtime.invoke_async(token, to_wire(args), opts))

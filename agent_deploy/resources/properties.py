@@ -1,0 +1,36 @@
+"""Names on the engine's wire: camelCase there, snake_case in Python; keys that the user chose stay as they are."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# Their keys are the user's: served entities' names, variables, tags.
+_USER_KEYED = frozenset({"servedEntities", "traffic", "environmentVars", "tags"})
+
+
+def camel_case(name: str) -> str:
+    """``table_name_prefix`` → ``tableNamePrefix``."""
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def snake_case(name: str) -> str:
+    """``tableNamePrefix`` → ``table_name_prefix``."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: f"_{match[1].lower()}", name)
+
+
+def to_wire(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Property names for the engine, at every depth; properties that are None are left out."""
+    return {
+        camel_case(name): _value(camel_case(name), value) for name, value in properties.items() if value is not None
+    }
+
+
+def _value(name: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        if name not in _USER_KEYED:
+            return to_wire(value)
+        return {key: to_wire(inner) if isinstance(inner, Mapping) else inner for key, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [to_wire(item) if isinstance(item, Mapping) else item for item in value]
+    return value

@@ -1,0 +1,30 @@
+"""A value in a secret scope, under a key with a random suffix: a changed value is a new key."""
+
+import pulumi
+
+TOKEN = "agent-deploy:index:Secret"
+
+
+class Secret(pulumi.CustomResource):
+    """A secret whose replacement exists before it goes, so that what reads it can move over.
+
+    Served containers read secrets only when they start; pulumi-databricks#642 tells what happens without this.
+    """
+
+    scope: pulumi.Output[str]
+    key: pulumi.Output[str]
+    """``name`` with a random suffix."""
+    reference: pulumi.Output[str]
+    """``{{secrets/scope/key}}``, for environment variables."""
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        scope: pulumi.Input[str],
+        name: pulumi.Input[str],
+        value: pulumi.Input[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        inputs = {"scope": scope, "name": name, "value": pulumi.Output.secret(value), "key": None, "reference": None}
+        super().__init__(TOKEN, resource_name, inputs, opts)

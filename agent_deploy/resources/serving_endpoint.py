@@ -1,0 +1,104 @@
+"""A model serving endpoint, by our own provider: changed in place, waited for, told truthfully when it fails."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from agent_deploy.resources.properties import to_wire
+
+TOKEN = "agent-deploy:index:ServingEndpoint"
+
+
+class ServingEndpoint(pulumi.CustomResource):
+    """A serving endpoint; its id is its name.
+
+    ``served_entities`` maps a served entity's name to ``{entity_name, entity_version, workload_size, workload_type,
+    scale_to_zero_enabled, environment_vars, instance_profile_arn}``; ``traffic`` maps it to a percentage (0 to 100, the
+    sum is 100). Both empty declares the endpoint ahead of its first version. ``ai_gateway`` holds
+    ``inference_table_config`` ``{catalog_name, schema_name, table_name_prefix | table_name_prefix_hint}``.
+    Source of the fields: Databricks, serving endpoints API reference.
+    """
+
+    name: pulumi.Output[str]
+    served_entities: pulumi.Output[Mapping[str, Any]]
+    traffic: pulumi.Output[Mapping[str, int]]
+    tags: pulumi.Output[Mapping[str, str]]
+    description: pulumi.Output[str | None]
+    endpoint_id: pulumi.Output[str]
+    """Hexadecimal id, by which the permissions API knows the endpoint."""
+    endpoint_url: pulumi.Output[str | None]
+    """Only route-optimised endpoints have one."""
+    creator: pulumi.Output[str]
+    ready: pulumi.Output[str]
+    config_update: pulumi.Output[str]
+    served_entity_states: pulumi.Output[Mapping[str, Any]]
+    """Served entity → ``{deployment, message}``."""
+    table_name_prefix: pulumi.Output[str]
+    payload_table: pulumi.Output[str]
+    """Full name of the raw inference table, or the empty string."""
+    workspace_url: pulumi.Output[str]
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        name: pulumi.Input[str],
+        served_entities: pulumi.Input[Mapping[str, Any]] | None = None,
+        traffic: pulumi.Input[Mapping[str, Any]] | None = None,
+        ai_gateway: pulumi.Input[Mapping[str, Any]] | None = None,
+        tags: pulumi.Input[Mapping[str, Any]] | None = None,
+        description: pulumi.Input[str] | None = None,
+        budget_policy_id: pulumi.Input[str] | None = None,
+        route_optimized: pulumi.Input[bool] | None = None,
+        email_notifications: pulumi.Input[Mapping[str, Any]] | None = None,
+        owner_mark: pulumi.Input[str] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        inputs = {
+            "name": name,
+            "served_entities": served_entities,
+            "traffic": traffic,
+            "ai_gateway": ai_gateway,
+            "tags": tags,
+            "description": description,
+            "budget_policy_id": budget_policy_id,
+            "route_optimized": route_optimized,
+            "email_notifications": email_notifications,
+            "owner_mark": owner_mark,
+        }
+        super().__init__(TOKEN, resource_name, {**to_wire(inputs), **dict.fromkeys(_OUTPUTS)}, opts)
+
+    def translate_output_property(self, prop: str) -> str:
+        """The Python name of an output."""
+        return _PYTHON_NAMES.get(prop, prop)
+
+
+_OUTPUTS = (
+    "endpointId",
+    "endpointUrl",
+    "creator",
+    "ready",
+    "configUpdate",
+    "configVersion",
+    "servedEntityStates",
+    "tableNamePrefix",
+    "payloadTable",
+    "workspaceUrl",
+)
+_PYTHON_NAMES = {
+    "servedEntities": "served_entities",
+    "aiGateway": "ai_gateway",
+    "budgetPolicyId": "budget_policy_id",
+    "routeOptimized": "route_optimized",
+    "emailNotifications": "email_notifications",
+    "ownerMark": "owner_mark",
+    "endpointId": "endpoint_id",
+    "endpointUrl": "endpoint_url",
+    "configUpdate": "config_update",
+    "configVersion": "config_version",
+    "servedEntityStates": "served_entity_states",
+    "tableNamePrefix": "table_name_prefix",
+    "payloadTable": "payload_table",
+    "workspaceUrl": "workspace_url",
+}

@@ -1,0 +1,202 @@
+"""From the arguments of an agent's deployment to the endpoint's served entities, traffic and tags; no look-ups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent_deploy.rules import names
+from agent_deploy.rules.environment import EXPERIMENT_TAG, check_environment
+from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.traffic import check_count, check_traffic
+from agent_deploy.rules.workload import check_workload
+
+PERMISSION_LEVELS = ("CAN_VIEW", "CAN_QUERY", "CAN_MANAGE")  # source: Databricks, serving endpoint ACLs
+PRINCIPAL_FIELDS = ("user_name", "group_name", "service_principal_name")
+DEFAULT_SIZE, DEFAULT_TYPE = "Small", "CPU"
+
+_PER_VERSION = ("workload_size", "workload_type", "scale_to_zero")
+
+
+@dataclass(frozen=True)
+class WantedVersion:
+    """One version as declared: a number, or an alias that is still to be resolved; ``field`` for errors."""
+
+    field: str
+    version: str | None
+    alias: str | None
+    traffic_percentage: int | None
+    workload_size: str
+    workload_type: str
+    scale_to_zero: bool
+
+    @property
+    def label(self) -> str:
+        """What the user called it."""
+        return self.version or self.alias or "?"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The arguments after their check: all plain values."""
+
+    model_name: str
+    endpoint_name: str
+    versions: tuple[WantedVersion, ...]
+    traffic: Mapping[str, int] = field(default_factory=dict)  # by label
+
+
+def check_arguments(args: Mapping[str, Any]) -> list[Problem]:
+    """All problems that can be seen without asking the workspace. Values that are None are not known yet."""
+    problems = names.check_model_name("model_name", args.get("model_name"))
+    if (endpoint := args.get("endpoint_name")) is not None:
+        problems += names.check_endpoint_name("endpoint_name", endpoint)
+    elif not problems:
+        problems += names.check_endpoint_name("endpoint_name", names.endpoint_name(args["model_name"]))
+    problems += check_workload("", args.get("workload_size"), args.get("workload_type"))
+    problems += check_environment("environment", args.get("environment") or {})
+    problems += _check_versions(args)
+    for index, permission in enumerate(args.get("permissions") or ()):
+        problems += _check_permission(f"permissions[{index}]", permission)
+    return problems
+
+
+def plan(args: Mapping[str, Any]) -> Deployment:
+    """The deployment that checked arguments declare."""
+    versions = tuple(_wanted(field, version, args) for field, version in _declared(args))
+    endpoint = args.get("endpoint_name") or names.endpoint_name(args["model_name"])
+    return Deployment(args["model_name"], endpoint, versions, _traffic(args, versions))
+
+
+def resolved_duplicates(deployment: Deployment, numbers: Sequence[str]) -> list[Problem]:
+    """Two entries that turn out to be the same version, such as an alias and its number."""
+    problems = []
+    for index, number in enumerate(numbers):
+        if number and number in numbers[:index]:
+            first, second = deployment.versions[numbers.index(number)], deployment.versions[index]
+            expected = f"another version than {first.field} ({first.label}), which is version {number} as well"
+            problems.append(Problem(second.field, second.label, expected, "Take one of them out"))
+    return problems
+
+
+def served_entities(deployment: Deployment, numbers: Sequence[str], instance_profile: str | None) -> dict[str, Any]:
+    """Served entity's name → its properties, the environment left out; ``numbers`` are the resolved versions."""
+    entities: dict[str, Any] = {}
+    for wanted, number in zip(deployment.versions, numbers, strict=True):
+        entity = {
+            "entity_name": deployment.model_name,
+            "entity_version": number,
+            "workload_size": wanted.workload_size,
+            "workload_type": wanted.workload_type,
+            "scale_to_zero_enabled": wanted.scale_to_zero,
+        }
+        if instance_profile:
+            entity["instance_profile_arn"] = instance_profile
+        entities[names.served_entity_name(deployment.model_name, number)] = entity
+    return entities
+
+
+def traffic(deployment: Deployment, numbers: Sequence[str]) -> dict[str, int]:
+    """Served entity's name → percentage."""
+    return {
+        names.served_entity_name(deployment.model_name, number): deployment.traffic[wanted.label]
+        for wanted, number in zip(deployment.versions, numbers, strict=True)
+    }
+
+
+def endpoint_tags(user: Mapping[str, str], experiment_id: str | None) -> dict[str, str]:
+    """The user's tags and, as deploy() writes it, the experiment's id."""
+    return {**({EXPERIMENT_TAG: experiment_id} if experiment_id else {}), **user}
+
+
+def _declared(args: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    if (version := args.get("model_version")) is not None:
+        return [("model_version", {"version": version})]
+    return [(f"versions[{index}]", version) for index, version in enumerate(args.get("versions") or ())]
+
+
+def _wanted(field: str, version: Mapping[str, Any], args: Mapping[str, Any]) -> WantedVersion:
+    # What a version does not say, the deployment says for all.
+    own = {key: version[key] if version.get(key) is not None else args.get(key) for key in _PER_VERSION}
+    number, percentage = version.get("version"), version.get("traffic_percentage")
+    return WantedVersion(
+        field=field,
+        version=None if number is None else _number(number),
+        alias=version.get("alias"),
+        traffic_percentage=None if percentage is None else int(percentage),
+        workload_size=own["workload_size"] or DEFAULT_SIZE,
+        workload_type=own["workload_type"] or DEFAULT_TYPE,
+        scale_to_zero=bool(own["scale_to_zero"]),
+    )
+
+
+def _number(value: object) -> str:
+    # Programs write 3 as well as "3"; numbers cross the engine's wire as doubles.
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _check_versions(args: Mapping[str, Any]) -> list[Problem]:
+    if args.get("model_version") is not None and args.get("versions"):
+        remedy = "model_version is the shorthand for a single one"
+        return [Problem("model_version", args["model_version"], "either model_version or versions, not both", remedy)]
+    declared = _declared(args)
+    problems = check_count("versions", len(declared))
+    for field_name, version in declared:
+        problems += _check_version(field_name, version)
+    if problems:
+        return problems
+    return _check_shares(args, tuple(_wanted(field_name, version, args) for field_name, version in declared))
+
+
+def _check_version(field_name: str, version: Mapping[str, Any]) -> list[Problem]:
+    number, alias = version.get("version"), version.get("alias")
+    problems = []
+    if (number is None) == (alias is None):
+        given = None if number is None else f"version {number} and alias {alias}"
+        problems.append(Problem(field_name, given, "either a version number or an alias"))
+    elif number is not None and not _number(number).isdecimal():
+        remedy = f'For an alias write {{"alias": {str(number)!r}}}'
+        problems.append(Problem(field_name, number, "the number of a model version, such as '3'", remedy))
+    prefix = f"{field_name}."
+    problems += check_workload(prefix, version.get("workload_size"), version.get("workload_type"))
+    return problems + check_environment(f"{prefix}environment", version.get("environment") or {})
+
+
+def _check_shares(args: Mapping[str, Any], versions: tuple[WantedVersion, ...]) -> list[Problem]:
+    labels = [wanted.label for wanted in versions]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        return [Problem("versions", ", ".join(twice), "each version once", "Take the repetition out")]
+    said = [wanted for wanted in versions if wanted.traffic_percentage is not None]
+    if args.get("traffic") is not None:
+        if said:
+            return [Problem("traffic", dict(args["traffic"]), "percentages either here or in versions, not in both")]
+        return check_traffic("traffic", args["traffic"], labels)
+    if not said and len(versions) > 1:
+        remedy = "Say traffic_percentage for each version, or traffic={version: percentage}"
+        return [Problem("traffic", None, f"how the requests are shared among versions {', '.join(labels)}", remedy)]
+    if said:
+        shares = {wanted.label: wanted.traffic_percentage or 0 for wanted in versions}
+        return check_traffic("traffic_percentage", shares, labels)
+    return []
+
+
+def _traffic(args: Mapping[str, Any], versions: tuple[WantedVersion, ...]) -> dict[str, int]:
+    said = args.get("traffic")
+    if said is None and len(versions) == 1 and versions[0].traffic_percentage is None:
+        return {versions[0].label: 100}
+    shares = said or {wanted.label: wanted.traffic_percentage for wanted in versions}
+    return {wanted.label: int(shares.get(wanted.label) or 0) for wanted in versions}
+
+
+def _check_permission(field_name: str, permission: Mapping[str, Any]) -> list[Problem]:
+    problems = []
+    if permission.get("level") not in PERMISSION_LEVELS:
+        problems.append(
+            Problem(f"{field_name}.level", permission.get("level"), "one of " + ", ".join(PERMISSION_LEVELS))
+        )
+    given = [name for name in PRINCIPAL_FIELDS if permission.get(name)]
+    if len(given) != 1:
+        problems.append(Problem(field_name, ", ".join(given) or None, "exactly one of " + ", ".join(PRINCIPAL_FIELDS)))
+    return problems

@@ -1,0 +1,18 @@
+"""The agents of an environment, as its stack file lists them."""
+
+import pulumi
+from environment import declared_agents
+
+from agent_deploy import AgentDeployment
+
+for name, args in declared_agents(pulumi.Config()).items():
+    agent = AgentDeployment(name, args)
+    for output in (
+        "endpoint_name",
+        "query_endpoint",
+        "endpoint_url",
+        "review_app_url",
+        "served_entities",
+        "inference_tables",
+    ):
+        pulumi.export(f"{name}_{output}", getattr(agent, output))

@@ -1,0 +1,107 @@
+"""From the arguments of a deployment to served entities and traffic; every mistake names field, value and remedy."""
+
+from typing import Any
+
+import pytest
+
+from agent_deploy.rules import deployment as rules
+
+MODEL = "main.default.qa"
+
+
+def problems(**args: Any) -> str:
+    return "\n".join(str(problem) for problem in rules.check_arguments({"model_name": MODEL, **args}))
+
+
+def test_one_version_has_all_the_traffic() -> None:
+    plan = rules.plan({"model_name": MODEL, "model_version": "3"})
+    assert plan.endpoint_name == "agents_main-default-qa"
+    assert rules.traffic(plan, ["3"]) == {"main-default-qa_3": 100}
+    assert rules.served_entities(plan, ["3"], None) == {
+        "main-default-qa_3": {
+            "entity_name": MODEL,
+            "entity_version": "3",
+            "workload_size": "Small",
+            "workload_type": "CPU",
+            "scale_to_zero_enabled": False,
+        }
+    }
+
+
+def test_no_version_is_an_endpoint_ahead_of_its_first() -> None:
+    assert problems() == problems(versions=[]) == ""
+    assert rules.plan({"model_name": MODEL}).versions == ()
+
+
+def test_versions_inherit_what_they_do_not_say() -> None:
+    versions = [
+        {"version": 3.0, "traffic_percentage": 90.0},
+        {"alias": "next", "traffic_percentage": 10, "workload_size": "Large", "scale_to_zero": False},
+    ]
+    args = {"model_name": MODEL, "versions": versions, "scale_to_zero": True, "workload_size": "Medium"}
+    assert rules.check_arguments(args) == []
+    plan = rules.plan(args)
+    entities = rules.served_entities(plan, ["3", "4"], "arn:aws:iam::1:instance-profile/x")
+    three, four = entities["main-default-qa_3"], entities["main-default-qa_4"]
+    assert (three["workload_size"], three["scale_to_zero_enabled"]) == ("Medium", True)
+    assert (four["workload_size"], four["scale_to_zero_enabled"]) == ("Large", False)
+    assert three["instance_profile_arn"] == "arn:aws:iam::1:instance-profile/x"
+    assert rules.traffic(plan, ["3", "4"]) == {"main-default-qa_3": 90, "main-default-qa_4": 10}
+
+
+def test_traffic_may_be_given_by_version_or_alias() -> None:
+    args = {"versions": [{"version": "3"}, {"alias": "next"}], "traffic": {"3": 100, "next": 0}}
+    assert problems(**args) == ""
+    plan = rules.plan({"model_name": MODEL, **args})
+    assert rules.traffic(plan, ["3", "4"]) == {"main-default-qa_3": 100, "main-default-qa_4": 0}
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ({"model_name": "qa"}, "model_name 'qa': expected a Unity Catalog name of three levels"),
+        ({"model_version": "1", "versions": [{"version": "2"}]}, "either model_version or versions"),
+        ({"model_version": "champion"}, "model_version 'champion': expected the number of a model version"),
+        ({"versions": [{"version": "1", "alias": "x"}]}, "versions[0] 'version 1 and alias x': expected either"),
+        ({"versions": [{}]}, "versions[0]: expected either a version number or an alias"),
+        ({"versions": [{"version": "1"}, {"version": "1"}]}, "versions '1': expected each version once"),
+        ({"versions": [{"version": "1"}, {"version": "2"}]}, "how the requests are shared among versions 1, 2"),
+        ({"versions": [{"version": str(n)} for n in range(16)]}, "versions 16: expected at most 15"),
+        ({"model_version": "1", "workload_size": "Gigantic"}, "workload_size 'Gigantic': expected one of Small"),
+        ({"model_version": "1", "workload_type": "TPU"}, "workload_type 'TPU': expected one of CPU"),
+        ({"versions": [{"version": "1", "workload_size": "small"}]}, "versions[0].workload_size 'small'"),
+        ({"versions": [{"version": "1", "environment": {"a": "1"}}]}, "versions[0].environment key 'a'"),
+        ({"endpoint_name": "no spaces"}, "endpoint_name 'no spaces': expected 1 to 63 letters"),
+        ({"permissions": [{"level": "CAN_RUN", "group_name": "x"}]}, "permissions[0].level 'CAN_RUN': expected one of"),
+        ({"permissions": [{"level": "CAN_VIEW"}]}, "permissions[0]: expected exactly one of user_name"),
+    ],
+)
+def test_a_mistake_names_field_value_and_what_was_expected(args: dict[str, Any], said: str) -> None:
+    assert said in problems(**args)
+
+
+@pytest.mark.parametrize(
+    ("traffic", "said"),
+    [
+        ({"1": 60, "2": 30}, "traffic 90: expected percentages that sum to 100. They are 1: 60, 2: 30"),
+        ({"1": 100, "3": 0}, "traffic['3'] 0: expected a version that is served (1, 2)"),
+        ({"1": 101, "2": -1}, "traffic['1'] 101: expected a whole number from 0 to 100"),
+        ({"1": 50.5, "2": 49.5}, "traffic['1'] 50.5: expected a whole number"),
+        ({"1": "all", "2": 0}, "traffic['1'] 'all': expected a whole number"),
+    ],
+)
+def test_traffic_that_does_not_add_up_is_told(traffic: dict[str, Any], said: str) -> None:
+    assert said in problems(versions=[{"version": "1"}, {"version": "2"}], traffic=traffic)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    text = problems(model_name="qa", workload_size="x", environment={"a": "1"}, model_version="y")
+    assert len(text.splitlines()) == 4
+
+
+def test_an_alias_that_is_a_version_already_there_is_told() -> None:
+    plan = rules.plan(
+        {"model_name": MODEL, "versions": [{"version": "3"}, {"alias": "x"}], "traffic": {"3": 1, "x": 99}}
+    )
+    [problem] = rules.resolved_duplicates(plan, ["3", "3"])
+    assert "versions[1] 'x': expected another version than versions[0] (3), which is version 3 as well" in str(problem)
