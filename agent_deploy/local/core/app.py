@@ -32,7 +32,7 @@ APIS = (
 )
 
 # Paths that are asked before there is a token; `/dashboard`-like pages do their own sign-in.
-PUBLIC = ("/.well-known/", "/oidc/", "/_local/health", "/app/", "/favicon.ico")
+PUBLIC = ("/.well-known/", "/oidc/", "/_local/health", "/_signed/", "/app/", "/favicon.ico")
 
 
 def create_app(workspace: Workspace, apis: tuple[str, ...] = APIS) -> FastAPI:

@@ -1,0 +1,1 @@
+"""The Files API: model files, artifacts of runs and traces, volumes."""

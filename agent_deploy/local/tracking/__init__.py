@@ -1,0 +1,1 @@
+"""Experiments, runs, logged models, traces: MLflow's own server behind the workspace's identity."""
