@@ -82,15 +82,20 @@ class Workspace:
         *,
         params: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
+        form: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
     ) -> dict[str, Any]:
-        """One call, tried again as far as it is safe; returns the parsed answer."""
+        """One call, tried again as far as it is safe; returns the parsed answer.
+
+        ``form``, instead of ``body``, is sent as multipart/form-data: field → (file name or None, content).
+        """
         again = method in _REPEATABLE if repeatable is None else repeatable
         tries = _Tries(method, again, self._patience, self._cancelled)
         retrying = tenacity.Retrying(
             retry=tries.worth_another, wait=tries.pause, sleep=tries.sleep, stop=tenacity.stop_never, reraise=True
         )
-        return retrying(self._connection.send, method, path, params, body)
+        return retrying(self._connection.send, method, path, headers, params=params, json=body, files=form)
 
 
 class _Tries:
@@ -161,14 +166,12 @@ class _Connection:
             trust_env=not local,  # a proxy has nothing to do with a workspace on this machine
         )
 
-    def send(
-        self, method: str, path: str, params: Mapping[str, Any] | None, body: Mapping[str, Any] | None
-    ) -> dict[str, Any]:
-        """Sends once; with a new token once more, when the cached one is refused."""
+    def send(self, method: str, path: str, headers: Mapping[str, str] | None, **content: Any) -> dict[str, Any]:
+        """Sends once; with a new token once more, when the cached one is refused. ``content`` is as httpx takes it."""
         credentials = self.open().credentials
-        response = self._exchange(method, path, credentials.headers(), params=params, json=body)
+        response = self._exchange(method, path, {**credentials.headers(), **(headers or {})}, **content)
         if response.status_code == 401 and credentials.forget():
-            response = self._exchange(method, path, credentials.headers(), params=params, json=body)
+            response = self._exchange(method, path, {**credentials.headers(), **(headers or {})}, **content)
         return self._parsed(response, method, path)
 
     def _exchange(self, method: str, path: str, headers: Mapping[str, str], **content: Any) -> httpx.Response:
