@@ -3,49 +3,117 @@
 from __future__ import annotations
 
 import base64
+import inspect
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from importlib import import_module
-from typing import Any
+from importlib.util import find_spec
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agent_deploy.local.core.context import Workspace
+from agent_deploy.local.core.context import Hook, Workspace
 from agent_deploy.local.core.errors import ApiError
+from agent_deploy.local.core.faults import FaultInjection
+from agent_deploy.local.core.recording import Recorder
 
 # Each API is a folder with `routes.py`, whose `install(app, workspace)` adds its routes and services.
 # Order matters where routes overlap: the first that matches answers.
 APIS = (
+    "control",
     "identity",
     "secrets",
     "permissions",
     "catalog",
+    "workspace_files",
+    "sql",
+    "jobs",
     "files",
     "serving",
     "registry",
     "tracking",
     "agents",
-    "control",
 )
 
 # Paths that are asked before there is a token; `/dashboard`-like pages do their own sign-in.
 PUBLIC = ("/.well-known/", "/oidc/", "/_local/health", "/_signed/", "/app/", "/favicon.ico")
+# Asked most: its routes are tried first.
+_HOT = "/serving-endpoints/"
+
+_log = logging.getLogger(__name__)
 
 
 def create_app(workspace: Workspace, apis: tuple[str, ...] = APIS) -> FastAPI:
     """The whole workspace as one application."""
-    app = FastAPI(title="agent_deploy local workspace", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await _call(workspace.on_start)
+        yield
+        await _call(reversed(workspace.on_stop))
+
+    app = FastAPI(
+        title="agent_deploy local workspace",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
     app.state.workspace = workspace
     for api in apis:
-        import_module(f"agent_deploy.local.{api}.routes").install(app, workspace)
+        if _is_written(api):
+            import_module(f"agent_deploy.local.{api}.routes").install(app, workspace)
+    app.router.routes.sort(key=lambda route: not getattr(route, "path", "").startswith(_HOT))
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
+    # The one added last sees a request first.
+    app.add_middleware(Unexpected)
+    app.add_middleware(FaultInjection, faults=workspace.faults)
     app.add_middleware(Authentication, workspace=workspace)
+    app.add_middleware(Recorder, recording=workspace.recording)
+    app.add_middleware(WorkspaceId, workspace_id=workspace.workspace_id)
     return app
+
+
+def _is_written(api: str) -> bool:
+    # While the workspace is being built, an API that is not there yet answers 501 like any unknown route.
+    package = f"agent_deploy.local.{api}"
+    written = find_spec(package) is not None and find_spec(f"{package}.routes") is not None
+    if not written:
+        _log.warning("No API %r yet", api)
+    return written
+
+
+async def _call(hooks: Iterable[Hook]) -> None:
+    for hook in hooks:
+        result = hook()
+        if inspect.isawaitable(result):
+            await result
+
+
+class WorkspaceId:
+    """Every answer carries the workspace's id: the databricks provider fails without it."""
+
+    def __init__(self, app: ASGIApp, workspace_id: str) -> None:
+        self._app = app
+        self._header = (b"x-databricks-org-id", workspace_id.encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on; add the header to the answer."""
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), self._header]
+            await send(message)
+
+        await self._app(scope, receive, sending if scope["type"] == "http" else send)
 
 
 class Authentication:
@@ -53,18 +121,43 @@ class Authentication:
 
     def __init__(self, app: ASGIApp, workspace: Workspace) -> None:
         self._app = app
-        self._workspace = workspace
+        self._principals = workspace.principals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its principal, or answer 401."""
-        if scope["type"] != "http" or scope["path"].startswith(PUBLIC):
-            return await self._app(scope, receive, send)
+        if scope["type"] == "http" and not scope["path"].startswith(PUBLIC):
+            try:
+                token = _token(dict(scope["headers"]).get(b"authorization", b"").decode("latin-1"))
+                scope.setdefault("state", {})["principal"] = self._principals.authenticate(token)
+            except ApiError as error:
+                return await JSONResponse(error.body(), error.status)(scope, receive, send)
+        await self._app(scope, receive, send)
+
+
+class Unexpected:
+    """A bug of ours is a 500 with Databricks' error body; its trace goes to the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on; answer 500 for what no handler expected, if nothing was answered yet."""
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
         try:
-            token = _token(dict(scope["headers"]).get(b"authorization", b"").decode("latin-1"))
-            scope.setdefault("state", {})["principal"] = self._workspace.principals.authenticate(token)
-        except ApiError as error:
-            return await _answer(error, self._workspace)(scope, receive, send)
-        await self._app(scope, receive, _with_workspace_id(send, self._workspace.workspace_id))
+            await self._app(scope, receive, sending)
+        except Exception as error:
+            if started or scope["type"] != "http":
+                raise
+            _log.exception("%s %s", scope["method"], scope["path"])
+            message = f"The local workspace failed: {type(error).__name__}. Its log has the trace."
+            body = {"error_code": "INTERNAL_ERROR", "message": message, "details": []}
+            await JSONResponse(body, 500)(scope, receive, send)
 
 
 def _token(header: str) -> str:
@@ -82,21 +175,6 @@ def _token(header: str) -> str:
         "Credential was not sent or was of an unsupported type for this API: send 'Authorization: Bearer <token>'."
     )
     raise ApiError(401, "UNAUTHENTICATED", message)
-
-
-def _with_workspace_id(send: Send, workspace_id: str) -> Send:
-    header = (b"x-databricks-org-id", workspace_id.encode())
-
-    async def sending(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", []), header]
-        await send(message)
-
-    return sending
-
-
-def _answer(error: ApiError, workspace: Workspace) -> Response:
-    return JSONResponse(error.body(), error.status, headers={"x-databricks-org-id": workspace.workspace_id})
 
 
 async def _api_error(_request: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,24 +11,39 @@ from typing import Any
 
 from starlette.requests import Request
 
+from agent_deploy.local.core.authorization import Authorization
+from agent_deploy.local.core.faults import Faults
 from agent_deploy.local.core.principals import Principal, Principals
+from agent_deploy.local.core.recording import Recording
 from agent_deploy.local.core.store import Store
+from agent_deploy.local.core.transitions import Transitions
 from agent_deploy.local.core.vault import Vault
+
+Hook = Callable[[], Awaitable[None] | None]
 
 
 @dataclass
 class Workspace:
     """``folder`` holds all state; ``host`` is ``http://127.0.0.1:<port>``, known once the socket is bound.
 
-    ``services`` holds what other APIs may use (``serving``, ``catalog``, …), by name, put there by each API's `install`.
+    ``services`` holds what other APIs may use (``serving``, ``catalog``, …), by name, put there by each API's install.
+    ``on_start`` and ``on_stop`` are called (and awaited) in the server's event loop: before the first request in their
+    order, after the last one in reverse. ``options`` are the settings that the server was started with.
     """
 
     folder: Path
     store: Store
     vault: Vault
     principals: Principals
+    authorization: Authorization
+    faults: Faults
+    recording: Recording
+    transitions: Transitions
     host: str = ""
     services: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    on_start: list[Hook] = field(default_factory=list)
+    on_stop: list[Hook] = field(default_factory=list)
 
     @cached_property
     def workspace_id(self) -> str:
@@ -43,7 +59,17 @@ class Workspace:
         """The workspace whose state lies in ``folder``; a new one when there is none."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         store = Store(folder / "workspace.db")
-        return cls(folder, store, Vault(folder / "workspace.key"), Principals(store))
+        principals = Principals(store)
+        return cls(
+            folder=folder,
+            store=store,
+            vault=Vault(folder / "workspace.key"),
+            principals=principals,
+            authorization=Authorization(store, principals),
+            faults=Faults(store),
+            recording=Recording(),
+            transitions=Transitions(),
+        )
 
 
 def caller(request: Request) -> Principal:

@@ -13,6 +13,7 @@ from agent_deploy.local.core.vault import Vault
 
 ADMIN = "admin@local"
 ADMINS, USERS, ACCOUNT_USERS = "admins", "users", "account users"
+_KINDS = ("user", "service_principal", "group")
 TOKEN_SECONDS = 3600  # lifetime of an OAuth access token on the platform
 
 
@@ -45,17 +46,23 @@ class Principals:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        # What the kinds of _KINDS say, as of a generation of them: every request asks for its caller.
+        self._known: dict[str, Principal] = {}
+        self._names: dict[str, str] | None = None
+        self._as_of: tuple[int, ...] = ()
 
     def bootstrap(self, token: str | None = None) -> str | None:
         """On a fresh workspace: groups and the admin; returns the admin's new token, else None."""
-        if self._store.list("user"):
+        if self._store.get("settings", "bootstrapped"):
             return None
         admin = self.create_user(ADMIN, "Administrator")
         for name in (ADMINS, USERS):
             members = [{"value": admin["id"]}] if name == ADMINS else []
             group_id = str(self._store.next_number("scim", 1000))
             self._store.put("group", group_id, {"id": group_id, "displayName": name, "members": members})
-        return self.issue_token(admin["id"], comment="admin", token=token)
+        token = self.issue_token(admin["id"], comment="admin", token=token)
+        self._store.put("settings", "bootstrapped", {"admin": admin["id"]})
+        return token
 
     def create_user(self, user_name: str, display_name: str = "") -> Document:
         """A user; raises 409 when the name is taken."""
@@ -99,6 +106,15 @@ class Principals:
         self._store.put("token", key, body, parent=principal_id)
         return token
 
+    def knows(self, token: str) -> bool:
+        """Whether the token is one of the workspace's."""
+        return self._store.get("token", Vault.digest(token)) is not None
+
+    def admin_id(self) -> str:
+        """SCIM id of the administrator that the workspace was made with."""
+        document = self._store.get("settings", "bootstrapped")
+        return str(document["admin"]) if document else ""
+
     def authenticate(self, token: str) -> Principal:
         """The caller; raises 401 for an unknown, expired or orphaned token."""
         document = self._store.get("token", Vault.digest(token))
@@ -110,23 +126,37 @@ class Principals:
 
     def principal(self, principal_id: str) -> Principal:
         """By SCIM id; raises 401 when it was deleted or made inactive."""
+        known, _ = self._current()
+        if (principal := known.get(principal_id)) is not None:
+            return principal
         for kind, name in (("user", "userName"), ("service_principal", "applicationId")):
             if (document := self._store.get(kind, principal_id)) is not None and document.get("active", True):
-                return Principal(
-                    kind, principal_id, document[name], document["displayName"], self.groups_of(principal_id)
-                )
+                groups = self.groups_of(principal_id)
+                principal = Principal(kind, principal_id, document[name], document.get("displayName", ""), groups)
+                return known.setdefault(principal_id, principal)
         raise ApiError(401, "UNAUTHENTICATED", "The token's principal does not exist or is not active.")
 
     def by_name(self, name: str) -> Principal | None:
-        """By user name or application id."""
-        for document in (*self._store.list("user"), *self._store.list("service_principal")):
-            if name in (document.get("userName"), document.get("applicationId")):
-                return self.principal(document["id"])
-        return None
+        """By user name (in any case) or application id; None also for one that is not active."""
+        principal_id = self._current()[1].get(name.lower())
+        try:
+            return self.principal(principal_id) if principal_id else None
+        except ApiError:
+            return None
 
-    def groups_of(self, principal_id: str) -> frozenset[str]:
+    def exists(self, name: str) -> bool:
+        """Whether a grant may name it: a user, a service principal (active or not) or a group."""
+        groups = {ACCOUNT_USERS, *(group["displayName"] for group in self._store.list("group"))}
+        return name.lower() in self._current()[1] or name in groups
+
+    def hidden_names(self) -> frozenset[str]:
+        """Application ids of the platform's own principals: no API shows them."""
+        documents = self._store.list("service_principal")
+        return frozenset(document["applicationId"] for document in documents if document.get("hidden"))
+
+    def groups_of(self, member_id: str) -> frozenset[str]:
         """Names of the groups, nested ones included; everybody is in `users` and `account users`."""
-        found, pending, groups = {USERS, ACCOUNT_USERS}, [principal_id], self._store.list("group")
+        found, pending, groups = {USERS, ACCOUNT_USERS}, [member_id], self._store.list("group")
         while pending:
             member = pending.pop()
             for group in groups:
@@ -134,3 +164,13 @@ class Principals:
                     found.add(group["displayName"])
                     pending.append(group["id"])
         return frozenset(found)
+
+    def _current(self) -> tuple[dict[str, Principal], dict[str, str]]:
+        as_of = self._store.generation(*_KINDS)
+        if as_of != self._as_of or self._names is None:
+            names = {user["userName"].lower(): user["id"] for user in self._store.list("user")}
+            names |= {p["applicationId"].lower(): p["id"] for p in self._store.list("service_principal")}
+            # One assignment each, the mark last: a reader beside us at worst builds them once more.
+            self._known, self._names = {}, names
+            self._as_of = as_of
+        return self._known, self._names

@@ -1,8 +1,13 @@
-"""The workspace's state: JSON documents by kind and key in one SQLite file, which survives `kill -9`."""
+"""The workspace's state: JSON documents by kind and key in one SQLite file, which survives `kill -9`.
+
+One process owns the file, so what it has read it keeps in memory until it writes that kind again.
+"""
 
 from __future__ import annotations
 
 import json
+import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +30,11 @@ _COUNTERS = sa.Table(
 )
 
 Document = dict[str, Any]
+Documents = list[Document]
+_Bodies = list[str]
+
+# Entries kept in memory for each kind; beyond it reads go to the file.
+_CACHED_PER_KIND = 20_000
 
 
 class Store:
@@ -34,21 +44,22 @@ class Store:
         self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False, "timeout": 30})
         sa.event.listen(self._engine, "connect", _configure)
         _METADATA.create_all(self._engine)
+        self._lock = threading.Lock()
+        self._read: dict[str, dict[tuple[str, str | None], Any]] = defaultdict(dict)
+        self._generations: dict[str, int] = defaultdict(int)
 
     def get(self, kind: str, key: str) -> Document | None:
         """The document, or None."""
         query = sa.select(_DOCUMENTS.c.body).where(_DOCUMENTS.c.kind == kind, _DOCUMENTS.c.key == key)
-        with self._engine.connect() as connection:
-            body = connection.execute(query).scalar_one_or_none()
-        return None if body is None else json.loads(body)
+        body = self._cached(kind, ("get", key), query)
+        return json.loads(body[0]) if body else None
 
-    def list(self, kind: str, parent: str | None = None) -> list[Document]:
+    def list(self, kind: str, parent: str | None = None) -> Documents:
         """Documents in the order of their creation; ``parent`` narrows to the children of one object."""
         query = sa.select(_DOCUMENTS.c.body).where(_DOCUMENTS.c.kind == kind).order_by(_DOCUMENTS.c.sequence)
         if parent is not None:
             query = query.where(_DOCUMENTS.c.parent == parent)
-        with self._engine.connect() as connection:
-            return [json.loads(body) for body in connection.execute(query).scalars()]
+        return [json.loads(body) for body in self._cached(kind, ("list", parent), query)]
 
     def put(self, kind: str, key: str, body: Document, parent: str = "") -> Document:
         """Create or replace a document (its place in the order stays); returns it."""
@@ -71,11 +82,35 @@ class Store:
         """Several writes that happen together or not at all; one writer at a time."""
         with self._engine.begin() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            yield Transaction(connection)
+            transaction = Transaction(connection)
+            yield transaction
+        self._forget(transaction.written)
+
+    def generation(self, *kinds: str) -> tuple[int, ...]:
+        """Changes when a document of one of the kinds was written: what was derived from them is stale then."""
+        return tuple(self._generations[kind] for kind in kinds)
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+    def _cached(self, kind: str, key: tuple[str, str | None], query: sa.Select[Any]) -> _Bodies:
+        found = self._read[kind].get(key)
+        if found is None:
+            generation = self._generations[kind]
+            with self._engine.connect() as connection:
+                found = list(connection.execute(query).scalars())
+            with self._lock:
+                # A write in between made it stale: the next reader asks again.
+                if generation == self._generations[kind] and len(self._read[kind]) < _CACHED_PER_KIND:
+                    self._read[kind][key] = found
+        return found
+
+    def _forget(self, kinds: set[str]) -> None:
+        with self._lock:
+            for kind in kinds:
+                self._generations[kind] += 1
+                self._read[kind] = {}
 
 
 class Transaction:
@@ -83,6 +118,7 @@ class Transaction:
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
+        self.written: set[str] = set()
 
     def get(self, kind: str, key: str) -> Document | None:
         """The document, or None."""
@@ -90,8 +126,16 @@ class Transaction:
         body = self._connection.execute(query).scalar_one_or_none()
         return None if body is None else json.loads(body)
 
+    def list(self, kind: str, parent: str | None = None) -> Documents:
+        """Documents in the order of their creation."""
+        query = sa.select(_DOCUMENTS.c.body).where(_DOCUMENTS.c.kind == kind).order_by(_DOCUMENTS.c.sequence)
+        if parent is not None:
+            query = query.where(_DOCUMENTS.c.parent == parent)
+        return [json.loads(body) for body in self._connection.execute(query).scalars()]
+
     def put(self, kind: str, key: str, body: Document, parent: str = "") -> None:
         """Create or replace a document."""
+        self.written.add(kind)
         same = (_DOCUMENTS.c.kind == kind) & (_DOCUMENTS.c.key == key)
         values = {"body": json.dumps(body), "parent": parent}
         if not self._connection.execute(sa.update(_DOCUMENTS).where(same).values(**values)).rowcount:
@@ -100,6 +144,7 @@ class Transaction:
 
     def delete(self, kind: str, key: str) -> bool:
         """Whether there was such a document."""
+        self.written.add(kind)
         same = (_DOCUMENTS.c.kind == kind) & (_DOCUMENTS.c.key == key)
         return bool(self._connection.execute(sa.delete(_DOCUMENTS).where(same)).rowcount)
 

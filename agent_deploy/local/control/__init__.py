@@ -1,0 +1,1 @@
+"""The local workspace's own switches: health, faults, recording, transitions; not part of Databricks' API."""

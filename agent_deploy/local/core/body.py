@@ -1,0 +1,32 @@
+"""A request's JSON body, whatever its content type says: SCIM, empty bodies and DELETE with a body included."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.requests import Request
+
+from agent_deploy.local.core.errors import ApiError, invalid
+
+
+async def json_body(request: Request) -> dict[str, Any]:
+    """FastAPI dependency: the body as an object, empty when there is none; raises 400 for anything else."""
+    content = await request.body()
+    if not content.strip():
+        return {}
+    try:
+        body = json.loads(content)
+    except ValueError as error:
+        raise ApiError(400, "MALFORMED_REQUEST", f"The request's body is not JSON: {error}.") from error
+    if not isinstance(body, dict):
+        raise ApiError(400, "MALFORMED_REQUEST", "The request's body must be a JSON object.")
+    return body
+
+
+def required(body: dict[str, Any], name: str) -> Any:
+    """A field that must be there and not be empty; raises 400 that names it."""
+    value = body.get(name)
+    if value in (None, ""):
+        raise invalid(f"Missing required field: {name}.")
+    return value

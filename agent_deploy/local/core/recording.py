@@ -1,0 +1,132 @@
+"""What was asked of the workspace and answered: for golden tests and for finding out; secrets are masked."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from fnmatch import fnmatchcase
+from itertools import count
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_KEPT = 20_000  # requests; older ones leave
+_BODY_BYTES = 64 * 1024  # of a body are kept
+_MASK = "[secret]"
+# Fields whose values no recording shows, wherever they stand in a body.
+_SECRET_FIELDS = frozenset(
+    {"string_value", "bytes_value", "value", "secret", "client_secret", "token", "token_value", "access_token"}
+    | {"password", "client_assertion"}
+)
+# `value` is a secret only where secrets are put; elsewhere (SCIM, tags) it is data that golden tests compare.
+_SECRET_VALUE_PATHS = ("/api/2.0/secrets/",)
+_UNRECORDED_BODIES = ("/serving-endpoints/", "/api/2.0/fs/", "/api/2.0/mlflow/traces", "/oidc/", "/_signed/")
+_UNRECORDED = ("/_local/", "/app/", "/favicon.ico")
+
+
+class Recording:
+    """The latest requests in memory, in the order in which they were answered."""
+
+    def __init__(self) -> None:
+        self._entries: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self._numbers = count(1)
+        self._lock = threading.Lock()
+
+    def add(self, entry: dict[str, Any]) -> None:
+        """One answered request; ``body`` is still raw."""
+        with self._lock:
+            entry["number"] = next(self._numbers)
+            self._entries.append(entry)
+
+    def entries(
+        self, since: int = 0, method: str = "*", path: str = "*", caller: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Requests with a number above ``since``; method and path are patterns with ``*``."""
+        with self._lock:
+            found = list(self._entries)
+        return [
+            {**entry, "body": _readable(entry["path"], entry["body"])}
+            for entry in found
+            if entry["number"] > since
+            and fnmatchcase(entry["method"], method)
+            and fnmatchcase(entry["path"], path)
+            and caller in (None, entry["caller"])
+        ]
+
+    def clear(self) -> None:
+        """Forget all; the numbers go on."""
+        with self._lock:
+            self._entries.clear()
+
+
+class Recorder:
+    """Middleware that fills the recording."""
+
+    def __init__(self, app: ASGIApp, recording: Recording) -> None:
+        self._app = app
+        self._recording = recording
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on and record; bodies of questions to models, of files and of tokens stay out."""
+        if scope["type"] != "http" or scope["path"].startswith(_UNRECORDED):
+            return await self._app(scope, receive, send)
+        status, started, body = 0, time.time(), bytearray()
+        keeps_body = not scope["path"].startswith(_UNRECORDED_BODIES)
+
+        async def receiving() -> Message:
+            message = await receive()
+            if message["type"] == "http.request" and len(body) <= _BODY_BYTES:
+                body.extend(message.get("body", b""))
+            return message
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        scope.setdefault("state", {})
+        try:
+            await self._app(scope, receiving if keeps_body else receive, sending)
+        finally:
+            self._recording.add(_entry(scope, bytes(body), status, started))
+
+
+def _entry(scope: Scope, body: bytes, status: int, started: float) -> dict[str, Any]:
+    state = scope["state"]
+    principal = state.get("principal")
+    return {
+        "method": scope["method"],
+        "path": scope["path"],
+        "query": scope["query_string"].decode("latin-1"),
+        "body": body,
+        "status": status,  # 0: the client got no answer
+        "caller": principal.name if principal else None,
+        "fault": state.get("fault"),
+        "time_ms": int(started * 1000),
+        "duration_ms": round((time.time() - started) * 1000, 1),
+    }
+
+
+def _readable(path: str, body: bytes) -> Any:
+    if not body:
+        return None
+    if len(body) > _BODY_BYTES:
+        return f"[{len(body)} bytes or more]"
+    try:
+        return _masked(json.loads(body), path.startswith(_SECRET_VALUE_PATHS))
+    except ValueError:
+        return f"[{len(body)} bytes, not JSON]"
+
+
+def _masked(value: Any, values_too: bool) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: _MASK
+            if name in _SECRET_FIELDS and isinstance(item, str) and (name != "value" or values_too)
+            else _masked(item, values_too)
+            for name, item in value.items()
+        }
+    return [_masked(item, values_too) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,32 @@
+"""Pytest fixtures that run local workspaces, so that users test their own Pulumi programs against one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from agent_deploy.local.workspace import LocalWorkspace
+
+
+@pytest.fixture(scope="session")
+def local_workspace_factory() -> Iterator[Callable[..., LocalWorkspace]]:
+    """``local_workspace_factory(**options)`` starts a workspace of its own; all are stopped when the tests end."""
+    # Here, not at the top: this plugin is loaded by every pytest on the machine.
+    from agent_deploy.local.workspace import LocalWorkspace
+
+    with ExitStack() as running:
+
+        def start(**options: Any) -> LocalWorkspace:
+            return running.enter_context(LocalWorkspace(**options))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def local_workspace(local_workspace_factory: Callable[..., LocalWorkspace]) -> LocalWorkspace:
+    """One workspace for all tests of the session (of the worker, under xdist); it has `.host`, `.token`, `.env()`."""
+    return local_workspace_factory()
