@@ -1,0 +1,466 @@
+"""Answers the engine for any Package: custom resources, functions and components in one process.
+
+Pulumi's wire is known here and in property_values.py only. The base, `pulumi.provider.server.ProviderServicer`, is not
+promised to stay as it is: the tests run it against the oldest and the newest supported pulumi.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+import pulumi
+from google.protobuf import any_pb2, empty_pb2, struct_pb2
+from pulumi.provider import Provider
+from pulumi.provider import server as classic
+from pulumi.runtime import proto
+from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, status_pb2
+
+from agent_deploy.provider.property_values import Secrets, decode, encode, path_text
+from agent_deploy.provider.resource import (
+    UNKNOWN,
+    Cancelled,
+    Context,
+    Diff,
+    Failure,
+    Kind,
+    Package,
+    PartialFailure,
+    Resource,
+    UserError,
+    Values,
+)
+from agent_deploy.rules.problems import InvalidInput
+
+_SEVERITIES = {
+    "debug": engine_pb2.DEBUG,
+    "info": engine_pb2.INFO,
+    "warning": engine_pb2.WARNING,
+    "error": engine_pb2.ERROR,
+}
+_UPDATE_KINDS = {
+    (Kind.ADD, False): proto.PropertyDiff.ADD,
+    (Kind.ADD, True): proto.PropertyDiff.ADD_REPLACE,
+    (Kind.DELETE, False): proto.PropertyDiff.DELETE,
+    (Kind.DELETE, True): proto.PropertyDiff.DELETE_REPLACE,
+    (Kind.UPDATE, False): proto.PropertyDiff.UPDATE,
+    (Kind.UPDATE, True): proto.PropertyDiff.UPDATE_REPLACE,
+}
+# The engine takes FAILED_PRECONDITION for "nothing happened", and UNKNOWN for "the object may be in any state".
+_NOTHING_HAPPENED = grpc.StatusCode.FAILED_PRECONDITION
+_ANYTHING_MAY_HAVE_HAPPENED = grpc.StatusCode.UNKNOWN
+
+
+class Servicer(classic.ProviderServicer):
+    """The engine's calls, translated to the Package's plain functions."""
+
+    def __init__(self, package: Package, engine_address: str = "") -> None:
+        super().__init__(_NoComponents(package.version), [], engine_address)
+        self._package = package
+        self._configuration: Any = None
+        self._cancelled = threading.Event()
+        self._engine: engine_pb2_grpc.EngineStub | None = None
+        self._components_lock = asyncio.Lock()
+
+    # ---- about the plugin
+
+    async def Handshake(self, request: Any, context: Any) -> Any:
+        self.engine_address = request.engine_address or self.engine_address
+        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True, accept_outputs=True)
+
+    async def Attach(self, request: Any, context: Any) -> Any:
+        self.engine_address = request.address
+        self._engine = None
+        return empty_pb2.Empty()
+
+    async def GetPluginInfo(self, request: Any, context: Any) -> Any:
+        return proto.PluginInfo(version=self._package.version)
+
+    async def GetSchema(self, request: Any, context: Any) -> Any:
+        return await self._guarded(context, Secrets(), self._schema())
+
+    async def _schema(self) -> Any:
+        await self._with_components()
+        inferred = json.loads(self.provider.schema or "{}")
+        return proto.GetSchemaResponse(schema=json.dumps(merged(self._package.schema(), inferred)))
+
+    async def Cancel(self, request: Any, context: Any) -> Any:
+        self._cancelled.set()
+        return empty_pb2.Empty()
+
+    # ---- configuration
+
+    async def CheckConfig(self, request: Any, context: Any) -> Any:
+        secrets = Secrets(self._package.secret_configuration)
+        values = decode(request.news, secrets)
+        failures = self._package.check_configuration(values)
+        return proto.CheckResponse(inputs=encode(values, secrets), failures=_check_failures(failures, secrets))
+
+    async def DiffConfig(self, request: Any, context: Any) -> Any:
+        secrets = Secrets()
+        old = decode(request.old_inputs if request.old_inputs.fields else request.olds, secrets)
+        new = decode(request.news, secrets)
+        # A provider is never replaced: that would replace every resource that it made.
+        changed = [name for name in sorted({*old, *new} - {"version"}) if old.get(name) != new.get(name)]
+        changes = proto.DiffResponse.DIFF_SOME if changed else proto.DiffResponse.DIFF_NONE
+        return proto.DiffResponse(changes=changes, diffs=changed)
+
+    async def Configure(self, request: Any, context: Any) -> Any:
+        secrets = Secrets(self._package.secret_configuration)
+        values = {name: _unpacked(value) for name, value in decode(request.args, secrets).items()}
+
+        async def configure() -> Any:
+            self._configuration = self._package.configure(values)
+            return proto.ConfigureResponse(
+                acceptSecrets=True, supportsPreview=True, acceptResources=True, acceptOutputs=True
+            )
+
+        return await self._guarded(context, secrets, configure())
+
+    # ---- resources
+
+    async def Check(self, request: Any, context: Any) -> Any:
+        resource, secrets = self._resource(request)
+        old = decode(request.olds, Secrets(resource.secrets))
+        new = decode(request.news, secrets)
+        operation = self._operation(request, secrets)
+
+        async def check() -> Any:
+            inputs, failures = await self._run(operation, resource.check, operation, old, new)
+            return proto.CheckResponse(inputs=encode(inputs, secrets), failures=_check_failures(failures, secrets))
+
+        return await self._guarded(context, secrets, check())
+
+    async def Diff(self, request: Any, context: Any) -> Any:
+        resource, secrets = self._resource(request)
+        old_inputs, old = decode(request.old_inputs, secrets), decode(request.olds, secrets)
+        new = decode(request.news, secrets)
+        operation = self._operation(request, secrets)
+
+        async def diff() -> Any:
+            return _diff_response(
+                await self._run(operation, resource.diff, operation, request.id, old_inputs, old, new)
+            )
+
+        return await self._guarded(context, secrets, diff())
+
+    async def Create(self, request: Any, context: Any) -> Any:
+        resource, secrets = self._resource(request)
+        inputs = decode(request.properties, secrets)
+        operation = self._operation(request, secrets)
+
+        async def create() -> Any:
+            if request.preview:
+                foreseen = await self._run(operation, resource.foresee, operation, None, inputs)
+                return proto.CreateResponse(properties=encode(foreseen, secrets))
+            created = await self._run(operation, resource.create, operation, inputs)
+            return proto.CreateResponse(id=created.id, properties=encode(created.properties, secrets))
+
+        return await self._guarded(context, secrets, create())
+
+    async def Read(self, request: Any, context: Any) -> Any:
+        resource, secrets = self._resource(request)
+        old_inputs, old = decode(request.inputs, secrets), decode(request.properties, secrets)
+        operation = self._operation(request, secrets)
+
+        async def read() -> Any:
+            found = await self._run(operation, resource.read, operation, request.id, old_inputs, old)
+            if found is None:
+                return proto.ReadResponse()
+            return proto.ReadResponse(
+                id=found.id, properties=encode(found.properties, secrets), inputs=encode(found.inputs, secrets)
+            )
+
+        return await self._guarded(context, secrets, read())
+
+    async def Update(self, request: Any, context: Any) -> Any:
+        resource, secrets = self._resource(request)
+        old_inputs, old = decode(request.old_inputs, secrets), decode(request.olds, secrets)
+        new = decode(request.news, secrets)
+        operation = self._operation(request, secrets)
+
+        async def update() -> Any:
+            if request.preview:
+                values = await self._run(operation, resource.foresee, operation, old, new)
+            else:
+                values = await self._run(operation, resource.update, operation, request.id, old_inputs, old, new)
+            return proto.UpdateResponse(properties=encode(values, secrets))
+
+        return await self._guarded(context, secrets, update())
+
+    async def Delete(self, request: Any, context: Any) -> Any:
+        resource, secrets = self._resource(request)
+        old_inputs, old = decode(request.old_inputs, secrets), decode(request.properties, secrets)
+        operation = self._operation(request, secrets)
+
+        async def delete() -> Any:
+            await self._run(operation, resource.delete, operation, request.id, old_inputs, old)
+            return empty_pb2.Empty()
+
+        return await self._guarded(context, secrets, delete())
+
+    # ---- functions and components
+
+    async def Invoke(self, request: Any, context: Any) -> Any:
+        secrets = Secrets()
+        arguments = decode(request.args, secrets)
+        operation = self._operation(request, secrets)
+
+        async def invoke() -> Any:
+            function = self._package.functions.get(request.tok)
+            if function is None:
+                raise UserError(f"{self._package.name} {self._package.version} has no function {request.tok}.")
+            if any(value is UNKNOWN for value in arguments.values()):
+                return provider_pb2.InvokeResponse(**{"return": struct_pb2.Struct()})
+            try:
+                result = await self._run(operation, function, operation, arguments)
+            except self._told as error:
+                failure = proto.CheckFailure(reason=secrets.hidden(str(error)))
+                return provider_pb2.InvokeResponse(failures=[failure])
+            return provider_pb2.InvokeResponse(**{"return": encode(result, Secrets())})
+
+        return await self._guarded(context, secrets, invoke())
+
+    async def Construct(self, request: Any, context: Any) -> Any:
+        async def construct() -> Any:
+            await self._with_components()
+            return await self._construct(request, context)
+
+        secrets = Secrets()
+        decode(request.inputs, secrets)
+        return await self._guarded(context, secrets, construct())
+
+    async def Call(self, request: Any, context: Any) -> Any:
+        async def call() -> Any:
+            await self._with_components()
+            return await self._call(request, context)
+
+        return await self._guarded(context, Secrets(), call())
+
+    @staticmethod
+    def _construct_options(request: Any) -> pulumi.ResourceOptions:
+        options = classic.ProviderServicer._construct_options(request)
+        given = request.customTimeouts
+        if given.create or given.update or given.delete:
+            # The base class reads the timeouts and drops them.
+            options.custom_timeouts = pulumi.CustomTimeouts(given.create, given.update, given.delete)
+        return options
+
+    async def _with_components(self) -> None:
+        """Infers the components' schema, which costs imports, the first time that somebody needs it."""
+        async with self._components_lock:
+            if not isinstance(self.provider, _NoComponents):
+                return
+            if components := self._package.components():
+                from pulumi.provider.experimental.component import ComponentProvider
+
+                self.provider = ComponentProvider(components, self._package.name, None, self._package.version)
+
+    # ---- one operation
+
+    def _resource(self, request: Any) -> tuple[Resource, Secrets]:
+        token = request.type or _type_of(request.urn)
+        resource = self._package.resources.get(token, _Missing(self._package, token))
+        return resource, Secrets(resource.secrets)
+
+    def _operation(self, request: Any, secrets: Secrets) -> _Operation:
+        urn = getattr(request, "urn", "")
+        operation = _Operation(
+            urn=urn,
+            name=urn.rsplit("::", 1)[-1],
+            type=_type_of(urn),
+            preview=getattr(request, "preview", False),
+            configuration=self._configuration,
+            timeout=getattr(request, "timeout", 0) or None,
+            cancelled=self._cancelled,
+            secret_paths=frozenset(secrets.paths),
+        )
+        loop = asyncio.get_running_loop()
+
+        def log(severity: str, text: str, ephemeral: bool) -> None:
+            loop.call_soon_threadsafe(operation.lines.put_nowait, (severity, secrets.hidden(text), ephemeral))
+
+        operation.log = log
+        return operation
+
+    async def _run(self, operation: _Operation, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The function in a thread, while its lines go to the engine in order."""
+        telling = asyncio.ensure_future(self._tell(operation))
+        try:
+            return await asyncio.to_thread(function, *arguments)
+        finally:
+            await operation.lines.put(None)
+            await telling
+
+    async def _tell(self, operation: _Operation) -> None:
+        while (line := await operation.lines.get()) is not None:
+            severity, text, ephemeral = line
+            if self.engine_address and self._engine is None:
+                channel = grpc.aio.insecure_channel(self.engine_address, options=_GRPC_CHANNEL_OPTIONS)
+                self._engine = engine_pb2_grpc.EngineStub(channel)
+            if self._engine is not None:
+                message = engine_pb2.LogRequest(
+                    severity=_SEVERITIES[severity], message=text, urn=operation.urn, ephemeral=ephemeral
+                )
+                try:
+                    await self._engine.Log(message, timeout=5)
+                except grpc.aio.AioRpcError as error:
+                    # An engine that is gone or busy must not end the operation; the line goes to our own log.
+                    print(f"{severity}: {text} ({error.code().name})", file=sys.stderr)  # noqa: T201
+
+    # ---- failures
+
+    @property
+    def _told(self) -> tuple[type[Exception], ...]:
+        return (UserError, InvalidInput, *self._package.user_errors)
+
+    async def _guarded(self, context: Any, secrets: Secrets, work: Awaitable[Any]) -> Any:
+        """The answer, or the failure in the form that the engine understands and the user can read."""
+        try:
+            return await work
+        except PartialFailure as failure:
+            await _abort_partially(context, failure, secrets)
+        except Cancelled:
+            await context.abort(_NOTHING_HAPPENED, "Interrupted before anything was changed.")
+        except classic.ComponentInitError as error:
+            await self._abort(context, error.inner, secrets)
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever it is must reach the user as a text
+            await self._abort(context, error, secrets)
+
+    async def _abort(self, context: Any, error: Exception, secrets: Secrets) -> NoReturn:
+        if isinstance(error, pulumi.InputPropertiesError):
+            lines = [f"{e['property_path']}: {e['reason']}" for e in error.errors or []]
+            await context.abort(_NOTHING_HAPPENED, secrets.hidden("\n".join([error.message, *lines]).strip()))
+        if isinstance(error, pulumi.InputPropertyError):
+            await context.abort(_NOTHING_HAPPENED, secrets.hidden(f"{error.property_path}: {error.reason}"))
+        if isinstance(error, (*self._told, pulumi.RunError)):
+            await context.abort(_NOTHING_HAPPENED, secrets.hidden(str(error)))
+        text = unexpected(error, self._package)
+        await context.abort(_ANYTHING_MAY_HAVE_HAPPENED, secrets.hidden(text))
+        raise AssertionError("abort raises")
+
+
+class _Operation(Context):
+    """A Context whose lines wait in a queue for the engine."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        self.lines: asyncio.Queue[tuple[str, str, bool] | None] = asyncio.Queue()
+
+
+class _NoComponents(Provider):
+    """Stands for the component provider until a component is needed."""
+
+    def construct(self, name: str, resource_type: str, inputs: Any, options: Any = None) -> NoReturn:
+        raise UserError(f"There is no component {resource_type}.")
+
+    def call(self, token: str, args: Any) -> NoReturn:
+        raise UserError(f"There is no method {token}.")
+
+
+class _Missing(Resource):
+    """Answers for a type that the package does not have."""
+
+    def __init__(self, package: Package, token: str) -> None:
+        self._text = (
+            f"{package.name} {package.version} has no resource {token!r}: is a newer version of the plugin needed?"
+        )
+
+    def check(self, context: Context, old_inputs: Values, inputs: Values) -> tuple[Values, list[Failure]]:
+        raise UserError(self._text)
+
+    def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
+        raise UserError(self._text)
+
+    def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
+        raise UserError(self._text)
+
+
+def merged(schema: dict[str, Any], inferred: dict[str, Any]) -> dict[str, Any]:
+    """The package's own schema with the components' inferred one: sections are joined, our other keys win."""
+    result = {**inferred, **schema}
+    for section in ("resources", "types", "functions", "language"):
+        joined = {**inferred.get(section, {}), **schema.get(section, {})}
+        if joined:
+            result[section] = joined
+    return result
+
+
+def unexpected(error: BaseException, package: Package) -> str:
+    """A failure that nobody foresaw: what, where in short, and how to report it."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    where = " > ".join(f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames)
+    report = f" Please report it with the lines above: {package.issues_url}" if package.issues_url else ""
+    return (
+        f"Unexpected {type(error).__name__}: {error}\n  at {where}\n"
+        f"This is a mistake in {package.name} {package.version}, not in your program.{report}"
+    )
+
+
+async def _abort_partially(context: Any, failure: PartialFailure, secrets: Secrets) -> NoReturn:
+    """The object exists, but not as wanted: the details go into the trailing metadata, where the engine looks."""
+    detail = any_pb2.Any()
+    detail.Pack(
+        provider_pb2.ErrorResourceInitFailed(
+            id=failure.id,
+            properties=encode(failure.properties, secrets),
+            inputs=encode(failure.inputs, secrets),
+            reasons=[secrets.hidden(reason) for reason in failure.reasons],
+        )
+    )
+    message = secrets.hidden(str(failure))
+    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=message, details=[detail])
+    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    await context.abort(grpc.StatusCode.UNKNOWN, message)
+    raise AssertionError("abort raises")
+
+
+def _check_failures(failures: list[Failure], secrets: Secrets) -> list[Any]:
+    # No `property`: the engine would print the whole value beside it, secrets included.
+    reasons = []
+    for failure in failures:
+        where = failure.path if isinstance(failure.path, str) else path_text(failure.path)
+        reasons.append(f"{where}: {failure.reason}" if where else failure.reason)
+    return [proto.CheckFailure(reason=secrets.hidden(reason)) for reason in reasons]
+
+
+def _diff_response(diff: Diff) -> Any:
+    detailed = {
+        path_text(path): proto.PropertyDiff(
+            kind=_UPDATE_KINDS[change.kind, change.replaces], inputDiff=change.of_inputs
+        )
+        for path, change in diff.changes.items()
+    }
+    return proto.DiffResponse(
+        changes=proto.DiffResponse.DIFF_SOME if detailed else proto.DiffResponse.DIFF_NONE,
+        diffs=list(dict.fromkeys(str(path[0]) for path in diff.changes)),
+        replaces=list(dict.fromkeys(str(path[0]) for path, change in diff.changes.items() if change.replaces)),
+        detailedDiff=detailed,
+        hasDetailedDiff=True,
+        deleteBeforeReplace=diff.delete_before_replace,
+    )
+
+
+def _type_of(urn: str) -> str:
+    # urn:pulumi:<stack>::<project>::<type of parents$…$type>::<name>
+    parts = urn.split("::")
+    return parts[2].rsplit("$", 1)[-1] if len(parts) > 3 else ""
+
+
+def _unpacked(value: Any) -> Any:
+    # What is not a string in a provider's inputs arrives as JSON.
+    if isinstance(value, str) and value[:1] in "{[":
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
