@@ -1,0 +1,41 @@
+"""`make bench`: runs the benchmarks, all or those named (`make bench BENCH_ARGS="preview serving"`), prints their tables."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import time
+from importlib import import_module
+
+from rich.console import Console
+
+from bench.report import show
+
+# Module of this folder → what it measures. Each has `run(progress) -> list[Row]`.
+BENCHMARKS = {
+    "preview": "Preview of N agents: ours against hand-written pulumi_databricks, on the same plugin and workspace",
+    "serving": "A request through the local workspace, logging on, against MLflow's own scoring server",
+    "cold_start": "First answer from zero against a bare load of the same model",
+}
+
+
+def main() -> int:
+    """Prints a table for each benchmark."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="one of " + ", ".join(BENCHMARKS))
+    names = parser.parse_args().names or list(BENCHMARKS)
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        parser.error(f"unknown benchmark {', '.join(unknown)}: expected {', '.join(BENCHMARKS)}")
+    console = Console(highlight=False)
+    console.print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}")
+    for name in names:
+        started = time.monotonic()
+        with console.status(name) as status:
+            rows = import_module(f"bench.{name}").run(lambda text, name=name: status.update(f"{name}: {text}"))
+        show(f"{BENCHMARKS[name]} ({time.monotonic() - started:.0f} s)", rows, console)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,251 @@
+"""`make demo`: an agent declared, deployed, asked, rated, changed and torn down, on this machine, for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from agent_deploy.local.databricks_plugin.selection import select_plugin
+from rich.console import Console
+from rich.table import Table
+
+from agent_deploy.local import LocalWorkspace
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / ".agent-deploy" / "demo"
+MODEL = "main.default.docs_agent"
+ENDPOINT = "agents_main-default-docs_agent"
+QUESTION = "What happens to the service principal when a model version leaves the endpoint?"
+API_KEY = "demo-key-that-nobody-may-see"
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+class Failed(Exception):
+    """A step that did not work; the text says which command and with what result."""
+
+
+def main() -> int:
+    """0 when every step worked, 1 with the reason otherwise; nothing is left running either way."""
+    started = time.monotonic()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    try:
+        with _workspace() as workspace:
+            Demo(workspace).run()
+    except (Failed, httpx.HTTPError) as error:
+        console.print(
+            f"\n[bold red]The demo stopped:[/] {error}\nWhat the workspace wrote: {FOLDER / 'workspace' / 'logs'}"
+        )
+        return 1
+    console.print(f"\n[bold green]Done[/] in {time.monotonic() - started:.0f} s. Nothing is running any more.")
+    console.print("Next: README.md, then stacks/Pulumi.dev.yaml, which declares the agents of an environment.")
+    return 0
+
+
+@contextmanager
+def _workspace() -> Iterator[LocalWorkspace]:
+    _step("A workspace on this machine", "Databricks' REST API on 127.0.0.1, so that no account is needed.")
+    with LocalWorkspace(folder=FOLDER / "workspace") as workspace:
+        console.print(f"  {workspace.host}, its state in {FOLDER / 'workspace'}")
+        yield workspace
+
+
+class Demo:
+    """The steps, in the order in which a platform engineer takes them."""
+
+    def __init__(self, workspace: LocalWorkspace) -> None:
+        self._workspace = workspace
+        self._settings = FOLDER / "Pulumi.demo.yaml"
+        plugin = select_plugin(FOLDER / "plugins")
+        self._environment = {
+            **os.environ,
+            **workspace.env(),
+            **plugin.environment(os.environ),
+            "PULUMI_BACKEND_URL": (FOLDER / "state").as_uri(),
+            "PULUMI_CONFIG_PASSPHRASE": "demo",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+        }
+        (FOLDER / "state").mkdir()
+        console.print(f"  databricks plugin: {plugin}")
+
+    def run(self) -> None:
+        """All of it."""
+        self._register("1")
+        self._first_deployment()
+        answer = self._ask()
+        self._rate(answer)
+        self._show_rows()
+        self._register("2")
+        self._change()
+        self._tear_down()
+
+    def _register(self, version: str) -> None:
+        _step(f"Version {version} of the agent", f"Logged with MLflow, registered in Unity Catalog as {MODEL}.")
+        self._command(sys.executable, "-m", "stacks.agents.docs_agent.log", MODEL)
+
+    def _first_deployment(self) -> None:
+        _step("Declare it", "What stacks/__main__.py reads; the same program runs against an account.")
+        self._declare(version="1", style="short", size="Small")
+        console.print(_indented(self._settings.read_text()))
+        self._pulumi("stack", "init", "demo")
+        # `config set --secret` encrypts it with the stack's passphrase; the program hands it on without seeing it.
+        self._pulumi("config", "set", "--secret", "docs_api_key", stdin=API_KEY)
+        _step("Preview", "Verified against the workspace before anything is created.")
+        self._pulumi("preview")
+        _step("Deploy", "A real `pulumi up`. The endpoint's state shows beside the resource until it is ready.")
+        self._pulumi("up", "--yes", "--skip-preview")
+
+    def _ask(self) -> dict[str, Any]:
+        url = f"{self._workspace.host}/serving-endpoints/{ENDPOINT}/invocations"
+        body = {"input": [{"role": "user", "content": QUESTION}], "databricks_options": {"return_trace": True}}
+        _step("Ask it, with curl", QUESTION)
+        command = ["curl", "--silent", "--show-error", "--fail-with-body", "-u", f"token:{self._workspace.token}"]
+        command += ["-H", "Content-Type: application/json", "-d", json.dumps(body), url]
+        answer = json.loads(self._output(*command))
+        console.print(_indented(answer["output"][0]["content"][0]["text"]))
+        request_id = answer["databricks_output"]["databricks_request_id"]
+        spans = answer["databricks_output"]["trace"]["data"]["spans"]
+        console.print(f"  request id {request_id}; trace of {len(spans)} spans: {', '.join(s['name'] for s in spans)}")
+        _step("Ask it, with Databricks' SDK and with MLflow's client", "Unmodified clients, as in your own code.")
+        self._command(sys.executable, str(ROOT / "tools" / "demo_clients.py"), ENDPOINT, "What is a local workspace?")
+        _step("Ask it, streaming", f'agent-deploy query {ENDPOINT} "…"')
+        self._command("agent-deploy", "query", ENDPOINT, "How are secrets kept out of the state?")
+        return answer
+
+    def _rate(self, answer: Mapping[str, Any]) -> None:
+        trace_id = answer["databricks_output"]["trace"]["info"]["trace_id"]
+        _step("Rate the answer", f"An MLflow assessment on trace {trace_id}.")
+        self._command(sys.executable, str(ROOT / "tools" / "demo_feedback.py"), trace_id)
+
+    def _show_rows(self) -> None:
+        _step("The logged rows", f"{MODEL}_payload, a Delta table: every request, written within a second.")
+        table = Table("databricks_request_id", "status", "ms", "request", "response")
+        for row in self._rows():
+            request, response = (str(row[column])[:60].replace("\n", " ") for column in ("request", "response"))
+            duration = str(row["execution_duration_ms"])
+            table.add_row(row["databricks_request_id"], str(row["status_code"]), duration, request, response)
+        console.print(table)
+
+    def _rows(self) -> list[dict[str, Any]]:
+        from deltalake import DeltaTable  # here, since it takes a moment to import
+
+        catalog, schema, model = MODEL.split(".")
+        path = FOLDER / "workspace" / "tables" / catalog / schema / f"{model}_payload"
+        # Rows are written in batches of a second: wait for the three questions.
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            rows: list[dict[str, Any]] = DeltaTable(path).to_pyarrow_table().to_pylist() if path.exists() else []
+            if len(rows) >= 3:
+                return rows
+            time.sleep(0.2)
+        raise Failed(f"the payload table {path} did not get its rows within 30 s")
+
+    def _change(self) -> None:
+        _step(
+            "Change it in place", "Version 2, longer answers, a larger size: the endpoint stays, and goes on answering."
+        )
+        self._declare(version="2", style="long", size="Medium")
+        self._pulumi("up", "--yes", "--diff")
+        _step("Ask again", QUESTION)
+        self._command("agent-deploy", "query", ENDPOINT, QUESTION)
+
+    def _tear_down(self) -> None:
+        _step("Tear it down", "A real `pulumi destroy`.")
+        self._pulumi("destroy", "--yes", "--skip-preview")
+        _step("Proof that nothing is left", "Asked of the workspace itself.")
+        left = {
+            "serving endpoints": self._get("/api/2.0/serving-endpoints").get("endpoints", []),
+            "secret scopes": self._get("/api/2.0/secrets/scopes/list").get("scopes", []),
+            "service principals": self._get("/api/2.0/preview/scim/v2/ServicePrincipals").get("Resources", []),
+        }
+        for kind, objects in left.items():
+            console.print(f"  {kind}: {len(objects)}")
+        if any(left.values()):
+            raise Failed(f"the teardown left something behind: {left}")
+        state = b"".join(path.read_bytes() for path in (FOLDER / "state").rglob("*") if path.is_file())
+        if API_KEY.encode() in state:
+            raise Failed("the secret stands in plain text in the state")
+        console.print("  the secret in Pulumi's state: encrypted, nowhere in plain text")
+        console.print(f"  kept on purpose: the logged rows in {MODEL}_payload")
+
+    def _declare(self, version: str, style: str, size: str) -> None:
+        """Writes the stack's settings; the encryption salt and the secret in it stay."""
+        import yaml  # a dependency of Pulumi's
+
+        kept = yaml.safe_load(self._settings.read_text()) if self._settings.exists() else {}
+        agent = {
+            "model_name": MODEL,
+            "versions": [{"version": version}],
+            "workload_size": size,
+            "scale_to_zero": True,
+            "environment": {"ANSWER_STYLE": style},
+            "secrets": {"DOCS_API_KEY": "docs_api_key"},
+            "permissions": [{"group_name": "users", "level": "CAN_QUERY"}],
+        }
+        config = {**kept.get("config", {}), "agents:agents": {"docs": agent}}
+        self._settings.write_text(yaml.safe_dump({**kept, "config": config}, sort_keys=False))
+
+    def _pulumi(self, *arguments: str, stdin: str | None = None) -> None:
+        verbs = ("stack", "config", "preview", "up", "destroy")
+        stack = ["--stack", "demo"] if arguments[0] in verbs and arguments[0] != "stack" else []
+        settings = ["--config-file", str(self._settings)] if arguments[0] != "stack" else []
+        quiet = ["--non-interactive", "--color", "always" if console.is_terminal else "never"]
+        self._command("pulumi", *arguments, *stack, *settings, *quiet, stdin=stdin)
+
+    def _command(self, *command: str, stdin: str | None = None) -> None:
+        """Runs it with its output indented as it comes; raises Failed when it does."""
+        shown = " ".join(Path(command[0]).name if i == 0 else part for i, part in enumerate(command))
+        console.print(f"  [cyan]$ {shown}[/]", markup=True)
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=self._environment,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if stdin and process.stdin:
+            process.stdin.write(stdin)
+            process.stdin.close()
+        assert process.stdout is not None
+        for line in process.stdout:
+            sys.stdout.write(f"    {line}")
+            sys.stdout.flush()
+        if process.wait() != 0:
+            raise Failed(f"`{shown}` ended with exit code {process.returncode}")
+
+    def _output(self, *command: str) -> str:
+        result = subprocess.run(command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            raise Failed(f"`{command[0]}` ended with exit code {result.returncode}: {result.stdout}{result.stderr}")
+        return result.stdout
+
+    def _get(self, path: str) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self._workspace.token}"}
+        response = httpx.get(f"{self._workspace.host}{path}", headers=headers, timeout=30)
+        response.raise_for_status()
+        body: dict[str, Any] = response.json()
+        return body
+
+
+def _step(title: str, why: str) -> None:
+    console.print(f"\n[bold]▶ {title}[/]\n  [dim]{why}[/]")
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
