@@ -1,4 +1,4 @@
-"""`make bench`: runs the benchmarks, all or those named (`make bench BENCH_ARGS="preview serving"`), prints their tables."""
+"""`make bench`: runs the benchmarks, all or those named in BENCH_ARGS, and prints their tables."""
 
 from __future__ import annotations
 

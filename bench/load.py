@@ -1,4 +1,4 @@
-"""A closed-loop load: N callers, each with the next request as soon as its last is answered; run as a process of its own."""
+"""A closed-loop load, in a process of its own: N callers, each with its next request as soon as the last is answered."""
 
 from __future__ import annotations
 
