@@ -1,0 +1,41 @@
+"""MLflow's own tracking server as a child process that ends with its parent, however that ends.
+
+Run as ``python -m agent_deploy.local.tracking.process <socket> <database> <artifact root>``; standard input is a pipe
+whose other end only the parent holds: its end of file means that the parent is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+
+def main(socket_path: str, database: str, artifact_root: str) -> None:
+    """Serve until told to stop or until the parent is gone."""
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    # No background jobs (a second process), no telemetry (network), no workspaces.
+    os.environ.update(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
+    # A user's tracking settings are for his programs, not for the server that they reach.
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID"):
+        os.environ.pop(name, None)
+    import uvicorn  # before mlflow.server, which looks for it to know that it serves
+    from mlflow.server import ARTIFACT_ROOT_ENV_VAR, BACKEND_STORE_URI_ENV_VAR
+    from mlflow.server.handlers import initialize_backend_stores
+
+    os.environ[BACKEND_STORE_URI_ENV_VAR] = database
+    os.environ[ARTIFACT_ROOT_ENV_VAR] = artifact_root
+    initialize_backend_stores(database, database, artifact_root)
+    from mlflow.server.fastapi_app import app
+
+    uvicorn.run(app, uds=socket_path, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+
+
+def _die_with_parent() -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,128 @@
+"""Routes of MLflow's tracking API: checked, then passed on to MLflow's own server."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any
+
+import httpx
+from anyio import to_thread
+from fastapi import APIRouter, Depends, FastAPI, Request
+from starlette.responses import Response
+
+from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.errors import ApiError, forbidden, invalid
+from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.tracking import artifacts
+from agent_deploy.local.tracking.access import READ, level, subjects
+from agent_deploy.local.tracking.experiments import Experiments
+from agent_deploy.local.tracking.server import MlflowServer
+
+Caller = Annotated[Principal, Depends(caller)]
+
+# What MLflow's server does for Databricks' clients; the registry is Unity Catalog's, all else is refused with 501.
+_PASSED_ON = ("experiments", "runs", "metrics", "traces", "logged-models", "datasets", "scorers")
+_METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
+_NAMES_NO_EXPERIMENT = ("experiments/search", "experiments/get-by-name")
+# Where MLflow's server puts logged models and traces below an experiment, and where Databricks does.
+_MODEL_URI = re.compile(rb"(dbfs:/databricks/mlflow-tracking/\d+)/models/(m-[0-9a-f]+)/")
+_TRACE_URI = re.compile(rb"(dbfs:/databricks/mlflow-tracking/\d+)/traces/(tr-[0-9A-Za-z-]+)/")
+
+
+def install(app: FastAPI, workspace: Workspace) -> None:
+    """Add the routes; ``workspace.services["tracking"]`` tells experiments of runs, logged models and traces."""
+    server = MlflowServer(workspace.folder)
+    experiments = workspace.services["tracking"] = Experiments(workspace, server)
+    workspace.services["files"].mount("WorkspaceInternal", artifacts.mount(workspace, experiments))
+    workspace.on_stop.append(server.stop)
+    app.include_router(artifacts.routes(experiments, workspace.services["files"]))
+    app.include_router(_routes(Proxy(server, experiments)))
+
+
+def _routes(proxy: Proxy) -> APIRouter:
+    router = APIRouter()
+
+    @router.api_route("/api/4.0/mlflow/{path:path}", methods=_METHODS)
+    @router.api_route("/api/5.0/mlflow/{path:path}", methods=_METHODS)
+    def traces_in_tables(path: str) -> Response:
+        # Traces are in experiments here, not in tables of the catalog; on this answer clients turn to API 3.0.
+        raise ApiError(404, "ENDPOINT_NOT_FOUND", f"No API found for 'mlflow/{path}': traces are kept in experiments.")
+
+    @router.api_route("/api/2.0/mlflow/{path:path}", methods=_METHODS)
+    @router.api_route("/api/3.0/mlflow/{path:path}", methods=_METHODS)
+    async def passed_on(request: Request, path: str, principal: Caller) -> Response:
+        if path.split("/", 1)[0] not in _PASSED_ON:
+            message = f"The local workspace does not have {request.method} {request.url.path}."
+            if path.startswith(("registered-models", "model-versions")):
+                message += " Models are registered in Unity Catalog: set MLFLOW_REGISTRY_URI to databricks-uc."
+            raise ApiError(501, "ENDPOINT_NOT_FOUND", message)
+        return await proxy.answer(request, path, principal)
+
+    return router
+
+
+class Proxy:
+    """Checks the caller's level on every experiment that a request is about."""
+
+    def __init__(self, server: MlflowServer, experiments: Experiments) -> None:
+        self._server = server
+        self._experiments = experiments
+
+    async def answer(self, request: Request, path: str, principal: Principal) -> Response:
+        """MLflow's answer, as Databricks would word it."""
+        content = await request.body()
+        body = _parsed(content)
+        creating = path == "experiments/create"
+        if creating:
+            body = await to_thread.run_sync(self._experiments.creation, principal, body)
+            content = json.dumps(body).encode()
+        else:
+            await to_thread.run_sync(self._check, principal, request, path, body)
+        if not self._server.running:
+            await to_thread.run_sync(self._server.start)
+        response = await self._server.forward(
+            request.method,
+            request.url.path,
+            params=request.query_params.multi_items(),
+            content=content,
+            headers={"Content-Type": request.headers.get("content-type", "application/json")},
+        )
+        if creating and response.status_code == 200:
+            await to_thread.run_sync(
+                self._experiments.created, principal, response.json()["experiment_id"], body["name"]
+            )
+        return self._reworded(response, path, principal)
+
+    def _check(self, principal: Principal, request: Request, path: str, body: Any) -> None:
+        named = subjects(path, request.query_params.multi_items(), body)
+        needed = level(request.method, path)
+        if not named and path not in _NAMES_NO_EXPERIMENT and not principal.is_admin:
+            raise forbidden(f"{request.method} {request.url.path} names no experiment: only admins may send it.")
+        for kind, key in sorted(named):
+            # What MLflow does not know it says itself.
+            if experiment_id := self._experiments.find(kind, key):
+                self._experiments.require(principal, experiment_id, needed)
+
+    def _reworded(self, response: httpx.Response, path: str, principal: Principal) -> Response:
+        content = response.content
+        if path == "experiments/search" and response.status_code == 200:
+            content = self._only_readable(response.json(), principal)
+        elif path == "experiments/get-by-name" and response.status_code == 200:
+            self._experiments.require(principal, response.json()["experiment"]["experiment_id"], READ)
+        content = _MODEL_URI.sub(rb"\1/logged_models/\2/", content)
+        content = _TRACE_URI.sub(rb"\1/\2/", content)
+        return Response(content, response.status_code, media_type=response.headers.get("content-type"))
+
+    def _only_readable(self, found: dict[str, Any], principal: Principal) -> bytes:
+        shown = [e for e in found.get("experiments", []) if self._experiments.readable(principal, e["experiment_id"])]
+        return json.dumps({**found, "experiments": shown}).encode()
+
+
+def _parsed(content: bytes) -> Any:
+    if not content:
+        return {}
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise invalid("The body is not JSON.") from error

@@ -1,0 +1,140 @@
+"""The one MLflow server of a workspace: started by the first call, started again when it died, stopped with it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from agent_deploy.local.core.errors import ApiError
+
+# What MLflow's Databricks clients resolve to the Files API (`databricks/mlflow-tracking/<experiment>/…`).
+ARTIFACT_ROOT = "dbfs:/databricks/mlflow-tracking"
+_START_SECONDS = 120.0
+_STOP_SECONDS = 10.0
+_SOCKET_CHARACTERS = 100  # the kernel takes 107 (macOS 103) for the path of a Unix socket
+_LOG_TAIL = 2000
+
+# One line per call would bury the workspace's own log.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+class MlflowServer:
+    """Its state in ``<folder>/mlflow/mlflow.db``; reached over a Unix socket, so that no other user's process can."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket = self._socket_path()
+        self._client: httpx.Client | None = None
+        self._async_client: httpx.AsyncClient | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is alive and was ready."""
+        return self._client is not None and self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Return when it answers; a few seconds the first time. Raises 500 with the end of its log."""
+        with self._lock:
+            if self.running:
+                return
+            self._clear()
+            self._process = self._spawn()
+            client = httpx.Client(transport=httpx.HTTPTransport(uds=str(self._socket)), base_url="http://localhost")
+            self._await_health(client)
+            self._client = client
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        (self._folder / "mlflow").mkdir(parents=True, exist_ok=True)
+        self._socket.parent.mkdir(mode=0o700, exist_ok=True)
+        self._socket.unlink(missing_ok=True)
+        (self._folder / "logs").mkdir(parents=True, exist_ok=True)
+        database = f"sqlite:///{(self._folder / 'mlflow' / 'mlflow.db').resolve()}"
+        command = [
+            sys.executable,
+            "-m",
+            "agent_deploy.local.tracking.process",
+            str(self._socket),
+            database,
+            ARTIFACT_ROOT,
+        ]
+        with self._log.open("ab") as log:
+            # Standard input is how it notices the end of this process; a session of its own keeps Ctrl-C away.
+            return subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=self._folder, start_new_session=True
+            )
+
+    def _await_health(self, client: httpx.Client) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            assert self._process is not None
+            if (code := self._process.poll()) is not None:
+                raise self._failure(f"ended with code {code}")
+            try:
+                client.get("/health", timeout=5).raise_for_status()
+            except httpx.HTTPError:
+                time.sleep(0.05)
+            else:
+                return
+        raise self._failure(f"did not answer within {_START_SECONDS:.0f} seconds")
+
+    def _failure(self, what: str) -> ApiError:
+        tail = self._log.read_bytes()[-_LOG_TAIL:].decode(errors="replace")
+        return ApiError(500, "INTERNAL_ERROR", f"MLflow's tracking server {what}. End of {self._log}:\n{tail}")
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / "logs" / "mlflow.log"
+
+    def _socket_path(self) -> Path:
+        path = (self._folder / "mlflow" / "server.sock").resolve()
+        if len(str(path)) <= _SOCKET_CHARACTERS:
+            return path
+        return Path(tempfile.gettempdir()) / f"agent-deploy-{uuid.uuid4().hex[:12]}" / "server.sock"
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """A call from a thread: starts the server when needed."""
+        self.start()
+        assert self._client is not None
+        return self._client.request(method, path, timeout=120, **options)
+
+    async def forward(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """A call from the event loop, to a server that was started."""
+        if self._async_client is None:
+            transport = httpx.AsyncHTTPTransport(uds=str(self._socket))
+            self._async_client = httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=120)
+        return await self._async_client.request(method, path, **options)
+
+    async def stop(self) -> None:
+        """End it in order: requests under way are answered first."""
+        if self._async_client is not None:
+            await self._async_client.aclose()
+            self._async_client = None
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._clear()
+        if self._folder.resolve() not in self._socket.parents:
+            shutil.rmtree(self._socket.parent, ignore_errors=True)
+
+    def _clear(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+        self._client = self._process = None
