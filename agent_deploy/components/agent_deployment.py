@@ -13,7 +13,7 @@ from agent_deploy.components.arguments import (
     InferenceTableNames,
     ServedEntityState,
 )
-from agent_deploy.components.environment import Environment
+from agent_deploy.components.environment import Environment, References
 from agent_deploy.components.options import child_options
 from agent_deploy.components.verification import Verified
 from agent_deploy.resources.databricks import Permissions
@@ -112,7 +112,7 @@ class AgentDeployment(pulumi.ComponentResource):
         )
 
 
-def _served_entities(verified: Verified, environment: Environment, references: Mapping[Any, Any]) -> dict[str, Any]:
+def _served_entities(verified: Verified, environment: Environment, references: References) -> dict[str, Any]:
     entities = rules.served_entities(verified.deployment, verified.numbers, verified.args.get("instance_profile_arn"))
     for index, entity in enumerate(entities.values()):
         # References to new secrets stay Outputs inside the map, so that a preview shows all the rest of it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -12,6 +13,13 @@ from agent_deploy.resources.secret import Secret
 
 # A variable's place: None for the deployment's own environment, or the index of a version; and its name.
 Place = tuple[int | None, str]
+
+
+@dataclass(frozen=True)
+class References:
+    """References to stored secrets. No plain dict: Pulumi would lift its Outputs, and hide all for one unknown."""
+
+    by_place: Mapping[Place, pulumi.Output[str]]
 
 
 class Environment:
@@ -36,27 +44,25 @@ class Environment:
             ]
         return plain
 
-    def store_secrets(
-        self, name: str, scope_name: str, opts: pulumi.ResourceOptions
-    ) -> dict[Place, pulumi.Output[str]]:
+    def store_secrets(self, name: str, scope_name: str, opts: pulumi.ResourceOptions) -> References:
         """A scope named after the endpoint with one secret for each value; returns the references to them."""
         if not self._secrets:
-            return {}
+            return References({})
         scope = SecretScope(f"{name}-secrets", name=scope_name, opts=opts)
-        references = {}
+        references: dict[Place, pulumi.Output[str]] = {}
         for (index, key), value in self._secrets.items():
             suffix = key if index is None else f"{key}-{self._label(index)}"
             secret = Secret(f"{name}-secret-{suffix}", scope=scope.name, name=key, value=value, opts=opts)
             references[index, key] = secret.reference
-        return references
+        return References(references)
 
-    def of_version(self, index: int, plain: Mapping[str, Any], references: Mapping[Place, Any]) -> dict[str, Any]:
+    def of_version(self, index: int, plain: Mapping[str, Any], references: References) -> dict[str, Any]:
         """The variables of one version: the deployment's, overridden by its own; secrets as references."""
         versions = plain.get("versions") or ()
         own = versions[index].get("environment") if index < len(versions) else None
         merged: dict[str, Any] = {}
         for place, variables in ((None, plain.get("environment") or {}), (index, own or {})):
-            merged.update({key: references.get((place, key), value) for key, value in variables.items()})
+            merged.update({key: references.by_place.get((place, key), value) for key, value in variables.items()})
         return merged
 
     def _variables(self) -> Iterator[tuple[Place, Any]]:

@@ -15,6 +15,8 @@ from typing import Any, ClassVar, TypedDict
 import pulumi
 from pulumi import Input, Output, ResourceOptions
 
+from agent_deploy.resources.properties import output
+
 _PRERELEASES = {"a": "alpha", "b": "beta", "rc": "rc"}
 
 
@@ -41,11 +43,6 @@ class AccessControl(TypedDict, total=False):
     servicePrincipalName: Input[str]
 
 
-def _output(name: str) -> Any:
-    """A resource's attribute that reads the property ``name`` of the wire."""
-    return property(lambda resource: resource.__dict__[name])
-
-
 class VendorResource(pulumi.CustomResource):
     """What all have in common: the type token, the plugin's version, and which outputs are secret."""
 
@@ -65,8 +62,8 @@ class SecretScope(VendorResource):
     """A scope of secrets; every change replaces it. ``name`` defaults to the resource's name with a random suffix."""
 
     token = "databricks:index/secretScope:SecretScope"
-    name: Output[str] = _output("name")
-    backend_type: Output[str] = _output("backendType")
+    name: Output[str] = output("name")
+    backend_type: Output[str] = output("backendType")
 
     def __init__(
         self,
@@ -93,9 +90,9 @@ class SecretAcl(VendorResource):
     """
 
     token = "databricks:index/secretAcl:SecretAcl"
-    scope: Output[str] = _output("scope")
-    principal: Output[str] = _output("principal")
-    permission: Output[str] = _output("permission")
+    scope: Output[str] = output("scope")
+    principal: Output[str] = output("principal")
+    permission: Output[str] = output("permission")
 
     def __init__(
         self,
@@ -115,8 +112,8 @@ class Permissions(VendorResource):
 
     token = "databricks:index/permissions:Permissions"
     computed = ("objectType",)
-    access_controls: Output[list[Any]] = _output("accessControls")
-    object_type: Output[str] = _output("objectType")
+    access_controls: Output[list[Any]] = output("accessControls")
+    object_type: Output[str] = output("objectType")
 
     def __init__(
         self,
@@ -156,12 +153,12 @@ class ServicePrincipal(VendorResource):
 
     token = "databricks:index/servicePrincipal:ServicePrincipal"
     computed = ("aclPrincipalId", "home", "repos")
-    display_name: Output[str] = _output("displayName")
-    application_id: Output[str] = _output("applicationId")
-    acl_principal_id: Output[str] = _output("aclPrincipalId")
-    active: Output[bool | None] = _output("active")
-    home: Output[str] = _output("home")
-    repos: Output[str] = _output("repos")
+    display_name: Output[str] = output("displayName")
+    application_id: Output[str] = output("applicationId")
+    acl_principal_id: Output[str] = output("aclPrincipalId")
+    active: Output[bool | None] = output("active")
+    home: Output[str] = output("home")
+    repos: Output[str] = output("repos")
 
     def __init__(
         self,
@@ -198,15 +195,15 @@ class ServicePrincipalSecret(VendorResource):
     token = "databricks:index/servicePrincipalSecret:ServicePrincipalSecret"
     computed = ("secret", "secretHash", "servicePrincipalSecretId", "status", "createTime", "updateTime", "expireTime")
     secret_outputs = ("secret",)
-    service_principal_id: Output[str] = _output("servicePrincipalId")
-    lifetime: Output[str] = _output("lifetime")
-    secret: Output[str] = _output("secret")
-    secret_hash: Output[str] = _output("secretHash")
-    service_principal_secret_id: Output[str] = _output("servicePrincipalSecretId")
-    status: Output[str] = _output("status")
-    create_time: Output[str] = _output("createTime")
-    update_time: Output[str] = _output("updateTime")
-    expire_time: Output[str] = _output("expireTime")
+    service_principal_id: Output[str] = output("servicePrincipalId")
+    lifetime: Output[str] = output("lifetime")
+    secret: Output[str] = output("secret")
+    secret_hash: Output[str] = output("secretHash")
+    service_principal_secret_id: Output[str] = output("servicePrincipalSecretId")
+    status: Output[str] = output("status")
+    create_time: Output[str] = output("createTime")
+    update_time: Output[str] = output("updateTime")
+    expire_time: Output[str] = output("expireTime")
 
     def __init__(
         self,
@@ -229,8 +226,8 @@ class Grant(VendorResource):
     """All privileges of one principal on one Unity Catalog object; others' privileges stay. Give exactly one object."""
 
     token = "databricks:index/grant:Grant"
-    principal: Output[str] = _output("principal")
-    privileges: Output[list[str]] = _output("privileges")
+    principal: Output[str] = output("principal")
+    privileges: Output[list[str]] = output("privileges")
 
     def __init__(
         self,
@@ -270,12 +267,12 @@ class RegisteredModel(VendorResource):
 
     token = "databricks:index/registeredModel:RegisteredModel"
     computed = ("fullName", "metastoreId", "createdAt", "createdBy", "updatedAt", "updatedBy")
-    name: Output[str] = _output("name")
-    full_name: Output[str] = _output("fullName")
-    owner: Output[str] = _output("owner")
-    comment: Output[str | None] = _output("comment")
-    metastore_id: Output[str] = _output("metastoreId")
-    storage_location: Output[str] = _output("storageLocation")
+    name: Output[str] = output("name")
+    full_name: Output[str] = output("fullName")
+    owner: Output[str] = output("owner")
+    comment: Output[str | None] = output("comment")
+    metastore_id: Output[str] = output("metastoreId")
+    storage_location: Output[str] = output("storageLocation")
 
     def __init__(
         self,
@@ -305,10 +302,10 @@ class WorkspaceFile(VendorResource):
 
     token = "databricks:index/workspaceFile:WorkspaceFile"
     computed = ("objectId", "url", "workspacePath")
-    path: Output[str] = _output("path")
-    object_id: Output[int] = _output("objectId")
-    url: Output[str] = _output("url")
-    workspace_path: Output[str] = _output("workspacePath")
+    path: Output[str] = output("path")
+    object_id: Output[int] = output("objectId")
+    url: Output[str] = output("url")
+    workspace_path: Output[str] = output("workspacePath")
 
     def __init__(
         self,
@@ -329,9 +326,9 @@ class Pipeline(VendorResource):
 
     token = "databricks:index/pipeline:Pipeline"
     computed = ("url", "state", "creatorUserName")
-    name: Output[str] = _output("name")
-    url: Output[str] = _output("url")
-    state: Output[str] = _output("state")
+    name: Output[str] = output("name")
+    url: Output[str] = output("url")
+    state: Output[str] = output("state")
 
     def __init__(
         self,
@@ -385,8 +382,8 @@ class Job(VendorResource):
 
     token = "databricks:index/job:Job"
     computed = ("url",)
-    name: Output[str] = _output("name")
-    url: Output[str] = _output("url")
+    name: Output[str] = output("name")
+    url: Output[str] = output("url")
 
     def __init__(
         self,

@@ -1,6 +1,5 @@
 """Names on the engine's wire: camelCase there, snake_case in Python; keys that the user chose stay as they are."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,15 +7,15 @@ from typing import Any
 _USER_KEYED = frozenset({"servedEntities", "traffic", "environmentVars", "tags"})
 
 
+def output(name: str) -> Any:
+    """A resource's attribute that reads the property ``name`` of the wire."""
+    return property(lambda resource: resource.__dict__[name])
+
+
 def camel_case(name: str) -> str:
     """``table_name_prefix`` → ``tableNamePrefix``."""
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest)
-
-
-def snake_case(name: str) -> str:
-    """``tableNamePrefix`` → ``table_name_prefix``."""
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: f"_{match[1].lower()}", name)
 
 
 def to_wire(properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import pulumi
 
+from agent_deploy.resources.properties import output
+
 TOKEN = "agent-deploy:index:Secret"
 
 
@@ -11,10 +13,10 @@ class Secret(pulumi.CustomResource):
     Served containers read secrets only when they start; pulumi-databricks#642 tells what happens without this.
     """
 
-    scope: pulumi.Output[str]
-    key: pulumi.Output[str]
+    scope: pulumi.Output[str] = output("scope")
+    key: pulumi.Output[str] = output("key")
     """``name`` with a random suffix."""
-    reference: pulumi.Output[str]
+    reference: pulumi.Output[str] = output("reference")
     """``{{secrets/scope/key}}``, for environment variables."""
 
     def __init__(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from agent_deploy.resources.properties import to_wire
+from agent_deploy.resources.properties import output, to_wire
 
 TOKEN = "agent-deploy:index:ServingEndpoint"
 
@@ -20,24 +20,25 @@ class ServingEndpoint(pulumi.CustomResource):
     Source of the fields: Databricks, serving endpoints API reference.
     """
 
-    name: pulumi.Output[str]
-    served_entities: pulumi.Output[Mapping[str, Any]]
-    traffic: pulumi.Output[Mapping[str, int]]
-    tags: pulumi.Output[Mapping[str, str]]
-    description: pulumi.Output[str | None]
-    endpoint_id: pulumi.Output[str]
+    name: pulumi.Output[str] = output("name")
+    served_entities: pulumi.Output[Mapping[str, Any]] = output("servedEntities")
+    traffic: pulumi.Output[Mapping[str, int]] = output("traffic")
+    tags: pulumi.Output[Mapping[str, str]] = output("tags")
+    description: pulumi.Output[str | None] = output("description")
+    endpoint_id: pulumi.Output[str] = output("endpointId")
     """Hexadecimal id, by which the permissions API knows the endpoint."""
-    endpoint_url: pulumi.Output[str | None]
+    endpoint_url: pulumi.Output[str | None] = output("endpointUrl")
     """Only route-optimised endpoints have one."""
-    creator: pulumi.Output[str]
-    ready: pulumi.Output[str]
-    config_update: pulumi.Output[str]
-    served_entity_states: pulumi.Output[Mapping[str, Any]]
+    creator: pulumi.Output[str] = output("creator")
+    ready: pulumi.Output[str] = output("ready")
+    config_update: pulumi.Output[str] = output("configUpdate")
+    config_version: pulumi.Output[int] = output("configVersion")
+    served_entity_states: pulumi.Output[Mapping[str, Any]] = output("servedEntityStates")
     """Served entity → ``{deployment, message}``."""
-    table_name_prefix: pulumi.Output[str]
-    payload_table: pulumi.Output[str]
+    table_name_prefix: pulumi.Output[str] = output("tableNamePrefix")
+    payload_table: pulumi.Output[str] = output("payloadTable")
     """Full name of the raw inference table, or the empty string."""
-    workspace_url: pulumi.Output[str]
+    workspace_url: pulumi.Output[str] = output("workspaceUrl")
 
     def __init__(
         self,
@@ -69,11 +70,8 @@ class ServingEndpoint(pulumi.CustomResource):
         }
         super().__init__(TOKEN, resource_name, {**to_wire(inputs), **dict.fromkeys(_OUTPUTS)}, opts)
 
-    def translate_output_property(self, prop: str) -> str:
-        """The Python name of an output."""
-        return _PYTHON_NAMES.get(prop, prop)
 
-
+# Set by the provider alone; they must be named for the SDK to hand them out.
 _OUTPUTS = (
     "endpointId",
     "endpointUrl",
@@ -86,19 +84,3 @@ _OUTPUTS = (
     "payloadTable",
     "workspaceUrl",
 )
-_PYTHON_NAMES = {
-    "servedEntities": "served_entities",
-    "aiGateway": "ai_gateway",
-    "budgetPolicyId": "budget_policy_id",
-    "routeOptimized": "route_optimized",
-    "emailNotifications": "email_notifications",
-    "ownerMark": "owner_mark",
-    "endpointId": "endpoint_id",
-    "endpointUrl": "endpoint_url",
-    "configUpdate": "config_update",
-    "configVersion": "config_version",
-    "servedEntityStates": "served_entity_states",
-    "tableNamePrefix": "table_name_prefix",
-    "payloadTable": "payload_table",
-    "workspaceUrl": "workspace_url",
-}

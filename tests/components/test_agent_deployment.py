@@ -1,0 +1,190 @@
+"""AgentDeployment against Pulumi's mocks: which children with which inputs. Parents, URNs and order: tests/engine."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pulumi
+import pulumi.runtime
+import pytest
+
+from agent_deploy import AgentDeployment
+from agent_deploy.components.verification import DeploymentError
+
+ENDPOINT = "agent-deploy:index:ServingEndpoint"
+SECRET = "agent-deploy:index:Secret"
+SCOPE = "databricks:index/secretScope:SecretScope"
+PERMISSIONS = "databricks:index/permissions:Permissions"
+MODEL = "main.default.qa"
+
+
+class Workspace(pulumi.runtime.Mocks):
+    """A mock: versions 1 to 5 exist, `champion` is 3, the scope `team` has the key `key`."""
+
+    def __init__(self) -> None:
+        self.resources: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        self.resources[args.typ, args.name] = args.inputs
+        outputs = dict(args.inputs)
+        if args.typ == ENDPOINT:
+            prefix = args.inputs.get("aiGateway", {}).get("inferenceTableConfig", {}).get("tableNamePrefixHint")
+            table = f"main.default.{prefix}_payload" if prefix else ""
+            outputs |= {
+                "endpointId": "e1",
+                "workspaceUrl": "https://w",
+                "payloadTable": table,
+                "servedEntityStates": {},
+            }
+        if args.typ == SECRET:
+            outputs |= {"reference": f"{{{{secrets/{args.inputs['scope']}/{args.inputs['name']}-0a1b2c3}}}}"}
+        return f"{args.name}-id", outputs
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        if args.token.endswith("checkSecretReferences"):
+            missing = [r for r in args.args["references"] if r != "{{secrets/team/key}}"]
+            return {"problems": [f"{reference} does not exist" for reference in missing]}
+        number = {"champion": "3"}.get(args.args.get("alias", ""), args.args.get("version", ""))
+        known = number in {"1", "2", "3", "4", "5"}
+        return {
+            "modelName": args.args["modelName"],
+            "version": number,
+            "experimentId": "77",
+            "problem": "" if known else f"{args.args['modelName']} has no version {number}",
+        }
+
+
+@pytest.fixture
+def workspace() -> Iterator[Workspace]:
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    mocks = Workspace()
+    pulumi.runtime.set_mocks(mocks, project="agents", stack="dev")
+    yield mocks
+
+
+def deploy(args: Mapping[str, Any]) -> dict[str, Any]:
+    """Runs a program with one deployment; returns its outputs."""
+    outputs: dict[str, Any] = {}
+
+    @pulumi.runtime.test
+    def program() -> pulumi.Output[Any]:
+        agent = AgentDeployment("qa", {"model_name": MODEL, **args})  # type: ignore[typeddict-item]
+        names = ("endpoint_name", "query_endpoint", "endpoint_url", "served_entities", "inference_tables")
+        return pulumi.Output.all(**{name: getattr(agent, name) for name in names}).apply(outputs.update)
+
+    program()
+    return outputs
+
+
+def test_one_version_is_one_endpoint_as_deploy_would_make_it(workspace: Workspace) -> None:
+    outputs = deploy({"model_version": "1"})
+    endpoint = workspace.resources[ENDPOINT, "qa"]
+    assert endpoint["name"] == "agents_main-default-qa"
+    assert endpoint["traffic"] == {"main-default-qa_1": 100}
+    assert endpoint["servedEntities"] == {
+        "main-default-qa_1": {
+            "entityName": MODEL,
+            "entityVersion": "1",
+            "workloadSize": "Small",
+            "workloadType": "CPU",
+            "scaleToZeroEnabled": False,
+            "environmentVars": {
+                "ENABLE_LANGCHAIN_STREAMING": "true",
+                "ENABLE_MLFLOW_TRACING": "true",
+                "RETURN_REQUEST_ID_IN_RESPONSE": "true",
+                "MLFLOW_EXPERIMENT_ID": "77",
+            },
+        }
+    }
+    assert endpoint["tags"] == {"MONITOR_EXPERIMENT_ID": "77"}
+    assert endpoint["aiGateway"] == {
+        "inferenceTableConfig": {"catalogName": "main", "schemaName": "default", "tableNamePrefixHint": "qa"}
+    }
+    assert endpoint["ownerMark"] == "agents/dev/qa"
+    assert outputs["query_endpoint"] == "https://w/serving-endpoints/agents_main-default-qa/invocations"
+    assert outputs["inference_tables"]["payload_request_logs"] == "main.default.qa_payload_request_logs"
+    [entity] = outputs["served_entities"]
+    assert entity["query_endpoint"].endswith("/served-models/main-default-qa_1/invocations")
+
+
+def test_secrets_go_to_a_scope_and_the_endpoint_gets_references(workspace: Workspace) -> None:
+    own = {"LATE": pulumi.Output.from_input("plain"), "KEY": pulumi.Output.secret("of version 2")}
+    deploy(
+        {
+            "versions": [{"version": "1"}, {"version": "2", "environment": own}],
+            "traffic": {"1": 100, "2": 0},
+            "environment": {"KEY": pulumi.Output.secret("shared"), "REF": "{{secrets/team/key}}", "PLAIN": "x"},
+        }
+    )
+    assert workspace.resources[SCOPE, "qa-secrets"]["name"] == "agents_main-default-qa"
+    assert workspace.resources[SECRET, "qa-secret-KEY"]["value"] == "shared"
+    assert workspace.resources[SECRET, "qa-secret-KEY-2"]["value"] == "of version 2"
+    entities = workspace.resources[ENDPOINT, "qa"]["servedEntities"]
+    reference = "{{secrets/agents_main-default-qa/KEY-0a1b2c3}}"
+    assert entities["main-default-qa_1"]["environmentVars"]["KEY"] == reference
+    two = entities["main-default-qa_2"]["environmentVars"]
+    assert (two["KEY"], two["REF"], two["PLAIN"], two["LATE"]) == (reference, "{{secrets/team/key}}", "x", "plain")
+
+
+def test_without_secrets_there_is_no_scope_and_without_permissions_no_acl(workspace: Workspace) -> None:
+    deploy({"model_version": "1", "environment": {"A": "1"}})
+    assert {typ for typ, _ in workspace.resources if typ.startswith(("agent-deploy", "databricks"))} == {
+        ENDPOINT,
+        "agent-deploy:index:AgentDeployment",
+    }
+
+
+def test_permissions_go_to_the_endpoints_id(workspace: Workspace) -> None:
+    deploy({"model_version": "1", "permissions": [{"group_name": "users", "level": "CAN_QUERY"}]})
+    acl = workspace.resources[PERMISSIONS, "qa-permissions"]
+    assert acl["servingEndpointId"] == "e1"
+    assert acl["accessControls"] == [{"groupName": "users", "permissionLevel": "CAN_QUERY"}]
+
+
+def test_an_alias_is_resolved_when_the_program_runs(workspace: Workspace) -> None:
+    deploy({"versions": [{"alias": "champion"}]})
+    assert list(workspace.resources[ENDPOINT, "qa"]["traffic"]) == ["main-default-qa_3"]
+
+
+def test_an_empty_list_is_an_endpoint_ahead_of_its_first_version(workspace: Workspace) -> None:
+    deploy({"versions": []})
+    endpoint = workspace.resources[ENDPOINT, "qa"]
+    assert endpoint.get("servedEntities") == endpoint.get("traffic") == {}
+
+
+def test_inference_tables_can_be_off_or_elsewhere(workspace: Workspace) -> None:
+    deploy({"model_version": "1", "inference_tables": {"enabled": False}})
+    assert workspace.resources[ENDPOINT, "qa"]["aiGateway"] == {}
+    deploy({"model_version": "1", "inference_tables": {"catalog": "logs", "schema": "agents", "prefix": "exact"}})
+    assert workspace.resources[ENDPOINT, "qa"]["aiGateway"]["inferenceTableConfig"] == {
+        "catalogName": "logs",
+        "schemaName": "agents",
+        "tableNamePrefix": "exact",
+    }
+
+
+def test_every_problem_is_told_at_once_and_nothing_is_registered(workspace: Workspace) -> None:
+    with pytest.raises(DeploymentError) as raised:
+        deploy(
+            {
+                "versions": [{"version": "9"}, {"alias": "champion"}, {"version": "3"}],
+                "traffic": {"9": 100, "champion": 0, "3": 0},
+                "environment": {"REF": "{{secrets/other/key}}", "KEY": pulumi.Output.secret("never")},
+            }
+        )
+    text = str(raised.value)
+    assert "versions[0]: main.default.qa has no version 9" in text
+    assert "{{secrets/other/key}} does not exist" in text
+    assert "versions[2] '3': expected another version than versions[1] (champion)" in text
+    assert {typ for typ, _ in workspace.resources} <= {"agent-deploy:index:AgentDeployment", "pulumi:pulumi:Stack"}
+
+
+def test_a_program_pays_for_nothing_heavy() -> None:
+    heavy = ("pulumi_databricks", "databricks.sdk", "mlflow", "pandas", "fastapi", "sqlalchemy", "httpx")
+    program = f"import sys, agent_deploy; agent_deploy.AgentDeployment; print([m for m in {heavy} if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
