@@ -87,7 +87,6 @@ class AgentDeploymentArgs(TypedDict):
     """Environment variables: plain values, references `{{secrets/scope/key}}`, or Pulumi secrets.
 
     A Pulumi secret is put into a secret scope of the deployment, and the endpoint's configuration holds a reference.
-    An Output of which it is not decided yet whether it is secret is treated as one.
     """
     experiment_id: NotRequired[pulumi.Input[str]]
     """MLflow experiment for traces; default: the one in which the first version was logged."""

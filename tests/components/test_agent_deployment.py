@@ -121,8 +121,8 @@ def test_secrets_go_to_a_scope_and_the_endpoint_gets_references(workspace: Works
         }
     )
     assert workspace.resources[SCOPE, "qa-secrets"]["name"] == "agents_main-default-qa"
-    assert workspace.resources[SECRET, "qa-secret-KEY"]["value"] == "shared"
-    assert workspace.resources[SECRET, "qa-secret-KEY-2"]["value"] == "of version 2"
+    assert workspace.resources[SECRET, "qa-secret-KEY"]["value"]["value"] == "shared"
+    assert workspace.resources[SECRET, "qa-secret-KEY-2"]["value"]["value"] == "of version 2"
     entities = workspace.resources[ENDPOINT, "qa"]["servedEntities"]
     reference = "{{secrets/agents_main-default-qa/KEY-0a1b2c3}}"
     assert entities["main-default-qa_1"]["environmentVars"]["KEY"] == reference
