@@ -48,6 +48,7 @@ _ALIASES = {"model": "function", "registered_model": "function", "foreign_connec
 # How error messages call a securable.
 _TITLES = {"function": "Routine or Model", "external_location": "External Location"}
 
+_USE = {"catalog": USE_CATALOG, "schema": USE_SCHEMA}
 METASTORE_ADMINS = "admins"  # the group that owns the local metastore
 
 
@@ -101,28 +102,32 @@ class Facts(Protocol):
 
 
 def requirements(privilege: str, securable: Securable) -> tuple[Requirement, ...]:
-    """All that an action needs: USE CATALOG and USE SCHEMA on the parents, then the privilege itself."""
-    use = {"catalog": USE_CATALOG, "schema": USE_SCHEMA}
-    needed = [Requirement(use[parent.type], parent) for parent in reversed(securable.parents)]
-    own = Requirement(privilege, securable)
-    return (*needed, own)
+    """All that an action needs: USE CATALOG and USE SCHEMA on the parents, then the privilege itself.
+
+    Whoever creates something in a catalog or schema uses that one, too.
+    """
+    path = tuple(reversed(securable.parents))
+    if privilege.startswith("CREATE_") and securable.type in _USE:
+        path = (*path, securable)
+    return (*(Requirement(_USE[level.type], level) for level in path), Requirement(privilege, securable))
 
 
 def effective(identities: Collection[str], securable: Securable, facts: Facts) -> frozenset[str]:
     """What the bearer of these names has on the securable: granted, inherited, or as its owner."""
+    applicable = PRIVILEGES.get(securable.type, _ANY) | {BROWSE}
     if facts.owner(securable) in identities:
-        return PRIVILEGES.get(securable.type, _ANY) | _ANY
+        return applicable
     found: set[str] = set()
     for level in (securable, *securable.parents):
         grants = facts.grants(level)
         for identity in identities:
             found.update(grants.get(identity, ()))
     if ALL_PRIVILEGES in found:
-        found |= PRIVILEGES.get(securable.type, _ANY) - NOT_IN_ALL
+        found |= applicable - NOT_IN_ALL
     # Owning a parent gives no access to data, but the right to manage what is in it.
     if MANAGE not in found and manages(identities, securable, facts):
         found.add(MANAGE)
-    return frozenset(found)
+    return applicable & found
 
 
 def manages(identities: Collection[str], securable: Securable, facts: Facts) -> bool:
@@ -132,21 +137,22 @@ def manages(identities: Collection[str], securable: Securable, facts: Facts) -> 
 
 
 def missing(identities: Collection[str], privilege: str, securable: Securable, facts: Facts) -> list[Requirement]:
-    """The requirements that are not met, parents first; empty when the action is allowed."""
-    if privilege in (MANAGE, BROWSE) and manages(identities, securable, facts):
+    """The requirements that are not met, parents first; empty when the action is allowed.
+
+    To look (BROWSE) any privilege on the securable is enough; to look and to manage, managing a parent, too.
+    """
+    if privilege == BROWSE and BROWSE in effective(identities, securable, facts):
         return []
-    return [
-        needed
-        for needed in requirements(privilege, securable)
-        if not _met(needed.privilege, effective(identities, needed.securable, facts))
-    ]
+    looks = privilege in (MANAGE, BROWSE)
+    lacking = []
+    for needed in requirements(privilege, securable):
+        held = effective(identities, needed.securable, facts)
+        met = needed.privilege in held or (needed.privilege == BROWSE and bool(held))
+        if not met and not (looks and manages(identities, needed.securable, facts)):
+            lacking.append(needed)
+    return lacking
 
 
 def visible(identities: Collection[str], securable: Securable, facts: Facts) -> bool:
-    """Whether the bearer may see that it exists: has any privilege on it, inherited ones included, or manages it."""
-    return bool(effective(identities, securable, facts))
-
-
-def _met(privilege: str, held: frozenset[str]) -> bool:
-    # Whoever has any privilege on an object may look at it.
-    return privilege in held or (privilege == BROWSE and bool(held))
+    """Whether the bearer may see that it exists."""
+    return not missing(identities, BROWSE, securable, facts)

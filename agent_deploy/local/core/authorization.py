@@ -13,7 +13,7 @@ from agent_deploy.local.core.principals import ADMINS, Principal, Principals
 from agent_deploy.local.core.store import Document, Store
 from agent_deploy.rules import unity_catalog
 from agent_deploy.rules.object_permissions import CAN_MANAGE, OBJECT_TYPES, ObjectType
-from agent_deploy.rules.unity_catalog import BROWSE, Securable
+from agent_deploy.rules.unity_catalog import Securable
 
 # Securable type → the kinds of document that describe it; a registered model is a function, too.
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -61,23 +61,13 @@ class Authorization:
         USE CATALOG and USE SCHEMA on the parents are checked first, as the platform does.
         """
         securable = Securable.of(securable_type, full_name)
-        # Objects that the caller may not reach are not told apart from others: his first lack is named.
+        lacking = unity_catalog.missing(principal.identities, privilege, securable, self)
         for level in (*reversed(securable.parents), securable):
+            # In this order: nobody learns what is in a schema that he may not use.
             if not self.exists(level):
                 raise not_found(f"{level} does not exist.")
-            if level != securable and (use := self._missing_use(principal, level, privilege)):
-                raise forbidden(f"User does not have {use}.")
-        if lacking := self.missing(principal, privilege, securable_type, full_name):
-            raise forbidden(f"User does not have {lacking[0]}.")
-
-    def _missing_use(self, principal: Principal, level: Securable, privilege: str) -> unity_catalog.Requirement | None:
-        names = principal.identities
-        if privilege in (unity_catalog.MANAGE, BROWSE) and unity_catalog.manages(names, level, self):
-            return None
-        use = unity_catalog.USE_CATALOG if level.type == "catalog" else unity_catalog.USE_SCHEMA
-        if use in unity_catalog.effective(names, level, self):
-            return None
-        return unity_catalog.Requirement(use, level)
+            if (first := next((needed for needed in lacking if needed.securable == level), None)) is not None:
+                raise forbidden(f"User does not have {first}.")
 
     def missing(
         self, principal: Principal, privilege: str, securable_type: str, full_name: str

@@ -1,0 +1,92 @@
+"""Grants on securables: read, change, and what is effective with inheritance."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+
+from agent_deploy.local.core.body import json_body, required
+from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.errors import ApiError, invalid
+from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.store import Document
+from agent_deploy.rules.unity_catalog import PRIVILEGES, Securable
+
+Caller = Annotated[Principal, Depends(caller)]
+Body = Annotated[dict[str, Any], Depends(json_body)]
+
+
+def routes(workspace: Workspace) -> APIRouter:
+    """/permissions/{type}/{full_name} and /effective-permissions/{type}/{full_name}."""
+    router = APIRouter(prefix="/api/2.1/unity-catalog")
+    access = workspace.authorization
+
+    @router.get("/permissions/{securable_type}/{full_name}")
+    def get(securable_type: str, full_name: str, request: Request, principal: Caller) -> Document:
+        securable = _securable(securable_type, full_name)
+        access.require(principal, "BROWSE", securable.type, securable.name)
+        return {"privilege_assignments": _assignments(workspace, securable, request.query_params.get("principal"))}
+
+    @router.patch("/permissions/{securable_type}/{full_name}")
+    def change(securable_type: str, full_name: str, body: Body, principal: Caller) -> Document:
+        securable = _securable(securable_type, full_name)
+        access.require(principal, "MANAGE", securable.type, securable.name)
+        changes = [_change(workspace, securable, entry) for entry in body.get("changes") or []]
+        for name, add, remove in changes:
+            access.change_grants(securable.type, securable.name, name, add, remove)
+        return {"privilege_assignments": _assignments(workspace, securable, None)}
+
+    @router.get("/effective-permissions/{securable_type}/{full_name}")
+    def effective(securable_type: str, full_name: str, request: Request, principal: Caller) -> Document:
+        securable = _securable(securable_type, full_name)
+        access.require(principal, "BROWSE", securable.type, securable.name)
+        return {"privilege_assignments": _effective(workspace, securable, request.query_params.get("principal"))}
+
+    return router
+
+
+def _securable(securable_type: str, full_name: str) -> Securable:
+    securable = Securable.of(securable_type, full_name)
+    if securable.type not in PRIVILEGES:
+        raise invalid(f"securable_type '{securable_type}': expected one of {', '.join(sorted(PRIVILEGES))}.")
+    return securable
+
+
+def _change(workspace: Workspace, securable: Securable, entry: Document) -> tuple[str, list[str], list[str]]:
+    name = str(required(entry, "principal"))
+    add, remove = (
+        [str(privilege).upper().replace(" ", "_") for privilege in entry.get(field) or []]
+        for field in ("add", "remove")
+    )
+    if unknown := sorted(set(add) - PRIVILEGES[securable.type]):
+        known = ", ".join(sorted(PRIVILEGES[securable.type]))
+        raise invalid(f"Privilege {', '.join(unknown)} is not applicable to {securable}; applicable are: {known}.")
+    if set(add) & set(remove):
+        raise invalid(f"Duplicate privileges to add and delete for principal {name}.")
+    # What was granted to a principal that has left meanwhile can still be revoked.
+    held = name in workspace.authorization.grants(securable)
+    if not workspace.principals.exists(name) and not (held and not add):
+        raise ApiError(404, "PRINCIPAL_DOES_NOT_EXIST", f"Could not find principal with name {name}.")
+    return name, add, remove
+
+
+def _assignments(workspace: Workspace, securable: Securable, principal: str | None) -> list[Document]:
+    hidden = workspace.principals.hidden_names()
+    return [
+        {"principal": name, "privileges": sorted(privileges)}
+        for name, privileges in sorted(workspace.authorization.grants(securable).items())
+        if name not in hidden and principal in (None, name)
+    ]
+
+
+def _effective(workspace: Workspace, securable: Securable, principal: str | None) -> list[Document]:
+    found: dict[str, list[Document]] = {}
+    for level in (securable, *securable.parents):
+        inherited = (
+            {} if level == securable else {"inherited_from_type": level.type.upper(), "inherited_from_name": level.name}
+        )
+        for assignment in _assignments(workspace, level, principal):
+            entries = [{"privilege": privilege, **inherited} for privilege in assignment["privileges"]]
+            found.setdefault(assignment["principal"], []).extend(entries)
+    return [{"principal": name, "privileges": privileges} for name, privileges in found.items()]

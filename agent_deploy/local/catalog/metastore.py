@@ -1,0 +1,179 @@
+"""The local metastore: documents of catalogs, schemas, tables, volumes, functions and connections, and their rules."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from agent_deploy.local.catalog.securables import KINDS, Kind
+from agent_deploy.local.core.context import Workspace
+from agent_deploy.local.core.errors import ApiError, already_exists, invalid, not_found
+from agent_deploy.local.core.principals import ADMINS
+from agent_deploy.local.core.store import Document
+
+DEFAULT_CATALOG, DEFAULT_SCHEMA = "main", "default"
+# Unity Catalog: no period, space, slash or control character; 255 characters.
+_LEVEL = re.compile(r"[^.\s/\x00-\x1f\x7f]{1,255}")
+# Options of a connection that are credentials: kept encrypted, never shown.
+_CREDENTIAL = re.compile(r"password|secret|token|key|credential", re.IGNORECASE)
+_FUNCTIONS_AND_MODELS = ("function", "registered_model")  # share one name space
+
+
+class Metastore:
+    """State only: the routes check the caller's privileges. ``workspace.services["catalog"]``."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._store = workspace.store
+        self._authorization = workspace.authorization
+
+    @cached_property
+    def id(self) -> str:
+        """Stable: the databricks provider keeps it in its state."""
+        document = self._store.get("settings", "metastore_id")
+        document = document or self._store.put("settings", "metastore_id", {"value": str(uuid.uuid4())})
+        return str(document["value"])
+
+    def bootstrap(self) -> None:
+        """The catalog that every workspace has."""
+        if self._store.get("settings", "catalog_bootstrapped") is None:
+            self.create("catalog", (DEFAULT_CATALOG,), ADMINS, {})
+            self._store.put("settings", "catalog_bootstrapped", {})
+
+    def create(self, kind_name: str, levels: tuple[str, ...], owner: str, fields: Mapping[str, Any]) -> Document:
+        """A new securable in a parent that exists; raises 400 for a bad name, 404 and 409 as the platform does."""
+        kind = KINDS[kind_name]
+        names = tuple(_checked(level, kind) for level in levels)
+        full_name = ".".join(names)
+        if parent := full_name.rpartition(".")[0]:
+            self._require_parent(parent)
+        document = self._new(kind, names, owner, fields)
+        same_name_space = _FUNCTIONS_AND_MODELS if kind_name in _FUNCTIONS_AND_MODELS else (kind_name,)
+        with self._store.transaction() as transaction:
+            if any(transaction.get(other, full_name) is not None for other in same_name_space):
+                raise already_exists(f"{kind.title} '{full_name}' already exists.")
+            transaction.put(kind_name, full_name, document, parent=parent)
+            if kind_name == "catalog":
+                schema = self._new(KINDS["schema"], (full_name, DEFAULT_SCHEMA), owner, {})
+                transaction.put("schema", schema["full_name"], schema, parent=full_name)
+        return document
+
+    def get(self, kind_name: str, full_name: str) -> Document:
+        """The securable; raises 404."""
+        document = self._store.get(kind_name, full_name.lower())
+        if document is None:
+            raise not_found(f"{KINDS[kind_name].title} '{full_name.lower()}' does not exist.")
+        return document
+
+    def list(self, kind_name: str, parent: str | None = None) -> Documents:
+        """In the order of the names, as the platform lists."""
+        documents = self._store.list(kind_name, None if parent is None else parent.lower())
+        return sorted(documents, key=lambda document: str(document["full_name"]))
+
+    def change(self, kind_name: str, full_name: str, by: str, fields: Mapping[str, Any]) -> Document:
+        """What may be changed of ``fields``; the rest is ignored, as clients send the whole object back."""
+        document = self.get(kind_name, full_name)
+        kind = KINDS[kind_name]
+        new_name = fields.get("new_name")
+        if new_name and new_name.lower() != document["name"]:
+            message = f"The local workspace does not rename a {kind.title}: create '{new_name}' and delete this one."
+            raise ApiError(501, "NOT_IMPLEMENTED", message)
+        changed = {name: fields[name] for name in kind.changeable if fields.get(name) is not None}
+        document = {**document, **self._sealed(kind, changed), "updated_at": _now(), "updated_by": by}
+        return self._store.put(kind_name, document["full_name"], document, document["full_name"].rpartition(".")[0])
+
+    def delete(self, kind_name: str, full_name: str, force: bool = False) -> None:
+        """The securable, its grants and its files; raises 400 when something is in it, unless ``force``."""
+        document = self.get(kind_name, full_name)
+        children = {child: self._store.list(child, document["full_name"]) for child in KINDS[kind_name].children}
+        if any(children.values()) and not force:
+            inside = ", ".join(f"{len(found)} {name.replace('_', ' ')}(s)" for name, found in children.items() if found)
+            title = KINDS[kind_name].title
+            raise ApiError(400, "INVALID_STATE", f"{title} '{document['full_name']}' is not empty: it has {inside}.")
+        for child, found in children.items():
+            for inner in found:
+                if child == "registered_model":
+                    self._workspace.services["registry"].delete_model(inner["full_name"])
+                else:
+                    self.delete(child, inner["full_name"], force=True)
+        self._store.delete(kind_name, document["full_name"])
+        self._authorization.forget_grants(kind_name, document["full_name"])
+        if (files := self._files(kind_name, document)) is not None:
+            shutil.rmtree(files, ignore_errors=True)
+
+    def register_table(self, full_name: str, owner: str, columns: Documents | None = None, **fields: Any) -> Document:
+        """For the workspace's own writers (inference tables, SQL): the table, made known when it is not."""
+        document = self._store.get("table", full_name.lower())
+        if document is not None:
+            return document
+        return self.create("table", tuple(full_name.split(".")), owner, {"columns": columns or [], **fields})
+
+    def table_folder(self, full_name: str) -> Path:
+        """Where the Delta table of a managed table lies."""
+        return self._workspace.folder.joinpath("tables", *full_name.lower().split("."))
+
+    def opened(self, document: Document) -> dict[str, str]:
+        """A connection's options with its credentials, for whoever uses the connection on a caller's behalf."""
+        sealed = document.get("sealed_options", {})
+        vault = self._workspace.vault
+        return {**document.get("options", {}), **{name: vault.decrypt(value) for name, value in sealed.items()}}
+
+    def _require_parent(self, full_name: str) -> None:
+        levels = full_name.split(".")
+        self.get("catalog", levels[0])
+        if len(levels) > 1:
+            self.get("schema", full_name)
+
+    def _new(self, kind: Kind, names: tuple[str, ...], owner: str, fields: Mapping[str, Any]) -> Document:
+        full_name, now = ".".join(names), _now()
+        document: Document = {"name": names[-1], "full_name": full_name}
+        document.update(zip(("catalog_name", "schema_name"), names[:-1], strict=False))
+        given = {name: fields[name] for name in kind.columns if fields.get(name) is not None}
+        document |= {**kind.defaults, "owner": owner, **self._sealed(kind, given)}
+        document |= {
+            kind.id_field: str(uuid.uuid4()),
+            "metastore_id": self.id,
+            "created_by": owner,
+            "updated_by": owner,
+        }
+        document |= {"created_at": now, "updated_at": now}
+        if (files := self._files(kind.name, document)) is not None:
+            document.setdefault("storage_location", files.as_uri())
+        return document
+
+    def _sealed(self, kind: Kind, fields: dict[str, Any]) -> dict[str, Any]:
+        if kind.name != "connection" or "options" not in fields:
+            return fields
+        options = {name: str(value) for name, value in fields["options"].items()}
+        secret = {name for name in options if _CREDENTIAL.search(name)}
+        shown = {name: value for name, value in options.items() if name not in secret}
+        sealed = {name: self._workspace.vault.encrypt(options[name]) for name in secret}
+        return {**fields, "options": shown, "sealed_options": sealed}
+
+    def _files(self, kind_name: str, document: Document) -> Path | None:
+        levels = document["full_name"].split(".")
+        if kind_name == "table" and document.get("table_type") == "MANAGED":
+            return self.table_folder(document["full_name"])
+        if kind_name == "volume" and document.get("volume_type") == "MANAGED":
+            return self._workspace.folder.joinpath("files", "volumes", *levels)
+        return None
+
+
+Documents = list[Document]
+
+
+def _checked(level: object, kind: Kind) -> str:
+    if not isinstance(level, str) or not _LEVEL.fullmatch(level):
+        expected = "1 to 255 characters without space, slash or period"
+        raise invalid(f"Invalid name {level!r} of a {kind.title}: expected {expected}.")
+    return level.lower()
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,126 @@
+"""Routes of Unity Catalog: one loop over the kinds of securable, the metastore's own, models, grants."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+
+from agent_deploy.local.catalog import grants, models
+from agent_deploy.local.catalog.metastore import DEFAULT_CATALOG, Metastore
+from agent_deploy.local.catalog.paging import page
+from agent_deploy.local.catalog.securables import KINDS, Kind
+from agent_deploy.local.core.authorization import METASTORE, Authorization
+from agent_deploy.local.core.body import json_body, required
+from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.errors import not_found
+from agent_deploy.local.core.principals import ADMINS, Principal
+from agent_deploy.local.core.store import Document
+
+PREFIX = "/api/2.1/unity-catalog"
+
+_LEVELS = {1: ("name",), 2: ("catalog_name", "name"), 3: ("catalog_name", "schema_name", "name")}
+
+Caller = Annotated[Principal, Depends(caller)]
+Body = Annotated[dict[str, Any], Depends(json_body)]
+
+
+def install(app: FastAPI, workspace: Workspace) -> None:
+    """Add the routes; ``workspace.services["catalog"]`` is the `Metastore`."""
+    metastore = workspace.services["catalog"] = Metastore(workspace)
+    metastore.bootstrap()
+    app.include_router(_metastore_routes(metastore, workspace))
+    app.include_router(_table_routes(metastore, workspace.authorization))
+    for kind in KINDS.values():
+        app.include_router(_routes(kind, metastore, workspace))
+    app.include_router(models.routes(workspace))
+    app.include_router(grants.routes(workspace))
+
+
+def _metastore_routes(metastore: Metastore, workspace: Workspace) -> APIRouter:
+    router = APIRouter(prefix=PREFIX)
+
+    @router.get("/current-metastore-assignment")
+    def assignment() -> Document:
+        number = int(workspace.workspace_id)
+        return {"metastore_id": metastore.id, "workspace_id": number, "default_catalog_name": DEFAULT_CATALOG}
+
+    @router.get("/metastore_summary")
+    def summary() -> Document:
+        names = {"metastore_id": metastore.id, "name": "local", "global_metastore_id": f"local:{metastore.id}"}
+        return {**names, "cloud": "local", "region": "local", "owner": ADMINS, "privilege_model_version": "1.0"}
+
+    return router
+
+
+def _table_routes(metastore: Metastore, access: Authorization) -> APIRouter:
+    router = APIRouter(prefix=f"{PREFIX}/tables")
+
+    @router.get("/{full_name}/exists")
+    def exists(full_name: str, principal: Caller) -> Document:
+        schema = full_name.rpartition(".")[0]
+        access.require(principal, "BROWSE", "schema", schema)
+        return {"table_exists": any(t["full_name"] == full_name.lower() for t in metastore.list("table", schema))}
+
+    return router
+
+
+def _routes(kind: Kind, metastore: Metastore, workspace: Workspace) -> APIRouter:
+    router, access = APIRouter(prefix=f"{PREFIX}/{kind.route}"), workspace.authorization
+
+    @router.post("")
+    def create(body: Body, principal: Caller) -> Document:
+        fields = body["function_info"] if kind.name == "function" and "function_info" in body else body
+        levels = tuple(str(required(fields, name)) for name in _LEVELS[kind.levels])
+        parent_type, parent = _parent(levels)
+        access.require(principal, kind.creator, parent_type, parent)
+        if "owner" in fields:
+            _require_principal(workspace, fields["owner"])
+        return shown(metastore.create(kind.name, levels, principal.name, fields))
+
+    @router.get("")
+    def listing(request: Request, principal: Caller) -> Document:
+        query = request.query_params
+        names = [str(required(dict(query), name)) for name in _LEVELS[kind.levels][:-1]]
+        parent_type, parent = _parent((*names, ""))
+        if parent_type != METASTORE:
+            access.require(principal, "BROWSE", parent_type, parent)
+        found = metastore.list(kind.name, parent if names else None)
+        visible = [shown(document) for document in found if access.visible(principal, kind.name, document["full_name"])]
+        return page(kind.route, visible, int(query.get("max_results") or 0), query.get("page_token", ""))
+
+    @router.get("/{full_name}")
+    def get(full_name: str, principal: Caller) -> Document:
+        access.require(principal, "BROWSE", kind.name, full_name)
+        return shown(metastore.get(kind.name, full_name))
+
+    @router.patch("/{full_name}")
+    def change(full_name: str, body: Body, principal: Caller) -> Document:
+        access.require(principal, "MANAGE", kind.name, full_name)
+        if "owner" in body:
+            _require_principal(workspace, body["owner"])
+        return shown(metastore.change(kind.name, full_name, principal.name, body))
+
+    @router.delete("/{full_name}")
+    def delete(full_name: str, request: Request, principal: Caller) -> Document:
+        access.require(principal, "MANAGE", kind.name, full_name)
+        metastore.get(kind.name, full_name)
+        metastore.delete(kind.name, full_name, request.query_params.get("force") == "true")
+        return {}
+
+    return router
+
+
+def shown(document: Document) -> Document:
+    """What answers show: all but credentials."""
+    return {name: value for name, value in document.items() if name != "sealed_options"}
+
+
+def _parent(levels: tuple[str, ...]) -> tuple[str, str]:
+    kinds = (METASTORE, "catalog", "schema")
+    return kinds[len(levels) - 1], ".".join(levels[:-1]) or METASTORE
+
+
+def _require_principal(workspace: Workspace, name: str) -> None:
+    if not workspace.principals.exists(name):
+        raise not_found(f"Could not find principal with name {name}.")
