@@ -1,0 +1,1 @@
+"""Serving endpoints: the control plane, a process for each served entity, invocations, the payload table."""

@@ -1,0 +1,98 @@
+"""Automatic authentication passthrough: a hidden service principal per model version, and the file with its token.
+
+The file is the one that databricks-sdk reads in a serving container (`SERVING_CREDENTIALS_DIR`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+from agent_deploy.local.core.context import Workspace
+from agent_deploy.local.core.principals import TOKEN_SECONDS
+from agent_deploy.local.core.store import Document
+from agent_deploy.local.serving.logs import Mask
+
+_KIND = "serving_principal"
+_FILE = "model-dependencies-oauth-token"
+# A new token is written when a third of the old one's life is gone: databricks-sdk keeps a token that it has read for
+# 300 s, so the old one must outlive the new one's arrival.
+_ROTATE_AFTER = 1 / 3
+
+
+class Credentials:
+    """``workspace.options["serving_token_seconds"]`` shortens the life of tokens, for tests."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._folder = workspace.folder / "serving" / "credentials"
+        self._seconds = float(workspace.options.get("serving_token_seconds", TOKEN_SECONDS))
+        self._masks: dict[str, list[Mask]] = {}
+
+    def open(self, model: str, version: str, mask: Mask) -> Path:
+        """The folder with the version's token, which ``mask`` will hide as often as it changes."""
+        key = _key(model, version)
+        document = self._workspace.store.get(_KIND, key) or self._create(key)
+        self._masks.setdefault(key, []).append(mask)
+        self._issue(document)
+        return self._folder / document["application_id"]
+
+    def release(self, model: str, version: str, mask: Mask) -> None:
+        """The process with this mask has ended."""
+        masks = self._masks.get(_key(model, version), [])
+        if mask in masks:
+            masks.remove(mask)
+
+    def keep_only(self, served: set[tuple[str, str]]) -> None:
+        """Versions that no endpoint serves any more lose principal, tokens, grants and file."""
+        keys = {_key(model, version) for model, version in served}
+        for document in self._workspace.store.list(_KIND):
+            if document["key"] in keys:
+                continue
+            self._masks.pop(document["key"], None)
+            self._workspace.principals.delete("service_principal", document["principal_id"])
+            self._workspace.authorization.forget_principal(document["application_id"])
+            self._workspace.store.delete(_KIND, document["key"])
+            shutil.rmtree(self._folder / document["application_id"], ignore_errors=True)
+
+    def principal_of(self, model: str, version: str) -> Document | None:
+        """``principal_id`` and ``application_id`` of a served version's identity."""
+        return self._workspace.store.get(_KIND, _key(model, version))
+
+    async def rotate(self) -> None:
+        """For ever: replace tokens before they expire, forget those that have."""
+        while True:
+            await asyncio.sleep(self._seconds * _ROTATE_AFTER)
+            for document in self._workspace.store.list(_KIND):
+                if self._masks.get(document["key"]):
+                    self._issue(document)
+
+    def _create(self, key: str) -> Document:
+        principal = self._workspace.principals.create_service_principal(f"Serving of {key}", hidden=True)
+        document = {"key": key, "principal_id": principal["id"], "application_id": principal["applicationId"]}
+        return self._workspace.store.put(_KIND, key, document)
+
+    def _issue(self, document: Document) -> None:
+        store, principal_id = self._workspace.store, document["principal_id"]
+        for old in store.list("token", parent=principal_id):
+            if old["expires"] is not None and old["expires"] < time.time():
+                store.delete("token", old["key"])
+        token = self._workspace.principals.issue_token(principal_id, self._seconds, comment="served model")
+        for mask in self._masks.get(document["key"], ()):
+            mask.add(token)
+        folder = self._folder / document["application_id"]
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        content = {"OAUTH_TOKEN": [{"oauthTokenValue": token, "expiryTime": int((time.time() + self._seconds) * 1000)}]}
+        beside = folder / f".{_FILE}"
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(content, file)
+        beside.replace(folder / _FILE)
+
+
+def _key(model: str, version: str) -> str:
+    return f"{model.lower()}/{version}"

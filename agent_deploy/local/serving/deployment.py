@@ -1,0 +1,104 @@
+"""A config on its way: new entities are built while the old config serves; then traffic switches to all at once."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import Any
+
+from agent_deploy.local.core.errors import conflict
+from agent_deploy.local.core.store import Document
+from agent_deploy.local.serving.checks import now
+from agent_deploy.local.serving.endpoints import Endpoint, Endpoints
+from agent_deploy.local.serving.process import BuildFailed
+from agent_deploy.local.serving.replica import FAILED, Replica
+
+NOT_UPDATING, IN_PROGRESS, UPDATE_FAILED = "NOT_UPDATING", "IN_PROGRESS", "UPDATE_FAILED"
+_DRAIN_SECONDS = 300.0  # a request that an old process is answering may take as long
+
+
+def refuse_while_updating(endpoint: Endpoint) -> None:
+    """Raises 409, as the platform does for changes of an endpoint that is being updated."""
+    if endpoint.document["config_update"] == IN_PROGRESS:
+        raise conflict(f"Endpoint {endpoint.name} is currently updating: try again when the update has ended.")
+
+
+def begin(endpoints: Endpoints, endpoint: Endpoint, config: Document) -> None:
+    """Record the config as pending, then build it in the background."""
+    document = endpoint.document
+    version = document["last_version"] + 1
+    document["pending_config"] = {**config, "config_version": version, "start_time": now()}
+    endpoints.change(endpoint, config_update=IN_PROGRESS, last_version=version)
+    endpoint.update = asyncio.create_task(_deploy(endpoints, endpoint))
+
+
+def resume(endpoints: Endpoints, endpoint: Endpoint) -> None:
+    """After a restart: serve what was served, go on with what was being deployed."""
+    document = endpoint.document
+    for entity in (document["config"] or {}).get("served_entities", ()):
+        replica = endpoints.replica(endpoint, entity)
+        replica.sleep_from_start()
+        if not entity["scale_to_zero_enabled"]:
+            endpoints.in_background(_wake(replica))
+    if document["config_update"] == IN_PROGRESS:
+        endpoint.update = asyncio.create_task(_deploy(endpoints, endpoint))
+
+
+async def _wake(replica: Replica) -> None:
+    # Its state tells when it does not come up.
+    await asyncio.gather(replica.running(), return_exceptions=True)
+
+
+async def _deploy(endpoints: Endpoints, endpoint: Endpoint) -> None:
+    pending: Document = endpoint.document["pending_config"]
+    fresh = [entity for entity in pending["served_entities"] if entity["id"] not in endpoint.replicas]
+    replicas = [endpoints.replica(endpoint, entity) for entity in fresh]
+    await endpoints.workspace.transitions.pause(f"serving-endpoints/{endpoint.name}/update")
+    builds = [asyncio.create_task(replica.build()) for replica in replicas]
+    try:
+        await asyncio.gather(*builds)
+    except BuildFailed:
+        await _end(builds)
+        _fail(endpoints, endpoint, replicas)
+    except asyncio.CancelledError:
+        await _end(builds)
+        raise
+    else:
+        _switch(endpoints, endpoint)
+
+
+async def _end(builds: list[asyncio.Task[Any]]) -> None:
+    for build in builds:
+        build.cancel()
+    await asyncio.gather(*builds, return_exceptions=True)
+
+
+def _switch(endpoints: Endpoints, endpoint: Endpoint) -> None:
+    """In one step of the loop, so that no request sees half of it."""
+    document = endpoint.document
+    config = {key: value for key, value in document["pending_config"].items() if key != "start_time"}
+    kept = {entity["id"] for entity in config["served_entities"]}
+    old = [replica for key, replica in endpoint.replicas.items() if key not in kept]
+    endpoint.replicas = {key: replica for key, replica in endpoint.replicas.items() if key in kept}
+    for entity in config["served_entities"]:
+        endpoint.replicas[entity["id"]].entity = entity
+        entity["state"] = {"deployment": "DEPLOYMENT_READY", "deployment_state_message": ""}
+    tasks = [replica.task for replica in endpoint.replicas.values() if replica.task]
+    if tasks:
+        document["task"] = tasks[0]
+    endpoints.change(endpoint, config=config, pending_config=None, config_update=NOT_UPDATING)
+    endpoints.retire(old, _DRAIN_SECONDS)
+
+
+def _fail(endpoints: Endpoints, endpoint: Endpoint, replicas: list[Replica]) -> None:
+    """The old config serves on; the pending one stays to be seen, with the reason at each entity."""
+    failed = [replica.entity["name"] for replica in replicas if replica.status == FAILED]
+    for replica in replicas:
+        state = replica.state
+        if replica.status != FAILED:
+            message = f"Not deployed, as the update failed at: {', '.join(failed)}"
+            state = {"deployment": "DEPLOYMENT_ABORTED", "deployment_state_message": message}
+        replica.entity["state"] = copy.copy(state)
+        del endpoint.replicas[replica.entity["id"]]
+    endpoints.retire(replicas, 0)
+    endpoints.change(endpoint, config_update=UPDATE_FAILED)

@@ -1,0 +1,210 @@
+"""Serving endpoints: their documents, and what running ones consist of. All of it runs in the server's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agent_deploy.local.core.context import Workspace
+from agent_deploy.local.core.errors import ApiError, not_found
+from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.store import Document
+from agent_deploy.local.serving import process, views
+from agent_deploy.local.serving.checks import now
+from agent_deploy.local.serving.credentials import Credentials
+from agent_deploy.local.serving.replica import Replica, Surroundings
+
+KIND = "serving_endpoint"
+OBJECT = "serving-endpoints"  # its type in the permissions API
+IDLE_SECONDS = 1800.0  # after which the platform scales to zero
+_BUILDS_AT_ONCE = 2
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Endpoint:
+    """``replicas`` by entity id, those of the pending config included; ``routes`` are the shares that requests take."""
+
+    document: Document
+    replicas: dict[str, Replica] = field(default_factory=dict)
+    update: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        """Unique in the workspace."""
+        return str(self.document["name"])
+
+    def choose(self) -> Replica | None:
+        """One replica by the routes' shares; None when nothing is deployed."""
+        config = self.document["config"]
+        if not config or not config["routes"]:
+            return None
+        shares = [route["traffic_percentage"] for route in config["routes"]]
+        name = random.choices(config["routes"], shares)[0]["name"]
+        return self.entity(name)
+
+    def entity(self, name: str) -> Replica | None:
+        """The deployed replica of that name."""
+        for entity in (self.document["config"] or {}).get("served_entities", ()):
+            if entity["name"] == name:
+                return self.replicas.get(entity["id"])
+        return None
+
+    def states(self) -> dict[str, dict[str, str]]:
+        """Of running entities, by id."""
+        return {key: replica.state for key, replica in self.replicas.items()}
+
+
+class Endpoints:
+    """``workspace.services["serving"]``."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.idle_seconds = float(workspace.options.get("scale_to_zero_seconds", IDLE_SECONDS))
+        self.credentials = Credentials(workspace)
+        self._builds = asyncio.Semaphore(_BUILDS_AT_ONCE)
+        self._endpoints = {document["name"]: Endpoint(document) for document in workspace.store.list(KIND)}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # Documents ---------------------------------------------------------------------------------------------------
+
+    def get(self, name: str) -> Endpoint:
+        """The endpoint; raises 404."""
+        endpoint = self._endpoints.get(name)
+        if endpoint is None:
+            raise not_found(f"The endpoint with name '{name}' does not exist.")
+        return endpoint
+
+    def find(self, name: str) -> Endpoint | None:
+        """The endpoint, or None."""
+        return self._endpoints.get(name)
+
+    def all(self) -> list[Endpoint]:
+        """Oldest first."""
+        return list(self._endpoints.values())
+
+    def require(self, principal: Principal, name: str, level: str) -> Endpoint:
+        """The endpoint, if the caller has the level on it; raises 404 and 403."""
+        endpoint = self.get(name)
+        self.workspace.authorization.require_object(principal, OBJECT, endpoint.document["id"], level)
+        return endpoint
+
+    def add(self, document: Document, creator: Principal) -> Endpoint:
+        """A new endpoint; its creator manages it."""
+        document = {**document, "id": secrets.token_hex(16), "creator": creator.name}
+        document |= {"creation_timestamp": now(), "last_updated_timestamp": now(), "config_update": "NOT_UPDATING"}
+        document |= {"config": None, "pending_config": None, "last_version": 0}
+        endpoint = self._endpoints[document["name"]] = Endpoint(document)
+        self.workspace.authorization.register_object(OBJECT, document["id"], creator, document["name"])
+        self.save(endpoint)
+        return endpoint
+
+    def save(self, endpoint: Endpoint) -> None:
+        """Make the document durable."""
+        self.workspace.store.put(KIND, endpoint.name, endpoint.document)
+
+    def change(self, endpoint: Endpoint, **fields: Any) -> None:
+        """Set fields, with the time of the change."""
+        endpoint.document.update(fields, last_updated_timestamp=now())
+        self.save(endpoint)
+
+    async def delete(self, endpoint: Endpoint) -> None:
+        """The endpoint is gone when this returns; its processes end on their own time."""
+        del self._endpoints[endpoint.name]
+        self.workspace.store.delete(KIND, endpoint.name)
+        self.workspace.authorization.forget_object(OBJECT, endpoint.document["id"])
+        if endpoint.update is not None:
+            endpoint.update.cancel()
+        replicas, endpoint.replicas = list(endpoint.replicas.values()), {}
+        await asyncio.gather(*(replica.stop(drain=0, grace=0) for replica in replicas))
+        shutil.rmtree(self.logs_of(endpoint), ignore_errors=True)
+        self.release_identities()
+
+    def view(self, endpoint: Endpoint, principal: Principal) -> Document:
+        """As the API shows it to this caller."""
+        authorization = self.workspace.authorization
+        level = authorization.object_level(principal, OBJECT, endpoint.document["id"])
+        return views.detailed(endpoint.document, endpoint.states(), level)
+
+    # Running -----------------------------------------------------------------------------------------------------
+
+    def logs_of(self, endpoint: Endpoint) -> Path:
+        """The folder of its entities' logs."""
+        return self.workspace.folder / "logs" / "serving" / str(endpoint.document["id"])
+
+    def replica(self, endpoint: Endpoint, entity: Document) -> Replica:
+        """A replica for an entity of the endpoint, not started."""
+        homes = self.workspace.folder / "serving" / "homes"
+        shared = Surroundings(self.workspace, self.credentials, self._builds, self.logs_of(endpoint), homes)
+        replica = Replica(shared, endpoint.name, entity, entity["creator"], changed=lambda: None)
+        endpoint.replicas[entity["id"]] = replica
+        return replica
+
+    def retire(self, replicas: list[Replica], drain: float) -> None:
+        """Let them finish their requests and end, beside what else happens."""
+        for replica in replicas:
+            self.in_background(self._retire(replica, drain))
+
+    async def _retire(self, replica: Replica, drain: float) -> None:
+        await replica.stop(drain)
+        shutil.rmtree(replica.surroundings.homes / replica.entity["id"], ignore_errors=True)
+        self.release_identities()
+
+    def release_identities(self) -> None:
+        """Versions that are in no config any more lose their service principals."""
+        configs = [endpoint.document[key] for endpoint in self.all() for key in ("config", "pending_config")]
+        entities = [entity for config in configs if config for entity in config["served_entities"]]
+        running = [replica.entity for endpoint in self.all() for replica in endpoint.replicas.values()]
+        self.credentials.keep_only({(entity["entity_name"], entity["entity_version"]) for entity in entities + running})
+
+    def in_background(self, work: Any) -> asyncio.Task[Any]:
+        """A task that is kept until it is done; what it raises is logged."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _logger.error("Serving: %s", error, exc_info=error)
+
+    async def start(self) -> None:
+        """Clean up after a server that was killed, then go on where it was."""
+        from agent_deploy.local.serving import deployment
+
+        if killed := await asyncio.to_thread(process.end_leftovers, self.workspace.store):
+            _logger.warning("Ended processes that an earlier server left behind: %s", killed)
+        self.release_identities()
+        for endpoint in self.all():
+            deployment.resume(self, endpoint)
+        self.in_background(self.credentials.rotate())
+        self.in_background(self._scale_to_zero())
+
+    async def stop(self) -> None:
+        """End everything; the documents say how to go on."""
+        for task in list(self._tasks):
+            task.cancel()
+        for endpoint in self.all():
+            if endpoint.update is not None:
+                endpoint.update.cancel()
+        replicas = [replica for endpoint in self.all() for replica in endpoint.replicas.values()]
+        await asyncio.gather(*(replica.stop(drain=0, grace=1) for replica in replicas), return_exceptions=True)
+
+    async def _scale_to_zero(self) -> None:
+        while True:
+            await asyncio.sleep(min(self.idle_seconds / 4, 30))
+            for endpoint in self.all():
+                for replica in list(endpoint.replicas.values()):
+                    idle = time.monotonic() - replica.last_used > self.idle_seconds
+                    if idle and replica.entity["scale_to_zero_enabled"] and not replica.in_flight:
+                        with suppress(ApiError):
+                            await replica.scale_to_zero()

@@ -1,0 +1,79 @@
+"""The output of a model's process, as the build log until it is ready and the service log after; secrets masked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+MASK = "[REDACTED]"  # what Databricks shows in place of a secret
+_MIN_MASKED = 3  # characters; shorter values would blot out ordinary text
+_MAX_BYTES = 5_000_000  # of one log; older output moves to one file beside it
+_TAIL_BYTES = 200_000  # of a log that the API returns
+
+
+class Mask:
+    """Takes secret values out of text."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._values: list[str] = []
+        for secret in secrets:
+            self.add(secret)
+
+    def add(self, secret: str) -> None:
+        """Hide this value from now on, as it is, as JSON writes it, and each of its lines."""
+        lines = secret.splitlines() if "\n" in secret else []
+        forms = {secret, secret.strip(), json.dumps(secret)[1:-1], *(line.strip() for line in lines)}
+        known = {*self._values, *(form for form in forms if len(form) >= _MIN_MASKED)}
+        self._values = sorted(known, key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        """The text without secrets."""
+        for value in self._values:
+            text = text.replace(value, MASK)
+        return text
+
+    def bytes(self, content: bytes) -> bytes:
+        """The same for an answer's body."""
+        return self(content.decode("utf-8", "replace")).encode() if self._values else content
+
+
+class Log:
+    """Appends to one file at a time."""
+
+    def __init__(self, folder: Path, name: str, mask: Mask) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._build, self._service = folder / f"{name}.build.log", folder / f"{name}.service.log"
+        self._file = self._build
+        self._mask = mask
+
+    def start_build(self) -> None:
+        """A new build log; the one before it goes."""
+        self._file = self._build
+        self._build.write_text("")
+
+    def start_service(self) -> None:
+        """What follows belongs to the service log."""
+        self._file = self._service
+
+    def write(self, text: str) -> None:
+        """Append, masked; ``text`` is whole lines, as a secret must not be cut in two."""
+        if self._file.exists() and self._file.stat().st_size > _MAX_BYTES:
+            self._file.replace(self._file.with_suffix(".1.log"))
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(self._mask(text))
+
+
+def read(folder: Path, name: str, kind: str) -> str:
+    """The end of the ``build`` or ``service`` log; empty when there is none."""
+    file = folder / f"{name}.{kind}.log"
+    if not file.exists():
+        return ""
+    with file.open("rb") as content:
+        content.seek(max(0, file.stat().st_size - _TAIL_BYTES))
+        return content.read().decode("utf-8", "replace")
+
+
+def last_lines(text: str, count: int = 20) -> str:
+    """For messages."""
+    return "\n".join(text.rstrip().splitlines()[-count:])

@@ -1,0 +1,185 @@
+"""Starts, feeds and ends the process of one served entity; knows nothing of endpoints."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from agent_deploy.local.core.store import Store
+from agent_deploy.local.serving import wire
+from agent_deploy.local.serving.logs import Log
+
+_KIND = "serving_process"  # documents of running processes, so that a server that was killed can be cleaned up after
+_LINE_BYTES = 1 << 20  # a longer line of output is cut in pieces
+_CONNECTION, _END = b"c", b"q"
+
+
+class BuildFailed(Exception):
+    """The process ended or said that it cannot serve; the text is for the user."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to serve, and in which surroundings."""
+
+    model: Path
+    endpoint: str
+    environment: Mapping[str, str]
+    folder: Path
+    check_requirements: bool
+
+
+class ModelProcess:
+    """Running from `start` until `exited` is done, with its exit code."""
+
+    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, log: Log, store: Store) -> None:
+        self._process = process
+        self._control = control
+        self._log = log
+        self._store = store
+        self._loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[int] = self._loop.create_future()
+        self._output = asyncio.create_task(self._copy_output())
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """Of the process, which leads a group of its own."""
+        return self._process.pid
+
+    @classmethod
+    async def start(cls, order: Order, log: Log, store: Store) -> ModelProcess:
+        """Spawn; `ready` then waits for the model."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        order.folder.mkdir(parents=True, exist_ok=True)
+        with theirs:
+            # The server's main thread spawns: on Linux a child may die with the thread that made it.
+            process = subprocess.Popen(
+                [sys.executable, "-m", "agent_deploy.local.serving.model_process"],
+                stdin=theirs.fileno(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=order.folder,
+                env=dict(order.environment),
+                start_new_session=True,
+            )
+        record(store, process.pid)
+        started = cls(process, ours, log, store)
+        header = {"model": str(order.model), "endpoint": order.endpoint, "check_requirements": order.check_requirements}
+        with suppress(ConnectionError):  # it died at once; `ready` tells
+            await asyncio.get_running_loop().sock_sendall(ours, wire.pack(header))
+        return started
+
+    async def ready(self) -> wire.Header:
+        """What the loaded model is; raises BuildFailed."""
+        reader, writer = await asyncio.open_unix_connection(sock=self._control.dup())
+        try:
+            answer = await wire.receive_from(reader)
+        finally:
+            writer.close()
+        if answer is None:
+            await asyncio.shield(self.exited)
+            raise BuildFailed(f"The process ended with {self.describe_exit()} before it was ready.")
+        if "failed" in answer[0]:
+            await asyncio.shield(self.exited)
+            raise BuildFailed(answer[0]["failed"])
+        return answer[0]
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A new connection for requests; each is a thread in the process. Raises ConnectionError when it is gone."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                socket.send_fds(self._control, [_CONNECTION], [theirs.fileno()])
+            except OSError as error:
+                ours.close()
+                raise ConnectionError("the model's process is gone") from error
+        ours.setblocking(False)
+        return await asyncio.open_unix_connection(sock=ours, limit=_LINE_BYTES)
+
+    async def stop(self, grace: float) -> None:
+        """Ask for an orderly end, which traces under way may need; after ``grace`` seconds kill the group."""
+        with suppress(OSError):
+            self._control.send(_END)
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self.exited), grace)
+        self.kill()
+        await asyncio.shield(self.exited)
+        await self._output
+
+    def kill(self) -> None:
+        """End the process and all that it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _wait(self) -> None:
+        code = self._process.wait()
+        with suppress(RuntimeError):  # the server's loop has ended
+            self._loop.call_soon_threadsafe(self._ended, code)
+
+    def _ended(self, code: int) -> None:
+        self.kill()  # what it started and left behind
+        self._control.close()
+        forget(self._store, self._process.pid)
+        self.exited.set_result(code)
+
+    async def _copy_output(self) -> None:
+        assert self._process.stdout is not None
+        reader = asyncio.StreamReader(limit=_LINE_BYTES)
+        loop = asyncio.get_running_loop()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), self._process.stdout)
+        while line := await _line(reader):
+            self._log.write(line.decode("utf-8", "replace"))
+
+    def describe_exit(self) -> str:
+        """``exit code 1`` or ``signal SIGKILL``."""
+        return _exit(self.exited.result()) if self.exited.done() else "running"
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readuntil(b"\n")
+    except asyncio.IncompleteReadError as error:
+        return error.partial
+    except asyncio.LimitOverrunError as error:
+        return await reader.read(error.consumed or _LINE_BYTES)
+
+
+def _exit(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def record(store: Store, pid: int) -> None:
+    """Remember a process with its birth, so that another that gets the same number later is not taken for it."""
+    with suppress(psutil.NoSuchProcess):
+        store.put(_KIND, str(pid), {"pid": pid, "born": psutil.Process(pid).create_time()})
+
+
+def forget(store: Store, pid: int) -> None:
+    """It has ended."""
+    store.delete(_KIND, str(pid))
+
+
+def end_leftovers(store: Store) -> list[int]:
+    """Kill what a server that was killed left behind, and what that had started; returns their ids."""
+    killed = []
+    for document in store.list(_KIND):
+        for process in psutil.process_iter():
+            with suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
+                if os.getsid(process.pid) == document["pid"] and process.create_time() >= document["born"]:
+                    process.kill()
+                    killed.append(process.pid)
+        forget(store, document["pid"])
+    return killed

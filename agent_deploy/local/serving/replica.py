@@ -1,0 +1,234 @@
+"""One served entity at run time: its process, started, watched, started again when it dies, stopped when idle."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent_deploy.local.core.context import Workspace
+from agent_deploy.local.core.errors import ApiError
+from agent_deploy.local.core.store import Document
+from agent_deploy.local.serving import environment
+from agent_deploy.local.serving.connections import Connections
+from agent_deploy.local.serving.credentials import Credentials
+from agent_deploy.local.serving.logs import Log, Mask, last_lines, read
+from agent_deploy.local.serving.process import BuildFailed, ModelProcess, Order
+from agent_deploy.rules.secrets import SecretReference
+from agent_deploy.rules.workload import CONCURRENCY
+
+CREATING, READY, ASLEEP, RECOVERING, FAILED, STOPPED = "creating", "ready", "asleep", "recovering", "failed", "stopped"
+_DEPLOYMENT = {
+    CREATING: "DEPLOYMENT_CREATING",
+    READY: "DEPLOYMENT_READY",
+    ASLEEP: "DEPLOYMENT_READY",  # as on the platform: scaled to zero is ready
+    RECOVERING: "DEPLOYMENT_RECOVERING",
+    FAILED: "DEPLOYMENT_FAILED",
+    STOPPED: "DEPLOYMENT_ABORTED",
+}
+_DRAIN_SECONDS = 300.0  # a request may run as long as the platform lets it
+_GRACE_SECONDS = 5.0  # for traces on their way
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # between a death and the next start
+_DEATHS_TO_FAIL = 4  # in a row, after which the entity says that it has failed; it is still tried
+_STABLE_SECONDS = 60.0  # a process that lived this long starts the count anew
+# Of a start, all told as a failed build: the model, its secrets, its files.
+_FAILURES = (BuildFailed, environment.UnresolvedSecrets, ApiError, OSError)
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What replicas share: the workspace, identities, how many builds run at once, where logs and homes lie."""
+
+    workspace: Workspace
+    credentials: Credentials
+    builds: asyncio.Semaphore
+    logs: Path
+    homes: Path
+
+
+@dataclass(eq=False)
+class Replica:
+    """``entity`` is the served entity's document; ``creator`` is whose privileges its secrets are read with."""
+
+    surroundings: Surroundings
+    endpoint: str
+    entity: Document
+    creator: str
+    changed: Callable[[], None]
+    status: str = CREATING
+    message: str = "Creating"
+    in_flight: int = 0
+    last_used: float = field(default_factory=time.monotonic)
+    connections: Connections | None = None
+    task: str | None = None
+
+    def __post_init__(self) -> None:
+        self.mask = Mask()
+        self._log = Log(self.surroundings.logs, self.entity["name"], self.mask)
+        self._starting: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._deaths = 0
+
+    @property
+    def state(self) -> dict[str, str]:
+        """As the API shows it."""
+        return {"deployment": _DEPLOYMENT[self.status], "deployment_state_message": self.message}
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, while there is one."""
+        return self.connections.process.pid if self.connections else None
+
+    async def build(self) -> None:
+        """First start, as a deployment sees it; raises BuildFailed."""
+        what = f"serving-endpoints/{self.endpoint}/build"
+        async with self.surroundings.builds:
+            self._log.start_build()
+            try:
+                await self._injected_fault()
+                await self.surroundings.workspace.transitions.pause(what)
+                await self._start(check_requirements=True)
+            except _FAILURES as error:
+                message = self.mask(str(error))
+                self._log.write(f"ERROR: {message}\n")
+                tail = last_lines(read(self.surroundings.logs, self.entity["name"], "build"), 5)
+                _logger.warning("%s/%s failed to build: %s", self.endpoint, self.entity["name"], tail)
+                self._set(FAILED, message)
+                raise BuildFailed(message) from error
+
+    def sleep_from_start(self) -> None:
+        """Ready without a process: the next request starts one."""
+        self._set(ASLEEP, "Scaled to zero")
+
+    async def running(self) -> Connections:
+        """The process's connections, started first when it sleeps or has died; raises BuildFailed."""
+        while self.connections is None:
+            if self.status in (FAILED, STOPPED):
+                raise BuildFailed(self.message)
+            if self._starting is None:
+                self._starting = asyncio.create_task(self._wake())
+            # Looks up now and then: a process that dies again and again is not waited for.
+            await asyncio.wait({self._starting}, timeout=0.5)
+        return self.connections
+
+    async def scale_to_zero(self) -> None:
+        """Stop the process; called when it is idle."""
+        if not self.in_flight and (connections := self._detach()) is not None:
+            self._set(ASLEEP, "Scaled to zero")
+            await self._end(connections, _GRACE_SECONDS)
+
+    async def stop(self, drain: float = _DRAIN_SECONDS, grace: float = _GRACE_SECONDS) -> None:
+        """Let requests finish, then end the process."""
+        self.status = STOPPED
+        if self._starting is not None:
+            self._starting.cancel()
+            with suppress(asyncio.CancelledError, BuildFailed):
+                await self._starting
+        deadline = time.monotonic() + drain
+        while self.in_flight and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        if (connections := self._detach()) is not None:
+            await self._end(connections, grace)
+
+    async def _injected_fault(self) -> None:
+        rule = self.surroundings.workspace.faults.build_rule(self.entity["name"], self.entity["entity_version"]) or {}
+        if delay := rule.get("delay"):
+            await asyncio.sleep(delay)
+        if (message := rule.get("fail")) is not None:
+            raise BuildFailed(message)
+
+    async def _start(self, check_requirements: bool) -> None:
+        process = await ModelProcess.start(
+            self._order(check_requirements), self._log, self.surroundings.workspace.store
+        )
+        try:
+            description = await process.ready()
+        except BaseException:
+            process.kill()
+            self._release()
+            raise
+        self.task = description.get("task")
+        self._log.start_service()
+        limit = self.entity.get("max_provisioned_concurrency") or CONCURRENCY[self.entity["workload_size"]]
+        self.connections = Connections(process, int(limit))
+        self.last_used = time.monotonic()
+        self._watching = asyncio.create_task(self._watch(process, time.monotonic()))
+        self._set(READY, "")
+
+    def _order(self, check_requirements: bool) -> Order:
+        shared, model, version = self.surroundings, self.entity["entity_name"], self.entity["entity_version"]
+        variables, secrets = environment.resolve(self.entity, self._secret)
+        for secret in secrets:
+            self.mask.add(secret)
+        credentials = shared.credentials.open(model, version, self.mask)
+        home = shared.homes / self.entity["id"]
+        whole = environment.complete(variables, shared.workspace.host, home, credentials)
+        folder = shared.workspace.services["registry"].version_folder(model, version)
+        return Order(folder, self.endpoint, whole, home, check_requirements)
+
+    def _secret(self, reference: SecretReference) -> str:
+        workspace = self.surroundings.workspace
+        value: str = workspace.services["secrets"].resolve(reference, workspace.principals.by_name(self.creator))
+        return value
+
+    async def _wake(self) -> None:
+        try:
+            while self.connections is None and self.status != STOPPED:
+                try:
+                    async with self.surroundings.builds:
+                        await self._start(check_requirements=False)
+                except _FAILURES as error:
+                    await self._pause_after(self.mask(str(error)))
+        finally:
+            self._starting = None
+
+    async def _watch(self, process: ModelProcess, born: float) -> None:
+        await asyncio.shield(process.exited)
+        if self.connections is None or self.connections.process is not process:
+            return  # we ended it
+        self._detach()
+        self._release()
+        if time.monotonic() - born > _STABLE_SECONDS:
+            self._deaths = 0
+        message = f"The process of served entity '{self.entity['name']}' ended with {process.describe_exit()}"
+        self._starting = asyncio.create_task(self._recover(message))
+
+    async def _recover(self, message: str) -> None:
+        try:
+            await self._pause_after(message)
+        except asyncio.CancelledError:
+            self._starting = None
+            raise
+        await self._wake()
+
+    async def _pause_after(self, message: str) -> None:
+        """Count a death, say so, wait longer each time; the first one is mended at once."""
+        self._deaths += 1
+        self._log.write(f"ERROR: {message}\n")
+        failed = self._deaths >= _DEATHS_TO_FAIL
+        told = f"{message}, {self._deaths} times in a row" if failed else f"{message}; starting again"
+        self._set(FAILED if failed else RECOVERING, told)
+        if self._deaths > 1:
+            await asyncio.sleep(min(_FIRST_PAUSE * 2 ** (self._deaths - 2), _LONGEST_PAUSE))
+
+    def _detach(self) -> Connections | None:
+        connections, self.connections = self.connections, None
+        return connections
+
+    async def _end(self, connections: Connections, grace: float) -> None:
+        connections.close()
+        await connections.process.stop(grace)
+        self._release()
+
+    def _release(self) -> None:
+        self.surroundings.credentials.release(self.entity["entity_name"], self.entity["entity_version"], self.mask)
+
+    def _set(self, status: str, message: str) -> None:
+        if self.status != STOPPED:
+            self.status, self.message = status, message
+            self.changed()

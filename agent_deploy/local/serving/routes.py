@@ -1,0 +1,159 @@
+"""Routes of /api/2.0/serving-endpoints; invocations have their own, ahead of these."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.responses import PlainTextResponse, Response
+
+from agent_deploy.local.core.body import json_body
+from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.errors import already_exists, invalid, not_found
+from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.store import Document
+from agent_deploy.local.serving import checks, deployment, views
+from agent_deploy.local.serving.endpoints import OBJECT, Endpoint, Endpoints
+from agent_deploy.local.serving.invocations import Invocations
+from agent_deploy.local.serving.logs import read
+
+Caller = Annotated[Principal, Depends(caller)]
+Body = Annotated[Document, Depends(json_body)]
+
+CAN_VIEW, CAN_MANAGE = "CAN_VIEW", "CAN_MANAGE"
+
+
+def install(app: FastAPI, workspace: Workspace) -> None:
+    """Add the routes; ``workspace.services["serving"]`` is the `Endpoints`."""
+    endpoints = workspace.services["serving"] = Endpoints(workspace)
+    app.include_router(_control_plane(endpoints), prefix="/api/2.0/serving-endpoints")
+    app.add_middleware(Invocations, endpoints=endpoints)
+    workspace.on_start.append(endpoints.start)
+    workspace.on_stop.append(endpoints.stop)
+
+
+def _control_plane(endpoints: Endpoints) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("")
+    async def create(body: Body, principal: Caller) -> Any:
+        name = checks.check_name("name", body.get("name"))
+        if endpoints.find(name) is not None:
+            raise already_exists(f"Endpoint with name '{name}' already exists.")
+        config = _config(endpoints, body.get("config") or {}, principal, None)
+        document = {
+            "name": name,
+            "tags": checks.check_tags("tags", body.get("tags") or []),
+            "description": str(body.get("description") or ""),
+            "budget_policy_id": body.get("budget_policy_id"),
+            "route_optimized": bool(body.get("route_optimized")),
+            "email_notifications": body.get("email_notifications"),
+            "ai_gateway": None,
+            "task": None,
+        }
+        endpoint = endpoints.add(document, principal)
+        if config["served_entities"]:
+            deployment.begin(endpoints, endpoint, config)
+        return endpoints.view(endpoint, principal)
+
+    @router.get("")
+    async def listing(principal: Caller) -> Any:
+        authorization = endpoints.workspace.authorization
+        seen = [
+            endpoint
+            for endpoint in endpoints.all()
+            if authorization.allows_object(principal, OBJECT, endpoint.document["id"], CAN_VIEW)
+        ]
+        return {"endpoints": [views.summary(endpoint.document, endpoint.states()) for endpoint in seen]}
+
+    @router.get("/{name}")
+    async def get(name: str, principal: Caller) -> Any:
+        return endpoints.view(endpoints.require(principal, name, CAN_VIEW), principal)
+
+    @router.delete("/{name}")
+    async def delete(name: str, principal: Caller) -> Any:
+        await endpoints.delete(endpoints.require(principal, name, CAN_MANAGE))
+        return {}
+
+    @router.put("/{name}/config")
+    async def put_config(name: str, body: Body, principal: Caller) -> Any:
+        endpoint = endpoints.require(principal, name, CAN_MANAGE)
+        deployment.refuse_while_updating(endpoint)
+        config = _config(endpoints, body, principal, endpoint.document["config"])
+        if not config["served_entities"]:
+            raise invalid("served_entities: an update needs at least one served entity.")
+        deployment.begin(endpoints, endpoint, config)
+        return endpoints.view(endpoint, principal)
+
+    _add_fields(router, endpoints)
+    _add_logs(router, endpoints)
+    return router
+
+
+def _add_fields(router: APIRouter, endpoints: Endpoints) -> None:
+    @router.patch("/{name}/tags")
+    async def patch_tags(name: str, body: Body, principal: Caller) -> Any:
+        endpoint = endpoints.require(principal, name, CAN_MANAGE)
+        added = checks.check_tags("add_tags", body.get("add_tags") or [])
+        # Deletions first: a client may send a changed tag as both.
+        gone = {*(body.get("delete_tags") or []), *(tag["key"] for tag in added)}
+        kept = [tag for tag in endpoint.document["tags"] if tag["key"] not in gone]
+        endpoints.change(endpoint, tags=[*kept, *added])
+        return {"tags": endpoint.document["tags"]}
+
+    @router.patch("/{name}/description")
+    async def patch_description(name: str, body: Body, principal: Caller) -> Any:
+        endpoint = endpoints.require(principal, name, CAN_MANAGE)
+        endpoints.change(endpoint, description=str(body.get("description") or ""))
+        return endpoints.view(endpoint, principal)
+
+    @router.patch("/{name}/budget-policy")
+    async def patch_budget_policy(name: str, body: Body, principal: Caller) -> Any:
+        endpoint = endpoints.require(principal, name, CAN_MANAGE)
+        endpoints.change(endpoint, budget_policy_id=body.get("budget_policy_id"))
+        return endpoints.view(endpoint, principal)
+
+    @router.patch("/{name}/notifications")
+    async def patch_notifications(name: str, body: Body, principal: Caller) -> Any:
+        endpoint = endpoints.require(principal, name, CAN_MANAGE)
+        given = body.get("email_notifications") or {}
+        wanted = {key: given[key] for key in ("on_update_success", "on_update_failure") if given.get(key)}
+        endpoints.change(endpoint, email_notifications=wanted or None)
+        return {"name": name, "email_notifications": wanted}
+
+
+def _add_logs(router: APIRouter, endpoints: Endpoints) -> None:
+    @router.get("/{name}/served-models/{entity}/build-logs")
+    async def build_logs(name: str, entity: str, principal: Caller) -> Any:
+        return {"logs": _log(endpoints.require(principal, name, CAN_VIEW), entity, "build")}
+
+    @router.get("/{name}/served-models/{entity}/logs")
+    async def logs(name: str, entity: str, principal: Caller) -> Any:
+        return {"logs": _log(endpoints.require(principal, name, CAN_VIEW), entity, "service")}
+
+    def _log(endpoint: Endpoint, entity: str, kind: str) -> str:
+        configs = [endpoint.document[key] for key in ("config", "pending_config") if endpoint.document[key]]
+        if all(entity != served["name"] for config in configs for served in config["served_entities"]):
+            raise not_found(f"The endpoint '{endpoint.name}' has no served entity '{entity}'.")
+        return read(endpoints.logs_of(endpoint), entity, kind)
+
+    @router.get("/{name}/metrics")
+    async def metrics(name: str, principal: Caller) -> Response:
+        endpoint = endpoints.require(principal, name, CAN_VIEW)
+        return PlainTextResponse(endpoint.name)
+
+
+def _config(endpoints: Endpoints, body: Document, principal: Principal, current: Document | None) -> Document:
+    """The config that a client wants; raises for what is malformed, missing, or not the caller's to use."""
+    config = checks.new_config(body, principal.name, current)
+    registry, known = endpoints.workspace.services["registry"], (current or {}).get("served_entities", ())
+    kept = {entity["id"] for entity in known}
+    for entity in config["served_entities"]:
+        if entity["id"] in kept:
+            continue
+        endpoints.workspace.authorization.require(principal, "EXECUTE", "function", entity["entity_name"])
+        version = registry.get_version(entity["entity_name"], entity["entity_version"])
+        if version["status"] != "READY":
+            text = f"Version {entity['entity_version']} of '{entity['entity_name']}' is {version['status']}, not READY."
+            raise invalid(text)
+    return config
