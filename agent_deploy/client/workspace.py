@@ -237,12 +237,17 @@ class _Connection:
         return text
 
 
+def installed_version() -> str:
+    """Of this package."""
+    try:
+        return version("agent-deploy")
+    except PackageNotFoundError:
+        return "0.0.0"
+
+
 def user_agent() -> str:
     """``agent-deploy/<version>``."""
-    try:
-        return f"agent-deploy/{version('agent-deploy')}"
-    except PackageNotFoundError:
-        return "agent-deploy/0.0.0"
+    return f"agent-deploy/{installed_version()}"
 
 
 def segment(text: str) -> str:

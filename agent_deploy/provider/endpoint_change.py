@@ -1,0 +1,212 @@
+"""One create or update of a serving endpoint: sends only what differs, in one order, and tells failures truthfully."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from agent_deploy.client.errors import Interrupted, WorkspaceError
+from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.provider import endpoint_state as states
+from agent_deploy.provider.endpoint_request import (
+    config_body,
+    gateway_body,
+    is_on,
+    notifications_body,
+    tag_list,
+    wanted_tags,
+)
+from agent_deploy.provider.endpoint_state import PATH, Remote
+from agent_deploy.provider.endpoint_waiting import EndpointFailed, get, wait_until_ready, when_free
+from agent_deploy.provider.resource import Cancelled, Context, PartialFailure, Values
+from agent_deploy.rules.endpoint_fields import OWNER_TAG
+
+_TABLE_PLACE = ("catalog_name", "schema_name", "table_name_prefix")
+
+
+class EndpointChange:
+    """Knows, at every moment, what the workspace has accepted: `PartialFailure` carries that to the state."""
+
+    def __init__(self, context: Context, workspace: Workspace, name: str, deadline: float) -> None:
+        self._context, self._workspace, self._name, self._deadline = context, workspace, name, deadline
+        self._url = f"{PATH}/{segment(name)}"
+        self._remote: Remote = {"name": name}
+        # Whether anything was changed: before that a failure leaves the state as it was.
+        self._touched = False
+        # The API never tells the policy: what it was last given.
+        self._policy: str | None = None
+
+    def created(self, remote: Remote, inputs: Values) -> None:
+        """The endpoint was just made by a request that held all of the inputs; waits for it."""
+        self._remote, self._touched, self._policy = remote, True, inputs.get("budgetPolicyId")
+        with self._told(inputs):
+            self._wait(config_body(inputs))
+
+    def adopt(self, remote: Remote, inputs: Values) -> None:
+        """Brings an endpoint that an interrupted run of this stack has made to the wanted state."""
+        self._touched = True
+        with self._told(inputs):
+            self._bring(remote, ({},), inputs)
+
+    def update(self, remote: Remote, old_inputs: Values, old: Values, inputs: Values) -> None:
+        """Brings the endpoint from what it is to the wanted state."""
+        self._policy = old.get("budgetPolicyId")
+        with self._told(inputs):
+            self._bring(remote, (old_inputs, old), inputs)
+
+    def finished(self, inputs: Values) -> Values:
+        """All properties."""
+        return {**inputs, **states.outputs_of(self._remote, self._workspace.host)}
+
+    @contextmanager
+    def _told(self, inputs: Values) -> Iterator[None]:
+        """Turns whatever ends the work into a PartialFailure with what is really there, once something is."""
+        try:
+            yield
+        except EndpointFailed as error:
+            self._remote = error.remote
+            raise self._partial(inputs, str(error)) from error
+        except (Cancelled, Interrupted) as error:
+            if not self._touched:
+                raise Cancelled from error
+            reason = "interrupted while the workspace was still at work; the next `pulumi up` goes on from there"
+            raise self._partial(inputs, reason) from error
+        except WorkspaceError as error:
+            if not self._touched:
+                raise
+            raise self._partial(inputs, str(error)) from error
+
+    def _partial(self, inputs: Values, reason: str) -> PartialFailure:
+        try:
+            # A view of its own: the user's interruption must not keep us from reading the truth.
+            self._remote = get(self._workspace.during(None, patience=10.0), self._name)
+        except WorkspaceError as error:
+            reason = f"{reason}\n(the endpoint could not be read again: {error})"
+        known = {**inputs, "budgetPolicyId": self._policy}
+        found = states.inputs_of(self._remote, {key: value for key, value in known.items() if value is not None})
+        properties = {**found, **states.outputs_of(self._remote, self._workspace.host)}
+        return PartialFailure(self._name, properties, found, [reason])
+
+    def _bring(self, remote: Remote, before: tuple[Values, ...], inputs: Values) -> None:
+        self._remote = remote
+        self._bring_config(inputs)
+        self._bring_tags(before, inputs)
+        self._bring_gateway(before, inputs)
+        self._bring_description(before, inputs)
+        self._bring_policy(inputs)
+        self._bring_notifications(before, inputs)
+
+    def _bring_config(self, inputs: Values) -> None:
+        remote, wanted = self._remote, config_body(inputs)
+        if not inputs.get("servedEntities") and not states.entities_of(states.newest_config(remote)):
+            return
+        if self._is_at(wanted, remote):
+            if not states.is_healthy(remote):
+                self._wait(wanted)
+            return
+        self._send(lambda: self._workspace.put(f"{self._url}/config", wanted), lambda r: self._is_at(wanted, r))
+        self._wait(wanted)
+
+    @staticmethod
+    def _is_at(wanted: Mapping[str, Any], remote: Remote) -> bool:
+        """Whether the endpoint has the wanted config or is on its way to it, and no failure stands in the way."""
+        if not states.same_config(wanted, states.newest_config(remote)):
+            return False
+        if states.is_updating(remote):
+            return True
+        failed = (states.ENTITY_FAILED, states.ENTITY_ABORTED)
+        entities = states.entity_states(remote).values()
+        return states.config_update(remote) == states.NOT_UPDATING and all(
+            state["deployment"] not in failed for state in entities
+        )
+
+    def _wait(self, wanted: Mapping[str, Any]) -> None:
+        def is_wanted(remote: Remote) -> bool:
+            return not wanted["served_entities"] or states.same_config(wanted, remote.get("config"))
+
+        self._remote = wait_until_ready(self._context, self._workspace, self._name, self._deadline, is_wanted)
+
+    def _bring_tags(self, before: tuple[Values, ...], inputs: Values) -> None:
+        present, wanted = states.tags_of(self._remote), wanted_tags(inputs)
+        changed = {key: value for key, value in wanted.items() if present.get(key) != value}
+        # Tags that others have put there stay: only what the program had is taken away. A changed value is an addition
+        # alone, as adding and deleting one key in one request may lose it.
+        ours = {key for values in before for key in values.get("tags") or {}}
+        ours |= {OWNER_TAG} if any(values.get("ownerMark") for values in before) else set()
+        gone = sorted(key for key in ours if key in present and key not in wanted)
+        if changed or gone:
+            body: dict[str, Any] = {"add_tags": tag_list(changed)} if changed else {}
+            if gone:
+                body["delete_tags"] = gone
+            self._send(lambda: self._workspace.patch(f"{self._url}/tags", body))
+
+    def _bring_gateway(self, before: tuple[Values, ...], inputs: Values) -> None:
+        wanted = gateway_body(inputs.get("aiGateway") or {})
+        present = self._remote.get("ai_gateway") or {}
+        if not _declared("aiGateway", before, inputs) or _same_gateway(wanted, present):
+            return
+        table = present.get("inference_table_config") or {}
+        wants_table = is_on(wanted.get("inference_table_config"))
+        # What others have set besides (guardrails, rate limits) is sent along, as the call replaces everything.
+        others = {key: part for key, part in {**present, **wanted}.items() if key != "inference_table_config"}
+        if is_on(table) and not (wants_table and _same_place(wanted["inference_table_config"], table)):
+            # Its place changes only while it is off.
+            self._put_gateway({**others, "inference_table_config": {**table, "enabled": False}})
+        if wants_table or not is_on(table):
+            self._put_gateway({**others, **{k: wanted[k] for k in ("inference_table_config",) if wants_table}})
+        self._remote = get(self._workspace, self._name)
+        if not wants_table and self._table_is_on():
+            # Off was not heard: a gateway without the table clears it.
+            self._put_gateway(others)
+            self._remote = get(self._workspace, self._name)
+            if self._table_is_on():
+                reason = "the workspace keeps the inference table on although it was turned off"
+                raise EndpointFailed(reason, self._remote)
+
+    def _table_is_on(self) -> bool:
+        return is_on((self._remote.get("ai_gateway") or {}).get("inference_table_config"))
+
+    def _put_gateway(self, body: Mapping[str, Any]) -> None:
+        self._send(lambda: self._workspace.put(f"{self._url}/ai-gateway", body))
+
+    def _bring_description(self, before: tuple[Values, ...], inputs: Values) -> None:
+        wanted = str(inputs.get("description") or "")
+        if _declared("description", before, inputs) and wanted != (self._remote.get("description") or ""):
+            body = {"name": self._name, "description": wanted}
+            self._send(lambda: self._workspace.patch(f"{self._url}/description", body))
+
+    def _bring_policy(self, inputs: Values) -> None:
+        wanted = str(inputs.get("budgetPolicyId") or "")
+        if wanted != (self._remote.get("budget_policy_id") or self._policy or ""):
+            body = {"name": self._name, "budget_policy_id": wanted}
+            self._send(lambda: self._workspace.patch(f"{self._url}/budget-policy", body))
+            self._policy = wanted
+
+    def _bring_notifications(self, before: tuple[Values, ...], inputs: Values) -> None:
+        wanted = notifications_body(inputs.get("emailNotifications") or {})
+        present = self._remote.get("email_notifications") or {}
+        same = all(list(present.get(key) or []) == addresses for key, addresses in wanted.items())
+        if _declared("emailNotifications", before, inputs) and not same:
+            body = {"email_notifications": wanted}
+            self._send(lambda: self._workspace.patch(f"{self._url}/notifications", body))
+
+    def _send(self, call: Callable[[], object], is_done: Callable[[Remote], bool] | None = None) -> None:
+        when_free(self._context, self._workspace, self._name, self._deadline, call, is_done)
+        self._touched = True
+
+
+def _declared(field: str, before: tuple[Values, ...], inputs: Values) -> bool:
+    """Whether the program says, or said, anything about a field; what it never mentions is left to others."""
+    return any(values.get(field) is not None for values in (*before, inputs))
+
+
+def _same_gateway(wanted: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
+    ours, theirs = (gateway.get("inference_table_config") or {} for gateway in (wanted, present))
+    if is_on(ours) != is_on(theirs) or (is_on(ours) and not _same_place(ours, theirs)):
+        return False
+    return is_on(wanted.get("usage_tracking_config")) == is_on(present.get("usage_tracking_config"))
+
+
+def _same_place(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    return all(ours.get(key, theirs.get(key)) == theirs.get(key) for key in _TABLE_PLACE)

@@ -1,0 +1,94 @@
+"""The function getModelVersion: a version of a registered model, by number or alias; mistakes come back as data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent_deploy.client.errors import ApiError, WorkspaceError
+from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.provider.resource import Context, Values
+from agent_deploy.rules.names import check_model_name
+
+MODELS = "/api/2.1/unity-catalog/models"
+# Seconds that a verification goes on asking a workspace that says "later".
+PATIENCE = 60.0
+READY = "READY"
+# How many of the versions that there are an error names.
+MAX_NAMED = 20
+
+
+def get_model_version(context: Context, arguments: Values) -> Values:
+    """See the schema; ``problem`` says why the version cannot be deployed, and is empty when it can."""
+    name = arguments.get("modelName")
+    version, alias = (str(arguments[key]) if arguments.get(key) else "" for key in ("version", "alias"))
+    result: Values = {
+        "modelName": name if isinstance(name, str) else "",
+        "version": version,
+        "status": "",
+        "runId": "",
+        "experimentId": "",
+        "aliases": [],
+        "found": False,
+        "problem": "",
+    }
+    if problems := check_model_name("modelName", name):
+        return {**result, "problem": str(problems[0])}
+    if bool(version) == bool(alias):
+        return {**result, "problem": f"{name}: expected either a version or an alias"}
+    workspace: Workspace = context.configuration.during(context.cancelled, PATIENCE)
+    try:
+        found = _find(workspace, str(name), version, alias)
+        if isinstance(found, str):
+            return {**result, "problem": found}
+        return {**result, **_described(workspace, str(name), found)}
+    except WorkspaceError as error:
+        return {**result, "problem": str(error)}
+
+
+def _find(workspace: Workspace, name: str, version: str, alias: str) -> dict[str, Any] | str:
+    """The version as the catalog has it, or what is wrong."""
+    if version and not version.isdigit():
+        return f"{name}: {version!r} is not the number of a version. An alias is given as alias"
+    which = f"versions/{version}" if version else f"aliases/{segment(alias)}"
+    try:
+        return workspace.get(f"{MODELS}/{segment(name)}/{which}", {"include_aliases": "true"})
+    except ApiError as error:
+        if not error.is_missing:
+            raise
+    try:
+        listed = workspace.get(f"{MODELS}/{segment(name)}/versions", {"max_results": MAX_NAMED})
+    except ApiError as error:
+        if not error.is_missing:
+            raise
+        return f"there is no registered model {name}. Register it in Unity Catalog (registry URI databricks-uc)"
+    numbers = sorted(int(each["version"]) for each in listed.get("model_versions") or [])
+    there = ", ".join(map(str, numbers)) or "none"
+    if version:
+        return f"{name} has no version {version} (there: {there})"
+    return f"{name} has no alias {alias!r} (versions: {there}). Set it in Unity Catalog, or give a version"
+
+
+def _described(workspace: Workspace, name: str, found: dict[str, Any]) -> Values:
+    version, status, run = (str(found.get(key) or "") for key in ("version", "status", "run_id"))
+    described: Values = {
+        "version": version,
+        "status": status,
+        "runId": run,
+        "experimentId": _experiment(workspace, run) if run else "",
+        "aliases": sorted(str(alias["alias_name"]) for alias in found.get("aliases") or []),
+        "found": True,
+    }
+    if status and status != READY:
+        described["problem"] = f"{name} version {version} is {status}, not READY: wait for its registration, or redo it"
+    return described
+
+
+def _experiment(workspace: Workspace, run: str) -> str:
+    """The experiment in which the version was logged; empty when the run is gone or not ours to see."""
+    try:
+        answer = workspace.get("/api/2.0/mlflow/runs/get", {"run_id": run})
+    except ApiError as error:
+        if error.is_missing or error.status == 403:
+            return ""
+        raise
+    return str(((answer.get("run") or {}).get("info") or {}).get("experiment_id") or "")

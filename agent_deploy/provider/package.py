@@ -1,0 +1,39 @@
+"""The package agent-deploy as the servicer wants it: which file answers for which type and function."""
+
+from __future__ import annotations
+
+from agent_deploy.client.errors import WorkspaceError
+from agent_deploy.client.workspace import installed_version
+from agent_deploy.provider.check_secret_references import check_secret_references
+from agent_deploy.provider.configuration import SECRET_INPUTS, check_configuration, configure
+from agent_deploy.provider.get_model_version import get_model_version
+from agent_deploy.provider.resource import Package
+from agent_deploy.provider.schema import PACKAGE, schema, token
+from agent_deploy.provider.secret import Secret
+from agent_deploy.provider.serving_endpoint import ServingEndpoint
+
+RESOURCES = {"ServingEndpoint": ServingEndpoint, "Secret": Secret}
+FUNCTIONS = {"getModelVersion": get_model_version, "checkSecretReferences": check_secret_references}
+
+
+def components() -> list[type]:
+    """The components that programs in other languages use; imported only when the engine asks for one."""
+    from agent_deploy.components.agent_deployment import AgentDeployment
+
+    return [AgentDeployment]
+
+
+def package() -> Package:
+    """The whole plugin."""
+    return Package(
+        name=PACKAGE,
+        version=installed_version(),
+        resources={token(name): resource() for name, resource in RESOURCES.items()},
+        functions={token(name): function for name, function in FUNCTIONS.items()},
+        schema=schema,
+        components=components,
+        configure=configure,
+        check_configuration=check_configuration,
+        secret_configuration=SECRET_INPUTS,
+        user_errors=(WorkspaceError,),
+    )

@@ -1,0 +1,194 @@
+"""The package's schema as data: resources, functions and configuration; the components' part is inferred from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PACKAGE = "agent-deploy"
+Schema = dict[str, Any]
+
+_STRING, _BOOLEAN, _INTEGER = {"type": "string"}, {"type": "boolean"}, {"type": "integer"}
+_STRINGS = {"type": "array", "items": _STRING}
+
+
+def token(name: str) -> str:
+    """``agent-deploy:index:Secret``."""
+    return f"{PACKAGE}:index:{name}"
+
+
+def _of(kind: Schema, description: str, **more: Any) -> Schema:
+    return {**kind, "description": description, **more}
+
+
+def _map(items: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": items}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/types/{token(name)}"}
+
+
+CONFIGURATION: Schema = {
+    "host": _of(_STRING, "Address of the workspace. Default: `databricks:host`, DATABRICKS_HOST, or the profile's."),
+    "token": _of(_STRING, "Personal access token.", secret=True),
+    "clientId": _of(_STRING, "Application id of a service principal, for OAuth."),
+    "clientSecret": _of(_STRING, "OAuth secret of the service principal.", secret=True),
+    "profile": _of(_STRING, "Profile in ~/.databrickscfg."),
+    "accountId": _of(_STRING, "Databricks account."),
+    "authType": _of(_STRING, "How to sign in, as Databricks' SDKs name it: pat, oauth-m2m, azure-cli, …"),
+}
+
+_SERVED_ENTITY = {
+    "entityName": _of(_STRING, "Registered model in Unity Catalog: catalog.schema.model."),
+    "entityVersion": _of(_STRING, "Number of the model version."),
+    "workloadSize": _of(_STRING, "Small (4 requests at once), Medium (16) or Large (64). Default Small."),
+    "workloadType": _of(_STRING, "CPU, or a kind of GPU. Default CPU."),
+    "scaleToZeroEnabled": _of(_BOOLEAN, "Whether the compute stops when idle. Default false."),
+    "environmentVars": _of(_map(_STRING), "Environment variables; secrets as references {{secrets/scope/key}}."),
+    "instanceProfileArn": _of(_STRING, "AWS instance profile that the model's code assumes."),
+    "minProvisionedConcurrency": _of(_INTEGER, "Least number of requests at once, instead of a size."),
+    "maxProvisionedConcurrency": _of(_INTEGER, "Greatest number of requests at once, instead of a size."),
+}
+TYPES: Schema = {
+    "ServedEntity": {"properties": _SERVED_ENTITY, "required": ["entityName", "entityVersion"]},
+    "AiGateway": {
+        "properties": {
+            "inferenceTableConfig": _of(_ref("InferenceTableConfig"), "Where requests and responses are kept."),
+            "usageTrackingConfig": _of(_ref("UsageTrackingConfig"), "Whether usage is kept in system tables."),
+        }
+    },
+    "InferenceTableConfig": {
+        "properties": {
+            "enabled": _of(_BOOLEAN, "Default true."),
+            "catalogName": _of(_STRING, "Catalog of the table."),
+            "schemaName": _of(_STRING, "Schema of the table."),
+            "tableNamePrefix": _of(_STRING, "The table is `{prefix}_payload`; must be free when the endpoint is made."),
+            "tableNamePrefixHint": _of(_STRING, "Prefix to take, or to number until it is free; kept from then on."),
+        }
+    },
+    "UsageTrackingConfig": {"properties": {"enabled": _of(_BOOLEAN, "Default false.")}},
+    "EmailNotifications": {
+        "properties": {
+            "onUpdateSuccess": _of(_STRINGS, "E-mail addresses to tell when an update succeeds."),
+            "onUpdateFailure": _of(_STRINGS, "E-mail addresses to tell when an update fails."),
+        }
+    },
+    "ServedEntityCondition": {
+        "properties": {
+            "deployment": _of(_STRING, "DEPLOYMENT_READY, or what else the workspace says."),
+            "message": _of(_STRING, "The workspace's explanation when it is not ready."),
+        }
+    },
+}
+_ENDPOINT_INPUTS = {
+    "name": _of(_STRING, "Name of the endpoint, which is also its id."),
+    "servedEntities": _of(_map(_ref("ServedEntity")), "Served entity's name to what it serves. None: none yet."),
+    "traffic": _of(_map(_INTEGER), "Served entity's name to percentage. A single entity has 100."),
+    "aiGateway": _of(_ref("AiGateway"), "Inference table and usage tracking."),
+    "tags": _of(_map(_STRING), "Tags."),
+    "description": _of(_STRING, "Description."),
+    "budgetPolicyId": _of(_STRING, "Serverless usage policy that pays. The API never tells it: drift is not seen."),
+    "routeOptimized": _of(_BOOLEAN, "Optimised route; cannot be changed later.", willReplaceOnChanges=True),
+    "emailNotifications": _of(_ref("EmailNotifications"), "Who is told of updates."),
+    "ownerMark": _of(_STRING, "By what a stack knows its endpoint again after an interruption; kept as a tag."),
+}
+_ENDPOINT_OUTPUTS = {
+    "endpointId": _of(_STRING, "Hexadecimal id, by which the permissions API knows the endpoint."),
+    "endpointUrl": _of(_STRING, "Only route-optimised endpoints have one; else empty."),
+    "creator": _of(_STRING, "Who created it."),
+    "ready": _of(_STRING, "READY or NOT_READY."),
+    "configUpdate": _of(_STRING, "NOT_UPDATING, IN_PROGRESS, UPDATE_FAILED or UPDATE_CANCELED."),
+    "configVersion": _of(_INTEGER, "Counted by the workspace; 0 without served entities."),
+    "servedEntityStates": _of(_map(_ref("ServedEntityCondition")), "Served entity's name to its condition."),
+    "payloadTable": _of(_STRING, "Full name of the raw inference table, or empty."),
+    "tableNamePrefix": _of(_STRING, "Prefix of the inference tables, or empty."),
+    "workspaceUrl": _of(_STRING, "Address of the workspace."),
+}
+_SECRET_INPUTS = {
+    "scope": _of(_STRING, "Secret scope.", willReplaceOnChanges=True),
+    "name": _of(_STRING, "Beginning of the key; a random suffix follows.", willReplaceOnChanges=True),
+    "value": _of(_STRING, "The secret value.", secret=True, willReplaceOnChanges=True),
+}
+_SECRET_OUTPUTS = {
+    "key": _of(_STRING, "The key in the scope."),
+    "reference": _of(_STRING, "{{secrets/scope/key}}, for environment variables."),
+}
+
+
+def _resource(description: str, inputs: Schema, outputs: Schema, required: list[str]) -> Schema:
+    return {
+        "description": description,
+        "inputProperties": inputs,
+        "requiredInputs": required,
+        "properties": {**inputs, **outputs},
+        "required": [*required, *outputs],
+    }
+
+
+RESOURCES: Schema = {
+    "ServingEndpoint": _resource(
+        "A model serving endpoint: waited for, changed in place, told truthfully when it fails.",
+        _ENDPOINT_INPUTS,
+        _ENDPOINT_OUTPUTS,
+        ["name"],
+    ),
+    "Secret": _resource(
+        "A value in a secret scope under a key of its own: a changed value is a new key, and the old one goes last.",
+        _SECRET_INPUTS,
+        _SECRET_OUTPUTS,
+        ["scope", "name", "value"],
+    ),
+}
+
+
+def _function(description: str, inputs: Schema, outputs: Schema, required: list[str]) -> Schema:
+    return {
+        "description": description,
+        "inputs": {"type": "object", "properties": inputs, "required": required},
+        "outputs": {"type": "object", "properties": outputs, "required": list(outputs)},
+    }
+
+
+FUNCTIONS: Schema = {
+    "getModelVersion": _function(
+        "A version of a registered model. What keeps it from being deployed is told in `problem`, not as a failure.",
+        {
+            "modelName": _of(_STRING, "catalog.schema.model."),
+            "version": _of(_STRING, "Number of the version; or give an alias."),
+            "alias": _of(_STRING, "Alias; or give a version."),
+        },
+        {
+            "modelName": _of(_STRING, "As given."),
+            "version": _of(_STRING, "Number of the version."),
+            "status": _of(_STRING, "READY, PENDING_REGISTRATION or FAILED_REGISTRATION."),
+            "runId": _of(_STRING, "MLflow run that logged it, or empty."),
+            "experimentId": _of(_STRING, "MLflow experiment of that run, or empty."),
+            "aliases": _of(_STRINGS, "Aliases that point to it."),
+            "found": _of(_BOOLEAN, "Whether it exists."),
+            "problem": _of(_STRING, "Why it cannot be deployed and what to do; empty when it can."),
+        },
+        ["modelName"],
+    ),
+    "checkSecretReferences": _function(
+        "Which references to secrets lead nowhere.",
+        {"references": _of(_STRINGS, "References {{secrets/scope/key}}.")},
+        {"problems": _of(_STRINGS, "One line for each that leads nowhere.")},
+        ["references"],
+    ),
+}
+
+
+def schema() -> Schema:
+    """All but the components, as the engine's GetSchema wants it."""
+    return {
+        "name": PACKAGE,
+        "displayName": "Agent Deploy",
+        "description": "AI agents on Databricks, declared: endpoint, identity, grants, inference tables, feedback.",
+        "keywords": ["category/infrastructure", "kind/component", "databricks", "mlflow", "agents"],
+        "license": "Apache-2.0",
+        "config": {"variables": CONFIGURATION},
+        "provider": {"inputProperties": CONFIGURATION},
+        "types": {token(name): {"type": "object", **type_} for name, type_ in TYPES.items()},
+        "resources": {token(name): resource for name, resource in RESOURCES.items()},
+        "functions": {token(name): function for name, function in FUNCTIONS.items()},
+    }

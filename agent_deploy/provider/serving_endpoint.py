@@ -1,0 +1,210 @@
+"""The resource ServingEndpoint: made, waited for, changed in place, read without the platform's defaults, removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from agent_deploy.client.errors import ApiError, ConnectionLost
+from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.provider import endpoint_state as states
+from agent_deploy.provider.endpoint_change import EndpointChange
+from agent_deploy.provider.endpoint_checks import TablePrefixes, check_fields
+from agent_deploy.provider.endpoint_request import create_body, traffic_of
+from agent_deploy.provider.endpoint_state import PATH, Remote
+from agent_deploy.provider.endpoint_waiting import get, wait_until_gone, when_free
+from agent_deploy.provider.resource import (
+    UNKNOWN,
+    Change,
+    Context,
+    Created,
+    Diff,
+    Failure,
+    Found,
+    PartialFailure,
+    Path,
+    Resource,
+    UserError,
+    Values,
+    differences,
+)
+from agent_deploy.rules.endpoint_fields import INPUTS, OWNER_TAG, Changing, rule_for
+
+# Seconds, unless the user sets custom_timeouts. Source: the databricks provider's own defaults.
+CHANGE_TIMEOUT, DELETE_TIMEOUT = 45 * 60.0, 20 * 60.0
+# Properties that no change of ours moves.
+_FIXED = ("endpointId", "endpointUrl", "creator", "workspaceUrl")
+
+
+class ServingEndpoint(Resource):
+    """Id: the endpoint's name."""
+
+    inputs: ClassVar[tuple[str, ...]] = INPUTS
+    outputs: ClassVar[tuple[str, ...]] = (
+        *_FIXED,
+        "ready",
+        "configUpdate",
+        "configVersion",
+        "servedEntityStates",
+        "payloadTable",
+        "tableNamePrefix",
+    )
+
+    def __init__(self) -> None:
+        self._prefixes = TablePrefixes()
+
+    def check(self, context: Context, old_inputs: Values, inputs: Values) -> tuple[Values, list[Failure]]:
+        """Completes the inputs: versions as strings, a free table prefix."""
+        for entity in _dicts(inputs.get("servedEntities")):
+            if isinstance(entity.get("entityVersion"), int):
+                entity["entityVersion"] = str(entity["entityVersion"])
+        failures = check_fields(context, inputs)
+        if not failures:
+            workspace = _workspace(context, CHANGE_TIMEOUT)
+            failures = self._prefixes.settle(context, workspace, old_inputs, inputs)
+        return inputs, failures
+
+    def diff(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Diff:
+        """What is really there (as the state's properties have it, also after a failure) against what is wanted."""
+        present = {name: old[name] for name in INPUTS if name in old} if old else old_inputs
+        before, after = _with_traffic(present), _with_traffic(inputs)
+        changes = {}
+        for path, kind in differences(before, after):
+            if _is_change(path, _at(before, path), _at(after, path)):
+                replaces = rule_for(path).changing is Changing.REPLACES
+                changes[path] = Change(kind, replaces, of_inputs=False)
+        # Two endpoints cannot have one name: unless it changes, the old one must go first.
+        return Diff(changes, delete_before_replace=old_inputs.get("name") == inputs.get("name"))
+
+    def foresee(self, context: Context, old: Values | None, inputs: Values) -> Values:
+        """Only what the change can move is unknown, so that nothing downstream looks changed without need."""
+        known: Values = {}
+        if old is not None:
+            config = ("servedEntities", "traffic")
+            same = all(old.get(name) == inputs.get(name) for name in config) and old.get("ready") == states.READY
+            kept = set(self.outputs) - {"payloadTable", "tableNamePrefix"} if same else {*_FIXED}
+            known = {name: old[name] for name in kept if name in old}
+        elif inputs.get("name") is not UNKNOWN:
+            known = {"workspaceUrl": context.configuration.host}
+        return {**inputs, **dict.fromkeys(self.outputs, UNKNOWN), **known, **_foreseen_table(inputs)}
+
+    def create(self, context: Context, inputs: Values) -> Created:
+        """Posts the endpoint and waits; an endpoint that an interrupted run of this stack has made is taken over."""
+        workspace, name = _workspace(context, CHANGE_TIMEOUT), str(inputs["name"])
+        change = EndpointChange(context, workspace, name, context.deadline(CHANGE_TIMEOUT))
+        try:
+            remote = workspace.post(PATH, create_body(inputs))
+        except ApiError as error:
+            if not error.already_exists:
+                raise
+            change.adopt(_own(get(workspace, name), inputs), inputs)
+        except ConnectionLost:
+            if (found := _found(workspace, name)) is None:
+                raise
+            change.adopt(_own(found, inputs), inputs)
+        else:
+            change.created(remote, inputs)
+        return Created(name, change.finished(inputs))
+
+    def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
+        """The endpoint as it is; one that is not healthy is told as such, so that the next update mends it."""
+        workspace = _workspace(context, CHANGE_TIMEOUT)
+        remote = _found(workspace, id)
+        if remote is None:
+            return None
+        inputs = states.inputs_of(remote, old_inputs)
+        properties = {**inputs, **states.outputs_of(remote, workspace.host)}
+        if not states.is_healthy(remote):
+            raise PartialFailure(id, properties, inputs, [states.unhealthy_reason(remote)])
+        return Found(id, properties, inputs)
+
+    def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
+        """Changes what differs, in one order; goes on waiting where an earlier run stopped."""
+        workspace = _workspace(context, CHANGE_TIMEOUT)
+        change = EndpointChange(context, workspace, id, context.deadline(CHANGE_TIMEOUT))
+        change.update(get(workspace, id), old_inputs, old, inputs)
+        return change.finished(inputs)
+
+    def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
+        """Deletes the endpoint, when need be after the update that keeps it busy, and waits until it is gone."""
+        workspace = _workspace(context, DELETE_TIMEOUT)
+        deadline = context.deadline(DELETE_TIMEOUT)
+        try:
+            when_free(context, workspace, id, deadline, lambda: workspace.delete(f"{PATH}/{segment(id)}"))
+        except ApiError as error:
+            if error.is_missing:
+                return
+            raise
+        wait_until_gone(context, workspace, id, deadline)
+
+
+def _workspace(context: Context, default: float) -> Workspace:
+    workspace: Workspace = context.configuration
+    return workspace.during(context.cancelled, context.timeout or default)
+
+
+def _found(workspace: Workspace, name: str) -> Remote | None:
+    try:
+        return get(workspace, name)
+    except ApiError as error:
+        if error.is_missing:
+            return None
+        raise
+
+
+def _own(remote: Remote, inputs: Values) -> Remote:
+    """The endpoint, if this very resource has made it; raises UserError if it is somebody else's."""
+    name, mark = inputs["name"], inputs.get("ownerMark")
+    owner = states.tags_of(remote).get(OWNER_TAG)
+    if mark and owner == mark:
+        if bool(remote.get("route_optimized")) != bool(inputs.get("routeOptimized")):
+            raise UserError(
+                f"The endpoint {name} exists with another routeOptimized, which cannot be changed: delete it."
+            )
+        return remote
+    whose = f"it belongs to {owner} (project/stack/resource)" if owner else "no Pulumi stack has marked it as its own"
+    created = f", and {remote['creator']} created it" if remote.get("creator") else ""
+    raise UserError(
+        f"A serving endpoint {name!r} exists already: {whose}{created}. Choose another name (endpoint_name of an "
+        f"AgentDeployment), or take it over with the resource option import_={name!r}."
+    )
+
+
+def _with_traffic(inputs: Values) -> Values:
+    if inputs.get("traffic") or not isinstance(inputs.get("servedEntities"), dict):
+        return inputs
+    implied = traffic_of(inputs)
+    return {**inputs, "traffic": implied} if implied else inputs
+
+
+def _is_change(path: Path, before: Any, after: Any) -> bool:
+    """Whether two differing values mean something different: absent is the default, and empty is absent."""
+    rule = rule_for(path)
+    if rule.changing is Changing.IGNORED:
+        return False
+    ours, theirs = (rule.default if value is None else value for value in (before, after))
+    empty: tuple[Any, ...] = (None, {}, [])
+    return theirs is UNKNOWN or (ours != theirs and not (ours in empty and theirs in empty))
+
+
+def _at(values: Any, path: Path) -> Any:
+    for part in path:
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
+
+
+def _foreseen_table(inputs: Mapping[str, Any]) -> Values:
+    gateway = inputs.get("aiGateway")
+    table = gateway.get("inferenceTableConfig") if isinstance(gateway, dict) else gateway
+    if table is UNKNOWN:
+        return {}
+    if not table or not table.get("enabled", True):
+        return {"payloadTable": "", "tableNamePrefix": ""}
+    names = [table.get(field) for field in ("catalogName", "schemaName", "tableNamePrefix")]
+    if None in names or UNKNOWN in names:
+        return {}
+    return {"payloadTable": states.payload_table(*names), "tableNamePrefix": names[2]}
+
+
+def _dicts(values: object) -> list[Values]:
+    return [value for value in values.values() if isinstance(value, dict)] if isinstance(values, dict) else []
