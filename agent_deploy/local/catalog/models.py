@@ -45,7 +45,9 @@ def _add_models(router: APIRouter, workspace: Workspace) -> None:
             raise ApiError(
                 400, "RESOURCE_ALREADY_EXISTS", f"Function '{name}' already exists: a model shares its names."
             )
-        return _model(_registry(workspace).create_model(name, principal.name, str(body.get("comment") or "")))
+        return _model(
+            workspace, _registry(workspace).create_model(name, principal.name, str(body.get("comment") or ""))
+        )
 
     @router.get("")
     def listing(request: Request, principal: Caller) -> Document:
@@ -53,13 +55,13 @@ def _add_models(router: APIRouter, workspace: Workspace) -> None:
         found = [
             m for m in _registry(workspace).models() if _is_in(m, query.get("catalog_name"), query.get("schema_name"))
         ]
-        visible = [_model(m) for m in found if access.visible(principal, "function", m["full_name"])]
+        visible = [_model(workspace, m) for m in found if access.visible(principal, "function", m["full_name"])]
         return page("registered_models", visible, int(query.get("max_results") or 0), query.get("page_token", ""))
 
     @router.get("/{full_name}")
     def get(full_name: str, request: Request, principal: Caller) -> Document:
         model = _reached(workspace, principal, "BROWSE", full_name)
-        return _model(model, aliases=request.query_params.get("include_aliases") == "true")
+        return _model(workspace, model, aliases=request.query_params.get("include_aliases") == "true")
 
     @router.patch("/{full_name}")
     def change(full_name: str, body: Body, principal: Caller) -> Document:
@@ -71,7 +73,9 @@ def _add_models(router: APIRouter, workspace: Workspace) -> None:
             raise not_found(f"Could not find principal with name {owner}.")
         # The databricks provider sends the whole object back: what cannot be changed is ignored.
         given = {name: body[name] for name in ("comment", "owner") if body.get(name) is not None}
-        return _model(_registry(workspace).change_model(model["full_name"], principal.name, lambda m: m.update(given)))
+        return _model(
+            workspace, _registry(workspace).change_model(model["full_name"], principal.name, lambda m: m.update(given))
+        )
 
     @router.delete("/{full_name}")
     def delete(full_name: str, principal: Caller) -> Document:
@@ -151,8 +155,9 @@ def _is_in(model: Document, catalog: str | None, schema: str | None) -> bool:
     )
 
 
-def _model(model: Document, aliases: bool = False) -> Document:
-    answer = {name: model[name] for name in (*_MODEL_FIELDS, *_TIMES) if model.get(name) not in (None, "")}
+def _model(workspace: Workspace, model: Document, aliases: bool = False) -> Document:
+    answer = {"metastore_id": workspace.services["catalog"].id}
+    answer |= {name: model[name] for name in (*_MODEL_FIELDS, *_TIMES) if model.get(name) not in (None, "")}
     if aliases and model["aliases"]:
         answer["aliases"] = [{"alias_name": name, "version_num": number} for name, number in model["aliases"].items()]
     return {**answer, "securable_type": "FUNCTION", "securable_kind": "FUNCTION_REGISTERED_MODEL"}

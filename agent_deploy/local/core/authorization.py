@@ -101,28 +101,33 @@ class Authorization:
         """Grant and revoke, unchecked: the routes check the caller, the platform's own grants need no caller."""
         securable = Securable.of(securable_type, full_name)
         with self._store.transaction() as transaction:
-            document = transaction.get("grant", _grant_key(securable)) or {"assignments": {}}
+            key = _grant_key(securable)
+            document = transaction.get("grant", key) or {"key": key, "assignments": {}}
             held = set(document["assignments"].pop(principal_name, ()))
             gone = set(remove)
             left = set() if unity_catalog.ALL_PRIVILEGES in gone else held - gone
             if left := left | set(add):
                 document["assignments"][principal_name] = sorted(left)
-            transaction.put("grant", _grant_key(securable), document)
+            transaction.put("grant", key, document)
 
     def forget_grants(self, securable_type: str, full_name: str) -> None:
         """The securable is gone: nothing granted on it remains."""
         self._store.delete("grant", _grant_key(Securable.of(securable_type, full_name)))
 
     def forget_principal(self, name: str) -> None:
-        """The principal is gone: nothing granted to it remains, on securables nor objects."""
-        for kind in ("grant", "acl"):
-            for document in self._store.list(kind):
-                if kind == "grant" and name in document["assignments"]:
-                    securable_type, _, full_name = document["key"].partition(":")
-                    self.change_grants(securable_type, full_name, name, remove=[unity_catalog.ALL_PRIVILEGES])
-                elif kind == "acl" and any(entry["name"] == name for entry in document["entries"]):
-                    entries = [entry for entry in document["entries"] if entry["name"] != name]
-                    self._store.put("acl", document["key"], {**document, "entries": entries})
+        """Nothing granted to the principal remains, on securables nor objects: for the platform's own ones."""
+        for document in self._store.list("grant"):
+            if name in document["assignments"]:
+                securable_type, _, full_name = document["key"].partition(":")
+                self.change_grants(securable_type, full_name, name, remove=[unity_catalog.ALL_PRIVILEGES])
+        self.forget_acl_entries(name)
+
+    def forget_acl_entries(self, name: str) -> None:
+        """The principal is gone from the ACLs of all objects."""
+        for document in self._store.list("acl"):
+            entries = [entry for entry in document["entries"] if entry["name"] != name]
+            if entries != document["entries"]:
+                self._store.put("acl", document["key"], {**document, "entries": entries})
 
     # Objects -----------------------------------------------------------------------------------------------------
 
