@@ -146,8 +146,11 @@ class Principals:
 
     def exists(self, name: str) -> bool:
         """Whether a grant may name it: a user, a service principal (active or not) or a group."""
-        groups = {ACCOUNT_USERS, *(group["displayName"] for group in self._store.list("group"))}
-        return name.lower() in self._current()[1] or name in groups
+        return name.lower() in self._current()[1] or self.is_group(name)
+
+    def is_group(self, name: str) -> bool:
+        """Whether there is a group of this very name."""
+        return name == ACCOUNT_USERS or any(group["displayName"] == name for group in self._store.list("group"))
 
     def hidden_names(self) -> frozenset[str]:
         """Application ids of the platform's own principals: no API shows them."""

@@ -1,0 +1,109 @@
+"""Routes of /_local: is it there, what was asked of it, faults to inject, how long things take."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+
+from agent_deploy.local.core.body import json_body
+from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.errors import invalid, not_found
+from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.store import Document
+from agent_deploy.local.core.transitions import MODES
+
+Caller = Annotated[Principal, Depends(caller)]
+Body = Annotated[dict[str, Any], Depends(json_body)]
+
+
+def install(app: FastAPI, workspace: Workspace) -> None:
+    """Add the routes; ``workspace.services["faults"]`` is what serving asks about its builds."""
+    workspace.services["faults"] = workspace.faults
+    app.include_router(_health(workspace))
+    guarded = Depends(_administrator(workspace))
+    for routes in (_faults, _requests, _transitions):
+        app.include_router(routes(workspace), dependencies=[guarded])
+
+
+def _administrator(workspace: Workspace) -> Any:
+    def check(principal: Caller) -> None:
+        workspace.authorization.require_admin(principal, "steer the local workspace")
+
+    return check
+
+
+def _health(workspace: Workspace) -> APIRouter:
+    router = APIRouter(prefix="/_local")
+
+    @router.get("/health")
+    async def health() -> Document:
+        return {"status": "ok", "workspace_id": workspace.workspace_id}
+
+    return router
+
+
+def _faults(workspace: Workspace) -> APIRouter:
+    router = APIRouter(prefix="/_local/faults")
+
+    @router.get("")
+    def listing() -> Document:
+        return {"faults": workspace.faults.rules()}
+
+    @router.post("")
+    def add(body: Body) -> Document:
+        return workspace.faults.add(body)
+
+    @router.delete("")
+    def clear() -> Document:
+        return {"cleared": workspace.faults.clear()}
+
+    @router.delete("/{rule_id}")
+    def remove(rule_id: str) -> Document:
+        if not workspace.faults.clear(rule_id):
+            raise not_found(f"Fault {rule_id} does not exist.")
+        return {"cleared": 1}
+
+    return router
+
+
+def _requests(workspace: Workspace) -> APIRouter:
+    router = APIRouter(prefix="/_local/requests")
+
+    @router.get("")
+    def listing(request: Request) -> Document:
+        query = request.query_params
+        since, method, path = int(query.get("since") or 0), query.get("method", "*"), query.get("path", "*")
+        return {"requests": workspace.recording.entries(since, method, path, query.get("caller"))}
+
+    @router.delete("")
+    def clear() -> Document:
+        workspace.recording.clear()
+        return {}
+
+    return router
+
+
+def _transitions(workspace: Workspace) -> APIRouter:
+    router, transitions = APIRouter(prefix="/_local/transitions"), workspace.transitions
+
+    # In the event loop, all three: what waits there is woken there.
+    @router.get("")
+    async def get() -> Document:
+        return {"mode": transitions.mode, "seconds": transitions.seconds, "waiting": transitions.waiting()}
+
+    @router.put("")
+    async def put(body: Body) -> Document:
+        mode, seconds = body.get("mode"), body.get("seconds", 0)
+        if mode not in MODES:
+            raise invalid(f"mode {mode!r}: expected one of {', '.join(MODES)}.")
+        if not isinstance(seconds, (int, float)) or seconds < 0:
+            raise invalid(f"seconds {seconds!r}: expected a number, 0 or more.")
+        transitions.set(mode, float(seconds))
+        return await get()
+
+    @router.post("/step")
+    async def step(body: Body) -> Document:
+        return {"stepped": transitions.step(str(body.get("what") or "*"))}
+
+    return router

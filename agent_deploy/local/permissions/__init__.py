@@ -1,0 +1,1 @@
+"""Access control lists of workspace objects: /api/2.0/permissions."""

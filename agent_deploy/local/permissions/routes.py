@@ -1,0 +1,51 @@
+"""Routes of /api/2.0/permissions/{type}/{id}; types have one or two parts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from agent_deploy.local.core.body import json_body
+from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.errors import forbidden
+from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.store import Document
+from agent_deploy.local.permissions.lists import Lists, levels
+from agent_deploy.rules.object_permissions import CAN_MANAGE
+
+Caller = Annotated[Principal, Depends(caller)]
+Body = Annotated[dict[str, Any], Depends(json_body)]
+
+
+def install(app: FastAPI, workspace: Workspace) -> None:
+    """Add the routes; other APIs register their objects with ``workspace.authorization.register_object``."""
+    router, lists, access = APIRouter(prefix="/api/2.0/permissions"), Lists(workspace), workspace.authorization
+
+    @router.get("/{path:path}/permissionLevels")
+    def permission_levels(path: str) -> Document:
+        kind, _ = lists.locate(path)
+        return levels(kind)
+
+    @router.get("/{path:path}")
+    def get(path: str, principal: Caller) -> Document:
+        kind, object_id = lists.locate(path)
+        if not access.object_levels(principal, kind.path, object_id):
+            raise forbidden(f"User {principal.name} does not have any permission on {kind.title.lower()} {object_id}.")
+        return lists.shown(kind, object_id)
+
+    @router.put("/{path:path}")
+    def replace(path: str, body: Body, principal: Caller) -> Document:
+        kind, object_id = lists.locate(path)
+        access.require_object(principal, kind.path, object_id, CAN_MANAGE)
+        lists.replace(kind, object_id, body)
+        return lists.shown(kind, object_id)
+
+    @router.patch("/{path:path}")
+    def update(path: str, body: Body, principal: Caller) -> Document:
+        kind, object_id = lists.locate(path)
+        access.require_object(principal, kind.path, object_id, CAN_MANAGE)
+        lists.update(kind, object_id, body)
+        return lists.shown(kind, object_id)
+
+    app.include_router(router)
