@@ -97,8 +97,8 @@ class Proxy:
     def _check(self, principal: Principal, request: Request, path: str, body: Any) -> None:
         named = subjects(path, request.query_params.multi_items(), body)
         needed = level(request.method, path)
-        if not named and path not in _NAMES_NO_EXPERIMENT and not principal.is_admin:
-            raise forbidden(f"{request.method} {request.url.path} names no experiment: only admins may send it.")
+        if not named and path not in _NAMES_NO_EXPERIMENT:
+            _refuse_without_experiment(request, needed, principal)
         for kind, key in sorted(named):
             # What MLflow does not know it says itself.
             if experiment_id := self._experiments.find(kind, key):
@@ -117,6 +117,14 @@ class Proxy:
     def _only_readable(self, found: dict[str, Any], principal: Principal) -> bytes:
         shown = [e for e in found.get("experiments", []) if self._experiments.readable(principal, e["experiment_id"])]
         return json.dumps({**found, "experiments": shown}).encode()
+
+
+def _refuse_without_experiment(request: Request, needed: str, principal: Principal) -> None:
+    what = f"{request.method} {request.url.path} names no experiment"
+    if needed != READ:
+        raise invalid(f"{what}: set MLFLOW_EXPERIMENT_ID, or call mlflow.set_experiment('/Users/{principal.name}/…').")
+    if not principal.is_admin:
+        raise forbidden(f"{what}: only admins may send it.")
 
 
 def _parsed(content: bytes) -> Any:
