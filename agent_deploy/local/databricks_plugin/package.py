@@ -1,0 +1,88 @@
+"""The stand-in plugin as data: its types, its configuration, its schema."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from agent_deploy.client.configuration import SECRETS, VARIABLES, resolve
+from agent_deploy.client.errors import WorkspaceError
+from agent_deploy.client.workspace import Workspace
+from agent_deploy.local.databricks_plugin.grant import Grant
+from agent_deploy.local.databricks_plugin.job import Job
+from agent_deploy.local.databricks_plugin.permissions import Permissions
+from agent_deploy.local.databricks_plugin.pipeline import Pipeline
+from agent_deploy.local.databricks_plugin.registered_model import RegisteredModel
+from agent_deploy.local.databricks_plugin.secret_acl import SecretAcl
+from agent_deploy.local.databricks_plugin.secret_scope import SecretScope
+from agent_deploy.local.databricks_plugin.service_principal import ServicePrincipal
+from agent_deploy.local.databricks_plugin.service_principal_secret import ServicePrincipalSecret
+from agent_deploy.local.databricks_plugin.vendor_resource import VendorResource
+from agent_deploy.local.databricks_plugin.workspace_file import WorkspaceFile
+from agent_deploy.provider.resource import Package, Values
+
+NAME = "databricks"
+RESOURCES: dict[str, VendorResource] = {
+    f"databricks:index/{kind.__name__[0].lower()}{kind.__name__[1:]}:{kind.__name__}": kind()
+    for kind in (
+        SecretScope,
+        SecretAcl,
+        Permissions,
+        ServicePrincipal,
+        ServicePrincipalSecret,
+        Grant,
+        RegisteredModel,
+        WorkspaceFile,
+        Pipeline,
+        Job,
+    )
+}
+
+
+def plugin_version() -> str:
+    """The vendor's version for which we stand in: that of the installed pulumi-databricks."""
+    try:
+        return version("pulumi-databricks")
+    except PackageNotFoundError:
+        return "0.0.0"
+
+
+def schema() -> dict[str, Any]:
+    """The little that the engine wants to know: names of properties and which are secret."""
+    return {
+        "name": NAME,
+        "version": plugin_version(),
+        "config": {"variables": _properties(VARIABLES, SECRETS)},
+        "provider": {"inputProperties": _properties(VARIABLES, SECRETS)},
+        "resources": {
+            token: {
+                "inputProperties": _properties(kind.inputs, kind.secrets),
+                "requiredInputs": sorted(kind.required),
+                "properties": _properties((*kind.inputs, *kind.outputs), kind.secrets),
+            }
+            for token, kind in RESOURCES.items()
+        },
+    }
+
+
+def _properties(names: Any, secrets: frozenset[str]) -> dict[str, Any]:
+    any_type = {"$ref": "pulumi.json#/Any"}
+    return {name: {**any_type, "secret": True} if name in secrets else any_type for name in dict.fromkeys(names)}
+
+
+def configure(inputs: Values) -> Workspace:
+    """The connection that resources use; settings are looked at when the first request is sent."""
+    return Workspace(lambda: resolve(inputs))
+
+
+def package() -> Package:
+    """What the servicer serves."""
+    return Package(
+        name=NAME,
+        version=plugin_version(),
+        resources=RESOURCES,
+        schema=schema,
+        configure=configure,
+        secret_configuration=SECRETS,
+        user_errors=(WorkspaceError,),
+    )
