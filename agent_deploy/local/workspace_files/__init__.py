@@ -1,0 +1,1 @@
+"""The workspace's tree of directories, notebooks and files: /api/2.0/workspace."""
