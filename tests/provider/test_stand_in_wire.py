@@ -1,4 +1,4 @@
-"""The stand-in databricks plugin sends what the vendor's does, request by request, and replaces when the vendor's does."""
+"""The stand-in databricks plugin sends what the vendor's does, request by request, and replaces when that does."""
 
 from __future__ import annotations
 
@@ -310,7 +310,7 @@ def test_permissions_without_an_owner_when_the_workspace_wants_none() -> None:
 
 def test_permissions_that_would_lose_the_object_are_refused() -> None:
     inputs = {"servingEndpointId": "h", "accessControls": [{"userName": "me@x.com", "permissionLevel": "CAN_QUERY"}]}
-    with pytest.raises(UserError, match="cannot remove management permissions .* allowed levels: CAN_MANAGE"):
+    with pytest.raises(UserError, match=r"cannot remove management permissions .* allowed levels: CAN_MANAGE"):
         created("permissions", "Permissions", inputs, "create by a caller who would lose the object")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent_deploy.local.databricks_plugin.launcher import EXECUTABLE, plugin_folder
-from agent_deploy.local.databricks_plugin.selection import VARIABLE, Plugin, select
+from agent_deploy.local.databricks_plugin.selection import VARIABLE, Plugin, select, select_plugin
 from agent_deploy.rules.problems import InvalidInput
 
 
@@ -33,7 +33,7 @@ def test_nothing_installed_is_the_stand_in_and_says_why(environ: dict[str, str])
     selection = select(environ)
     assert selection.plugin is Plugin.STAND_IN
     assert version("pulumi-databricks") in selection.why
-    assert str(selection).startswith("databricks plugin: stand-in (the vendor's pulumi-resource-databricks")
+    assert str(selection).startswith("stand-in (the vendor's pulumi-resource-databricks")
 
 
 @pytest.mark.parametrize("home_variable", ["HOME", "PULUMI_HOME"])
@@ -69,6 +69,19 @@ def test_forced(environ: dict[str, str], forced: Plugin) -> None:
     assert VARIABLE in select({**environ, VARIABLE: forced.value}).why
 
 
+def test_the_stand_in_is_put_where_the_engine_looks_first(environ: dict[str, str], tmp_path: Path) -> None:
+    selection = select_plugin(tmp_path / "private", environ)
+    path = selection.environment(environ)["PATH"].split(os.pathsep)
+    assert path == [str(tmp_path / "private"), environ["PATH"]]
+    assert os.access(Path(path[0]) / EXECUTABLE, os.X_OK)
+
+
+def test_the_vendors_is_left_where_the_engine_finds_it(environ: dict[str, str], tmp_path: Path) -> None:
+    selection = select_plugin(tmp_path / "private", {**environ, VARIABLE: "vendor"})
+    assert selection.environment(environ) == {}
+    assert not (tmp_path / "private").exists()
+
+
 def test_forced_to_something_else(environ: dict[str, str]) -> None:
     with pytest.raises(InvalidInput, match=f"{VARIABLE} 'both': expected vendor or stand-in"):
         select({**environ, VARIABLE: "both"})
@@ -83,7 +96,7 @@ def test_the_launcher_runs_the_plugin_of_this_interpreter(tmp_path: Path) -> Non
     ran = subprocess.run([folder / EXECUTABLE], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 2
     assert "databricks" in ran.stderr
-    assert "started by itself" in ran.stderr or "starts by itself" in ran.stderr
+    assert "`pulumi` starts by itself" in ran.stderr
 
 
 def test_the_stand_in_is_no_console_script() -> None:

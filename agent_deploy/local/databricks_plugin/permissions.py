@@ -89,13 +89,13 @@ class Permissions(VendorResource):
         answer = workspace.get(PERMISSIONS + id)
         if answer.get("object_type", kind.name) != kind.name:
             raise UserError(f"expected object type {kind.name} at {id}, got {answer['object_type']}")
-        mine = me.lower() not in {str(_principal(entry)).lower() for entry in wanted}
+        is_declared = me.lower() in {str(_principal(entry)).lower() for entry in wanted}
         entries = [
             entry
             for item in answer.get("access_control_list", [])
             if item.get("group_name") != ADMINS
             for entry in _direct(item)
-            if not (mine and _principal(entry) == me.lower())
+            if is_declared or _principal(entry) != me.lower()
         ]
         return _in_order(wanted, entries) or None
 

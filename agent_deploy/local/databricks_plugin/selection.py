@@ -6,11 +6,11 @@ import enum
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from agent_deploy.local.databricks_plugin.launcher import EXECUTABLE, MARK
+from agent_deploy.local.databricks_plugin.launcher import EXECUTABLE, MARK, plugin_folder
 from agent_deploy.rules.problems import InvalidInput, Problem
 
 VARIABLE = "AGENT_DEPLOY_DATABRICKS_PLUGIN"
@@ -25,13 +25,28 @@ class Plugin(enum.Enum):
 
 @dataclass(frozen=True)
 class Selection:
-    """Which plugin, and the reason; as text, the line that each run prints."""
+    """Which plugin, and the reason; as text, what each run prints. ``folder`` has the stand-in's executable."""
 
     plugin: Plugin
     why: str
+    folder: Path | None = None
 
     def __str__(self) -> str:
-        return f"databricks plugin: {self.plugin.value} ({self.why})"
+        return f"{self.plugin.value} ({self.why})"
+
+    def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """The variables to set so that the engine finds the plugin: for the stand-in, its folder first on PATH."""
+        if self.folder is None:
+            return {}
+        return {"PATH": os.pathsep.join(part for part in (str(self.folder), environ.get("PATH", "")) if part)}
+
+
+def select_plugin(folder: str | os.PathLike[str], environ: Mapping[str, str] | None = None) -> Selection:
+    """As `select`; the stand-in, where it is that, is written into ``folder``."""
+    selection = select(environ)
+    if selection.plugin is Plugin.VENDOR:
+        return selection
+    return replace(selection, folder=plugin_folder(folder))
 
 
 def select(environ: Mapping[str, str] | None = None) -> Selection:
