@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import logging
 import os
@@ -17,8 +16,9 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from agent_deploy.local.running import LOG_FILE, PORT_FILE, STATUS_FILE, TOKEN_FILE, hold
+
 ADDRESS = "127.0.0.1"  # never another: tokens and models of a developer's machine are behind it
-STATUS_FILE, LOCK_FILE, TOKEN_FILE, LOG_FILE = "server.json", "server.lock", "admin.token", "logs/workspace.log"
 _DRAIN_SECONDS = 10  # requests that run when the stop comes may finish
 
 
@@ -51,13 +51,15 @@ def main(arguments: list[str] | None = None) -> int:
     parent = Parent(options.ready_fd)
     folder: Path = options.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _start_log(folder / LOG_FILE)
-    lock = _lock(folder)
+    # Tokens and keys lie here: the folder may stand in a repository, but nobody shall commit it.
+    (folder / ".gitignore").write_text("*\n")
+    lock = hold(folder)
     if lock is None:
         parent.tell(failed=f"Another local workspace runs on {folder}.")
         return 1
+    _start_log(folder / LOG_FILE)
     try:
-        listener = _listen(options.port)
+        listener = _listen(options.port, folder / PORT_FILE)
     except OSError as error:
         parent.tell(failed=f"Port {options.port} of {ADDRESS} cannot be had: {error.strerror}.")
         return 1
@@ -116,6 +118,9 @@ def _serve(
     server = Server(config)
     if stop_with_parent:
         _watch(sys.stdin.fileno(), lambda: setattr(server, "should_exit", True))
+    # Uvicorn stops on these and then raises them again: what comes after it shall still be done.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     server.run(sockets=[listener])
     workspace.store.close()
     return 0 if server.started else 1
@@ -154,18 +159,20 @@ def _start_log(path: Path) -> None:
     logging.basicConfig(filename=path, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
-def _lock(folder: Path) -> int | None:
-    """Holds the folder as long as this process lives, however it ends; None when another one does."""
-    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
+def _listen(port: int, memory: Path) -> socket.socket:
+    """A socket on the port; for port 0 the one of the last time when it is free, so that clients find it again."""
+    last = memory.read_text().strip() if memory.exists() else ""
+    if port == 0 and last.isdigit():
+        try:
+            return _bound(int(last))
+        except OSError:
+            logging.getLogger(__name__).info("Port %s is taken: another one", last)
+    listener = _bound(port)
+    memory.write_text(str(listener.getsockname()[1]))
+    return listener
 
 
-def _listen(port: int) -> socket.socket:
+def _bound(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -206,6 +213,4 @@ def _watch(descriptor: int, ended: Callable[[], None]) -> None:
 
 
 if __name__ == "__main__":
-    # Ctrl-C goes to the whole group of processes: the parent decides when we stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(main())

@@ -16,10 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from agent_deploy.local.running import LOG_FILE, TOKEN_FILE
+
 START_SECONDS = 120.0  # a cold file cache and MLflow's import are slow
 STOP_SECONDS = 40.0
-# Not from `server`: that module is the child's.
-TOKEN_FILE, LOG_FILE = "admin.token", "logs/workspace.log"
 
 
 class WorkspaceError(Exception):

@@ -1,0 +1,24 @@
+"""The commands, put together; each in a file of its own that imports what it needs only when it runs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+
+import typer
+
+from agent_deploy.cli import local
+from agent_deploy.cli.errors import CommandError
+
+__all__ = ["CommandError", "app"]
+
+app = typer.Typer(
+    help="AI agents on Databricks: the local workspace, and what a running deployment is asked.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(local.app, name="local")
+
+if find_spec("agent_deploy.cli.query") is not None:
+    app.command(name="query")(import_module("agent_deploy.cli.query").query)

@@ -1,0 +1,155 @@
+"""`agent-deploy local`: start, stop, status, env, reset, plugin, faults."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agent_deploy.cli import faults
+from agent_deploy.cli.errors import CommandError
+from agent_deploy.cli.folder import DEFAULT_FOLDER, Folder, running_status
+
+app = typer.Typer(help="A Databricks workspace on this machine, at 127.0.0.1.", no_args_is_help=True)
+app.add_typer(faults.app, name="faults")
+
+_STOP_SECONDS = 60.0
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def start(
+    folder: Folder = DEFAULT_FOLDER,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: the last one, or any that is free.")] = 0,
+    foreground: Annotated[bool, typer.Option(help="Stay until Ctrl-C.")] = False,
+) -> None:
+    """Start the local workspace and wait until it answers."""
+    workspace = _server_code()
+    from agent_deploy.local import running
+
+    if (found := running.status(folder.absolute())) is not None:
+        typer.echo(f"The local workspace runs already at {found['host']} (process {found['pid']}).")
+        return
+    try:
+        process, status = workspace.launch(
+            folder.absolute(),
+            port,
+            {},
+            workspace.START_SECONDS,
+            lambda text: typer.echo(f"  {text}", err=True),
+            stop_with_parent=foreground,
+        )
+    except workspace.WorkspaceError as error:
+        raise CommandError(str(error)) from error
+    typer.echo(f"The local workspace is ready at {status['host']}, its state in {folder}.")
+    if foreground:
+        _wait(process)
+    else:
+        typer.echo('Next: eval "$(agent-deploy local env)"', err=True)
+
+
+@app.command()
+def stop(folder: Folder = DEFAULT_FOLDER) -> None:
+    """Stop the local workspace in order; its state stays."""
+    _require_state(folder)
+    typer.echo("Stopped." if _stop(folder) else "No local workspace runs on this folder.")
+
+
+@app.command()
+def status(folder: Folder = DEFAULT_FOLDER, as_json: Json = False) -> None:
+    """Whether it runs, and where; exit code 1 when it does not."""
+    from agent_deploy.local import running
+
+    found = running.status(folder.absolute())
+    if as_json:
+        typer.echo(json.dumps({"running": found is not None, "folder": str(folder.absolute()), **(found or {})}))
+    elif found:
+        typer.echo(f"running at {found['host']} (process {found['pid']}, workspace {found['workspace_id']})")
+    else:
+        typer.echo("not running")
+    if found is None:
+        raise typer.Exit(1)
+
+
+@app.command()
+def env(
+    folder: Folder = DEFAULT_FOLDER,
+    as_json: Json = False,
+    shell: Annotated[bool, typer.Option("--shell", help="Print lines for a shell's `eval` (the default).")] = True,
+) -> None:
+    """Print the environment that clients need, the administrator's token included."""
+    from agent_deploy.local import running
+    from agent_deploy.local.workspace import environment
+
+    found = running_status(folder)
+    token = (folder / running.TOKEN_FILE).read_text().strip()
+    variables = environment(found["host"], token)
+    if as_json or not shell:
+        typer.echo(json.dumps(variables, indent=2))
+        return
+    for name, value in variables.items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
+def reset(
+    folder: Folder = DEFAULT_FOLDER,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Stop the local workspace and delete its state: endpoints, models, tables, secrets."""
+    _require_state(folder)
+    if not yes and not (sys.stdin.isatty() and typer.confirm(f"Delete the local workspace in {folder.absolute()}?")):
+        raise CommandError(f"Nothing was deleted. Say --yes to delete the local workspace in {folder}.")
+    _stop(folder)
+    shutil.rmtree(folder)
+    typer.echo(f"Deleted {folder}.")
+
+
+@app.command()
+def plugin(folder: Folder = DEFAULT_FOLDER) -> None:
+    """Print the line that puts the stand-in databricks plugin on the shell's PATH, where the vendor's cannot be had."""
+    from agent_deploy.local.databricks_plugin.launcher import plugin_folder
+
+    typer.echo(f'export PATH={shlex.quote(str(plugin_folder(folder / "plugins")))}:"$PATH"')
+
+
+def _server_code() -> Any:
+    try:
+        import fastapi  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        message = f"the local workspace needs the extra 'local' ({error.name} is missing)"
+        raise CommandError(f"{message}: pip install 'agent-deploy[local]'") from error
+    from agent_deploy.local import workspace
+
+    return workspace
+
+
+def _require_state(folder: Path) -> None:
+    from agent_deploy.local import running
+
+    # Never delete, or call a workspace, what merely bears the name.
+    if not (folder / running.STATE_FILE).exists() and not (folder / running.LOCK_FILE).exists():
+        raise CommandError(f"there is no local workspace in {folder.absolute()}: give its --folder")
+
+
+def _stop(folder: Path) -> bool:
+    from agent_deploy.local import running
+
+    try:
+        return running.stop(folder.absolute(), _STOP_SECONDS)
+    except TimeoutError as error:
+        raise CommandError(f"{error}; its log is {folder / running.LOG_FILE}") from error
+
+
+def _wait(process: Any) -> None:
+    try:
+        raise typer.Exit(process.wait())
+    except KeyboardInterrupt:
+        process.terminate()
+        raise typer.Exit(process.wait()) from None
