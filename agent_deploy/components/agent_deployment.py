@@ -53,9 +53,10 @@ class AgentDeployment(pulumi.ComponentResource):
         super().__init__("agent-deploy:index:AgentDeployment", name, {}, opts)
         environment = Environment(args)
         invoke = pulumi.InvokeOptions(parent=self)
+        owner_mark = f"{pulumi.get_project()}/{pulumi.get_stack()}/{name}"
         # Whatever the children need goes through `verified`: nothing is registered unless every check has passed.
         verified: pulumi.Output[Verified] = pulumi.Output.from_input(environment.separate()).apply(
-            lambda plain: verification.verify(name, plain, invoke)
+            lambda plain: verification.verify(name, plain, owner_mark, invoke)
         )
         # Only the running program knows which values are secret, so the secrets are declared inside the apply.
         references = verified.apply(
@@ -67,12 +68,12 @@ class AgentDeployment(pulumi.ComponentResource):
             served_entities=pulumi.Output.all(verified, references).apply(
                 lambda both: _served_entities(both[0], environment, both[1])
             ),
-            traffic=verified.apply(lambda v: rules.traffic(v.deployment, v.numbers)),
+            traffic=verified.apply(lambda v: {**rules.traffic(v.deployment, v.numbers), **dict.fromkeys(v.kept, 0)}),
             ai_gateway=verified.apply(_ai_gateway),
             tags=verified.apply(lambda v: rules.endpoint_tags(v.args.get("tags") or {}, v.experiment_id)),
             description=args.get("description"),
             budget_policy_id=args.get("budget_policy_id"),
-            owner_mark=f"{pulumi.get_project()}/{pulumi.get_stack()}/{name}",
+            owner_mark=owner_mark,
             opts=child_options(self, custom_timeouts=_timeouts(args)),
         )
         if args.get("permissions"):
@@ -118,7 +119,16 @@ def _served_entities(verified: Verified, environment: Environment, references: R
         # References to new secrets stay Outputs inside the map, so that a preview shows all the rest of it.
         own = environment.of_version(index, verified.args, references)
         entity["environment_vars"] = agent_environment(own, verified.experiment_id)
-    return {name: to_wire(entity) for name, entity in entities.items()}
+    declared = {name: to_wire(entity) for name, entity in entities.items()}
+    scope = verified.deployment.endpoint_name
+    kept = {
+        name: {
+            **entity,
+            "environmentVars": environment.with_current(entity.get("environmentVars") or {}, scope, references),
+        }
+        for name, entity in verified.kept.items()
+    }
+    return {**declared, **kept}
 
 
 def _ai_gateway(verified: Verified) -> dict[str, Any]:

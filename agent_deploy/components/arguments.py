@@ -75,6 +75,8 @@ class AgentDeploymentArgs(TypedDict):
     """Shorthand for one version with all the traffic."""
     traffic: NotRequired[Mapping[str, pulumi.Input[int]]]
     """Percentages by version or alias, instead of `traffic_percentage` in each version."""
+    keep_previous: NotRequired[pulumi.Input[int]]
+    """How many versions that left `versions` stay at 0 %, for a rollback without a build. Default 0."""
     endpoint_name: NotRequired[pulumi.Input[str]]
     """Default: `agents_` and the model's name, as databricks.agents.deploy() names it."""
     scale_to_zero: NotRequired[pulumi.Input[bool]]

@@ -10,6 +10,7 @@ import pulumi
 
 from agent_deploy.resources.databricks import SecretScope
 from agent_deploy.resources.secret import Secret
+from agent_deploy.rules.environment import references as secret_references
 
 # A variable's place: None for the deployment's own environment, or the index of a version; and its name.
 Place = tuple[int | None, str]
@@ -64,6 +65,14 @@ class Environment:
         for place, variables in ((None, plain.get("environment") or {}), (index, own or {})):
             merged.update({key: references.by_place.get((place, key), value) for key, value in variables.items()})
         return merged
+
+    def with_current(self, variables: Mapping[str, str], scope: str, references: References) -> dict[str, Any]:
+        """Variables of a version kept from an earlier run: what it reads of our own scope follows a changed secret."""
+        current = dict[str, Any](variables)
+        for key, reference in secret_references(variables).items():
+            if reference.scope == scope and (None, key) in references.by_place:
+                current[key] = references.by_place[None, key]
+        return current
 
     def _variables(self) -> Iterator[tuple[Place, Any]]:
         for key, value in (self._args.get("environment") or {}).items():

@@ -175,6 +175,16 @@ FUNCTIONS: Schema = {
         {"problems": _of(_STRINGS, "One line for each that leads nowhere.")},
         ["references"],
     ),
+    "getServedVersions": _function(
+        "What an endpoint of this stack serves now; nothing when there is none, or when it is not this stack's.",
+        {"endpointName": _of(_STRING, "Name of the endpoint."), "ownerMark": _ENDPOINT_INPUTS["ownerMark"]},
+        {
+            "servedEntities": _of(_map(_ref("ServedEntity")), "Served entity's name to what it serves."),
+            "traffic": _of(_map(_INTEGER), "Served entity's name to percentage."),
+            "problem": _of(_STRING, "Why it could not be asked; empty when it could."),
+        },
+        ["endpointName", "ownerMark"],
+    ),
 }
 
 

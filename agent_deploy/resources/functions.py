@@ -35,6 +35,20 @@ async def check_secret_references(references: Sequence[str], opts: pulumi.Invoke
     return list((await _call("checkSecretReferences", {"references": list(references)}, opts))["problems"])
 
 
+class ServedVersions(TypedDict):
+    """What an endpoint serves now, in ServingEndpoint's words on the wire."""
+
+    servedEntities: dict[str, dict[str, Any]]
+    traffic: dict[str, int]
+    problem: str
+
+
+async def get_served_versions(endpoint_name: str, owner_mark: str, opts: pulumi.InvokeOptions) -> ServedVersions:
+    """What this stack's endpoint serves before the program changes it."""
+    args = {"endpoint_name": endpoint_name, "owner_mark": owner_mark}
+    return cast(ServedVersions, await _call("getServedVersions", args, opts))
+
+
 async def _call(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> Mapping[str, Any]:
     token = f"agent-deploy:index:{function}"
     return cast(Mapping[str, Any], await pulumi.runtime.invoke_async(token, to_wire(args), opts))

@@ -8,6 +8,7 @@ from typing import Any
 
 from agent_deploy.rules import names
 from agent_deploy.rules.environment import EXPERIMENT_TAG, check_environment
+from agent_deploy.rules.previous_versions import check_keep_previous
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.traffic import check_count, check_traffic
 from agent_deploy.rules.workload import check_workload
@@ -57,6 +58,7 @@ def check_arguments(args: Mapping[str, Any]) -> list[Problem]:
     problems += check_workload("", args.get("workload_size"), args.get("workload_type"))
     problems += check_environment("environment", args.get("environment") or {})
     problems += _check_versions(args)
+    problems += check_keep_previous(args.get("keep_previous"))
     for index, permission in enumerate(args.get("permissions") or ()):
         problems += _check_permission(f"permissions[{index}]", permission)
     return problems
@@ -103,6 +105,11 @@ def traffic(deployment: Deployment, numbers: Sequence[str]) -> dict[str, int]:
         names.served_entity_name(deployment.model_name, number): deployment.traffic[wanted.label]
         for wanted, number in zip(deployment.versions, numbers, strict=True)
     }
+
+
+def entity_names(deployment: Deployment, numbers: Sequence[str]) -> list[str]:
+    """Names of the served entities that the program declares, in its order."""
+    return [names.served_entity_name(deployment.model_name, number) for number in numbers]
 
 
 def endpoint_tags(user: Mapping[str, str], experiment_id: str | None) -> dict[str, str]:

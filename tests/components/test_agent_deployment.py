@@ -48,6 +48,14 @@ class Workspace(pulumi.runtime.Mocks):
         if args.token.endswith("checkSecretReferences"):
             missing = [r for r in args.args["references"] if r != "{{secrets/team/key}}"]
             return {"problems": [f"{reference} does not exist" for reference in missing]}
+        if args.token.endswith("getServedVersions"):
+            assert args.args == {"endpointName": "agents_main-default-qa", "ownerMark": "agents/dev/qa"}
+            old = {"REF": "{{secrets/agents_main-default-qa/REF-0000000}}", "PLAIN": "old"}
+            entities = {
+                f"main-default-qa_{version}": {"entityName": MODEL, "entityVersion": version, "environmentVars": old}
+                for version in ("3", "4")
+            }
+            return {"servedEntities": entities, "traffic": {"main-default-qa_4": 100}, "problem": ""}
         number = {"champion": "3"}.get(args.args.get("alias", ""), args.args.get("version", ""))
         known = number in {"1", "2", "3", "4", "5"}
         return {
@@ -135,6 +143,17 @@ def test_without_secrets_there_is_no_scope_and_without_permissions_no_acl(worksp
     assert {typ for typ, _ in workspace.resources if typ.startswith(("agent-deploy", "databricks"))} == {
         ENDPOINT,
         "agent-deploy:index:AgentDeployment",
+    }
+
+
+def test_what_was_served_before_stays_at_nothing_as_it_was_but_with_the_current_secret(workspace: Workspace) -> None:
+    environment = {"REF": pulumi.Output.secret("new"), "PLAIN": "new"}
+    deploy({"model_version": "5", "keep_previous": 1, "environment": environment})
+    endpoint = workspace.resources[ENDPOINT, "qa"]
+    assert endpoint["traffic"] == {"main-default-qa_5": 100, "main-default-qa_4": 0}
+    assert endpoint["servedEntities"]["main-default-qa_4"]["environmentVars"] == {
+        "REF": "{{secrets/agents_main-default-qa/REF-0a1b2c3}}",
+        "PLAIN": "old",
     }
 
 
