@@ -1,0 +1,153 @@
+"""The real engine drives the stand-in databricks plugin with our thin classes against a local workspace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from agent_deploy.local.databricks_plugin.launcher import plugin_folder
+from tests.engine.support import Stack
+
+if TYPE_CHECKING:
+    from agent_deploy.local.workspace import LocalWorkspace
+
+PROGRAM = """
+import pulumi
+from agent_deploy.resources.databricks import Grant, RegisteredModel, SecretAcl, SecretScope, ServicePrincipal, ServicePrincipalSecret
+
+config = pulumi.Config()
+privileges = config.require("privileges").split(",")
+scope = SecretScope("scope")
+principal = ServicePrincipal("principal", display_name=config.require("display-name"))
+secret = ServicePrincipalSecret("secret", service_principal_id=principal.id, lifetime=config.get("lifetime"))
+SecretAcl("acl", scope=scope.name, principal=principal.application_id, permission="READ")
+model = RegisteredModel("model", catalog_name="main", schema_name="default", name=config.require("model"))
+Grant("grant", model=model.id, principal=principal.application_id, privileges=privileges)
+pulumi.export("secret", secret.secret)
+pulumi.export("principal", principal.id)
+pulumi.export("application", principal.application_id)
+pulumi.export("scope", scope.name)
+"""
+
+
+class Workspace:
+    """What is really there."""
+
+    def __init__(self, host: str, token: str) -> None:
+        self._http = httpx.Client(base_url=host, headers={"Authorization": f"Bearer {token}"}, trust_env=False)
+
+    def get(self, path: str) -> dict[str, object] | None:
+        answer = self._http.get(path)
+        if answer.status_code == 404:
+            return None
+        answer.raise_for_status()
+        document: dict[str, object] = answer.json()
+        return document
+
+    def scopes(self) -> list[str]:
+        found = self.get("/api/2.0/secrets/scopes/list") or {}
+        return [scope["name"] for scope in found.get("scopes", [])]  # type: ignore[attr-defined]
+
+    def privileges(self, model: str, principal: str) -> set[str]:
+        found = self.get(f"/api/2.1/unity-catalog/permissions/function/{model}") or {}
+        entries = found.get("privilege_assignments", [])
+        return {one for entry in entries if entry["principal"] == principal for one in entry["privileges"]}  # type: ignore[attr-defined]
+
+    def patch_principal(self, id: str, name: str) -> None:
+        operation = {"op": "replace", "path": "displayName", "value": name}
+        body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]}
+        self._http.patch(f"/api/2.0/preview/scim/v2/ServicePrincipals/{id}", json=body).raise_for_status()
+
+
+@pytest.fixture
+def actual(local_workspace: LocalWorkspace) -> Workspace:
+    return Workspace(local_workspace.host, local_workspace.token)
+
+
+@pytest.fixture
+def open_program(
+    open_stack: Callable[..., Stack], local_workspace: LocalWorkspace, tmp_path: Path
+) -> Callable[..., Stack]:
+    """A stack whose databricks plugin is the stand-in, configured as users do: by the stack."""
+
+    def make(**config: str) -> Stack:
+        given = {"databricks:host": local_workspace.host, "privileges": "EXECUTE", "display-name": "agent", **config}
+        stack = open_stack(PROGRAM, config=given, plugins={"databricks": plugin_folder(tmp_path / "plugin")})
+        stack.set_secret("databricks:token", local_workspace.token)
+        return stack
+
+    return make
+
+
+def outputs(stack: Stack) -> dict[str, str]:
+    found: dict[str, str] = json.loads(stack.run("stack", "output", "--json", "--show-secrets").output)
+    return found
+
+
+def test_declared_changed_drifted_and_gone(open_program: Callable[..., Stack], actual: Workspace) -> None:
+    stack = open_program(model="stand_in_life")
+    assert set(stack.preview().operations.values()) == {"create"}
+    stack.up()
+    made = outputs(stack)
+    assert made["scope"] in actual.scopes()
+    assert made["scope"].startswith("scope-")
+    assert actual.privileges("main.default.stand_in_life", made["application"]) == {"EXECUTE"}
+    assert stack.preview().operations == {}
+    stack.refresh("--expect-no-changes")
+
+    stack.run("config", "set", "display-name", "renamed")
+    stack.run("config", "set", "privileges", "EXECUTE,APPLY_TAG")
+    preview = stack.preview()
+    assert preview.operations == {"principal": "update", "grant": "update"}
+    stack.up()
+    assert actual.privileges("main.default.stand_in_life", made["application"]) == {"EXECUTE", "APPLY_TAG"}
+    assert outputs(stack)["application"] == made["application"]
+
+    actual.patch_principal(made["principal"], "by hand")
+    stack.refresh()
+    assert stack.preview().operations == {"principal": "update"}
+    stack.up()
+    assert stack.preview().operations == {}
+
+    stack.destroy()
+    assert stack.resources() == {}
+    assert made["scope"] not in actual.scopes()
+    assert actual.get(f"/api/2.0/preview/scim/v2/ServicePrincipals/{made['principal']}") is None
+    assert actual.get("/api/2.1/unity-catalog/models/main.default.stand_in_life") is None
+
+
+def test_replacement_makes_the_new_one_first(open_program: Callable[..., Stack], actual: Workspace) -> None:
+    stack = open_program(model="stand_in_replaced")
+    stack.up()
+    before = outputs(stack)
+    stack.run("config", "set", "lifetime", "7200s")
+    assert "replace" in stack.preview().operations["secret"]
+    stack.up()
+    path = f"/api/2.0/accounts/servicePrincipals/{before['principal']}/credentials/secrets"
+    assert len((actual.get(path) or {})["secrets"]) == 1  # type: ignore[arg-type]
+    assert outputs(stack)["secret"] != before["secret"]
+    stack.destroy()
+
+
+def test_the_principals_secret_is_nowhere_in_plain_text(open_program: Callable[..., Stack]) -> None:
+    stack = open_program(model="stand_in_secret")
+    up = stack.up()
+    secret = outputs(stack)["secret"]
+    assert len(secret) > 8
+    assert secret not in up.output
+    assert secret not in json.dumps(up.events)
+    assert secret not in stack.state_text()
+    stack.destroy()
+
+
+def test_bad_input_is_told_in_the_preview(open_program: Callable[..., Stack]) -> None:
+    stack = open_program(model="stand_in_bad")
+    stack.write(PROGRAM + 'Grant("bad", principal="p", privileges=["SELECT"])\n')
+    preview = stack.preview(check=False)
+    assert preview.code != 0
+    assert "exactly one of catalog, schema, table" in preview.output
