@@ -59,6 +59,10 @@ class Workspace:
         """GET; tried again when the connection breaks."""
         return self.request("GET", path, params=params)
 
+    def text(self, path: str) -> str:
+        """GET of a file: its content as UTF-8, whatever it is."""
+        return str(self.request("GET", path, as_text=True)["text"])
+
     def post(self, path: str, body: Mapping[str, Any], repeatable: bool = False) -> dict[str, Any]:
         """POST; ``repeatable`` when doing it twice is the same as once."""
         return self.request("POST", path, body=body, repeatable=repeatable)
@@ -85,8 +89,9 @@ class Workspace:
         form: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
+        as_text: bool = False,
     ) -> dict[str, Any]:
-        """One call, tried again as far as it is safe; returns the parsed answer.
+        """One call, tried again as far as it is safe; returns the parsed answer, or its ``text`` unparsed.
 
         ``form``, instead of ``body``, is sent as multipart/form-data: field → (file name or None, content).
         """
@@ -95,7 +100,7 @@ class Workspace:
         retrying = tenacity.Retrying(
             retry=tries.worth_another, wait=tries.pause, sleep=tries.sleep, stop=tenacity.stop_never, reraise=True
         )
-        return retrying(self._connection.send, method, path, headers, params=params, json=body, files=form)
+        return retrying(self._connection.send, method, path, headers, as_text, params=params, json=body, files=form)
 
 
 class _Tries:
@@ -166,13 +171,15 @@ class _Connection:
             trust_env=not local,  # a proxy has nothing to do with a workspace on this machine
         )
 
-    def send(self, method: str, path: str, headers: Mapping[str, str] | None, **content: Any) -> dict[str, Any]:
+    def send(
+        self, method: str, path: str, headers: Mapping[str, str] | None, as_text: bool = False, **content: Any
+    ) -> dict[str, Any]:
         """Sends once; with a new token once more, when the cached one is refused. ``content`` is as httpx takes it."""
         credentials = self.open().credentials
         response = self._exchange(method, path, {**credentials.headers(), **(headers or {})}, **content)
         if response.status_code == 401 and credentials.forget():
             response = self._exchange(method, path, {**credentials.headers(), **(headers or {})}, **content)
-        return self._parsed(response, method, path)
+        return {"text": response.text} if as_text and response.is_success else self._parsed(response, method, path)
 
     def _exchange(self, method: str, path: str, headers: Mapping[str, str], **content: Any) -> httpx.Response:
         try:
