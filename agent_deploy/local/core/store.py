@@ -50,16 +50,12 @@ class Store:
 
     def get(self, kind: str, key: str) -> Document | None:
         """The document, or None."""
-        query = sa.select(_DOCUMENTS.c.body).where(_DOCUMENTS.c.kind == kind, _DOCUMENTS.c.key == key)
-        body = self._cached(kind, ("get", key), query)
+        body = self._cached(kind, "get", key)
         return json.loads(body[0]) if body else None
 
     def list(self, kind: str, parent: str | None = None) -> Documents:
         """Documents in the order of their creation; ``parent`` narrows to the children of one object."""
-        query = sa.select(_DOCUMENTS.c.body).where(_DOCUMENTS.c.kind == kind).order_by(_DOCUMENTS.c.sequence)
-        if parent is not None:
-            query = query.where(_DOCUMENTS.c.parent == parent)
-        return [json.loads(body) for body in self._cached(kind, ("list", parent), query)]
+        return [json.loads(body) for body in self._cached(kind, "list", parent)]
 
     def put(self, kind: str, key: str, body: Document, parent: str = "") -> Document:
         """Create or replace a document (its place in the order stays); returns it."""
@@ -94,10 +90,15 @@ class Store:
         """Close all connections."""
         self._engine.dispose()
 
-    def _cached(self, kind: str, key: tuple[str, str | None], query: sa.Select[Any]) -> _Bodies:
+    def _cached(self, kind: str, how: str, which: str | None) -> _Bodies:
+        key = (how, which)
         found = self._read[kind].get(key)
         if found is None:
             generation = self._generations[kind]
+            # Built only here: making a query costs more than answering from memory.
+            query = sa.select(_DOCUMENTS.c.body).where(_DOCUMENTS.c.kind == kind).order_by(_DOCUMENTS.c.sequence)
+            if which is not None:
+                query = query.where((_DOCUMENTS.c.key if how == "get" else _DOCUMENTS.c.parent) == which)
             with self._engine.connect() as connection:
                 found = list(connection.execute(query).scalars())
             with self._lock:

@@ -17,14 +17,17 @@ from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, not_found
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
-from agent_deploy.local.serving import process, views
+from agent_deploy.local.serving import gateway, process, views
 from agent_deploy.local.serving.checks import now
 from agent_deploy.local.serving.credentials import Credentials
+from agent_deploy.local.serving.metrics import Metrics
+from agent_deploy.local.serving.payloads import Payloads
 from agent_deploy.local.serving.replica import Replica, Surroundings
 
 KIND = "serving_endpoint"
 OBJECT = "serving-endpoints"  # its type in the permissions API
 IDLE_SECONDS = 1800.0  # after which the platform scales to zero
+_DECIDED_BY = ("acl", "object", "user", "service_principal", "group")  # kinds of document
 _BUILDS_AT_ONCE = 2
 _logger = logging.getLogger(__name__)
 
@@ -36,6 +39,8 @@ class Endpoint:
     document: Document
     replicas: dict[str, Replica] = field(default_factory=dict)
     update: asyncio.Task[None] | None = None
+    payload_folder: Path | None = None
+    metrics: Metrics = field(default_factory=Metrics)
 
     @property
     def name(self) -> str:
@@ -70,8 +75,12 @@ class Endpoints:
         self.workspace = workspace
         self.idle_seconds = float(workspace.options.get("scale_to_zero_seconds", IDLE_SECONDS))
         self.credentials = Credentials(workspace)
+        self.payloads = Payloads()
         self._builds = asyncio.Semaphore(_BUILDS_AT_ONCE)
         self._endpoints = {document["name"]: Endpoint(document) for document in workspace.store.list(KIND)}
+        # Who was allowed what, as long as nothing that decides it was written: every invocation asks.
+        self._as_of: tuple[int, ...] = ()
+        self._allowed: set[tuple[Principal, str, str]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # Documents ---------------------------------------------------------------------------------------------------
@@ -94,7 +103,12 @@ class Endpoints:
     def require(self, principal: Principal, name: str, level: str) -> Endpoint:
         """The endpoint, if the caller has the level on it; raises 404 and 403."""
         endpoint = self.get(name)
-        self.workspace.authorization.require_object(principal, OBJECT, endpoint.document["id"], level)
+        as_of = self.workspace.store.generation(*_DECIDED_BY)
+        if as_of != self._as_of:
+            self._as_of, self._allowed = as_of, set()
+        if (decision := (principal, name, level)) not in self._allowed:
+            self.workspace.authorization.require_object(principal, OBJECT, endpoint.document["id"], level)
+            self._allowed.add(decision)
         return endpoint
 
     def add(self, document: Document, creator: Principal) -> Endpoint:
@@ -109,6 +123,7 @@ class Endpoints:
 
     def save(self, endpoint: Endpoint) -> None:
         """Make the document durable."""
+        endpoint.payload_folder = gateway.folder_of(self.workspace, endpoint.document["ai_gateway"])
         self.workspace.store.put(KIND, endpoint.name, endpoint.document)
 
     def change(self, endpoint: Endpoint, **fields: Any) -> None:
@@ -185,6 +200,7 @@ class Endpoints:
             _logger.warning("Ended processes that an earlier server left behind: %s", killed)
         self.release_identities()
         for endpoint in self.all():
+            endpoint.payload_folder = gateway.folder_of(self.workspace, endpoint.document["ai_gateway"])
             deployment.resume(self, endpoint)
         self.in_background(self.credentials.rotate())
         self.in_background(self._scale_to_zero())
@@ -198,6 +214,7 @@ class Endpoints:
                 endpoint.update.cancel()
         replicas = [replica for endpoint in self.all() for replica in endpoint.replicas.values()]
         await asyncio.gather(*(replica.stop(drain=0, grace=1) for replica in replicas), return_exceptions=True)
+        await asyncio.to_thread(self.payloads.stop)
 
     async def _scale_to_zero(self) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import uuid
@@ -10,14 +11,17 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent_deploy.local.core.errors import ApiError, not_found
+from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.serving.connections import Answer, ProcessGone
 from agent_deploy.local.serving.endpoints import Endpoint, Endpoints
+from agent_deploy.local.serving.payloads import Exchange
 from agent_deploy.local.serving.process import BuildFailed
 from agent_deploy.local.serving.replica import Replica
 
 PREFIX = "/serving-endpoints/"
 _OPENAI = {"chat/completions", "completions", "embeddings", "responses"}  # `model` names the endpoint
 _MAX_REQUEST_BYTES = 16 << 20  # source: Databricks, "Model Serving limits and regions"
+ERROR_EVENT = b'data: {"error"'  # may quote what the model's code raised
 _HEADERS = "served-model-name", "x-request-id"
 
 
@@ -37,9 +41,8 @@ class Invocations:
                 raise ApiError(405, "ENDPOINT_NOT_FOUND", f"{scope['path']} takes POST only.")
             body = await _body(receive)
             endpoint, entity, drop = self._target(scope["path"].removeprefix(PREFIX), body)
-            level = "CAN_QUERY"
-            self._endpoints.require(scope["state"]["principal"], endpoint.name, level)
-            await Invocation(endpoint, entity, scope, body, drop).run(send)
+            self._endpoints.require(scope["state"]["principal"], endpoint.name, "CAN_QUERY")
+            await Invocation(self._endpoints, endpoint, entity, scope, body, drop).run(receive, send)
         except ApiError as error:
             await _send(send, error.status, "application/json", json.dumps(error.body()).encode(), [])
 
@@ -57,16 +60,21 @@ class Invocations:
 class Invocation:
     """One request to one served entity."""
 
-    def __init__(self, endpoint: Endpoint, entity: str | None, scope: Scope, body: bytes, drop: list[str]) -> None:
+    def __init__(
+        self, endpoints: Endpoints, endpoint: Endpoint, entity: str | None, scope: Scope, body: bytes, drop: list[str]
+    ) -> None:
+        self._payloads = endpoints.payloads
         self._endpoint = endpoint
         self._replica = _choose(endpoint, entity)
+        self._requester: Principal = scope["state"]["principal"]
         self._body = body
         self._id = str(uuid.uuid4())
         content_type = dict(scope["headers"]).get(b"content-type", b"application/json").decode("latin-1")
         self._question = {"id": self._id, "type": content_type, "drop": drop}
         self._headers = list(zip(_HEADERS, (self._replica.entity["name"], self._id), strict=True))
+        self._time, self._started = time.time(), time.perf_counter()
 
-    async def run(self, send: Send) -> None:
+    async def run(self, receive: Receive, send: Send) -> None:
         """Ask and answer; what fails before the answer begins is raised as ApiError."""
         replica = self._replica
         replica.in_flight += 1
@@ -74,34 +82,81 @@ class Invocation:
             connections = await replica.running()
             async with connections.ask(self._question, self._body) as answer:
                 if answer.header.get("stream"):
-                    await self._stream(answer, send)
+                    await self._stream(answer, receive, send)
                 else:
                     await self._whole(answer, send)
         except BuildFailed as error:
-            raise ApiError(503, "TEMPORARILY_UNAVAILABLE", _not_running(self._endpoint, replica, error)) from error
+            message = f"The served entity '{replica.entity['name']}' of endpoint '{self._endpoint.name}' does not run"
+            raise ApiError(503, "TEMPORARILY_UNAVAILABLE", f"{message}: {error}") from error
         except ProcessGone as error:
             message = f"The process of served entity '{replica.entity['name']}' ended while it handled the request."
-            raise ApiError(502, "INTERNAL_ERROR", message) from error
+            failure = ApiError(502, "INTERNAL_ERROR", message)
+            self._log(failure.status, json.dumps(failure.body()).encode())
+            raise failure from error
         finally:
             replica.in_flight -= 1
             replica.last_used = time.monotonic()
 
     async def _whole(self, answer: Answer, send: Send) -> None:
-        length = answer.header["length"]
-        shown = answer.body[:length]
-        if answer.header["status"] >= 400:
-            shown = self._replica.mask.bytes(shown)
-        await _send(send, answer.header["status"], answer.header["type"], shown, self._headers)
+        status, length = answer.header["status"], answer.header["length"]
+        shown, logged = answer.body[:length], answer.body[length:]
+        if status >= 400:
+            shown, logged = self._replica.mask.bytes(shown), self._replica.mask.bytes(logged)
+        await _send(send, status, answer.header["type"], shown, self._headers)
+        self._log(status, logged or shown, client_request_id=answer.header.get("client_request_id"))
 
-    async def _stream(self, answer: Answer, send: Send) -> None:
-        await send(_start(answer.header["status"], answer.header["type"], self._headers))
+    async def _stream(self, answer: Answer, receive: Receive, send: Send) -> None:
+        events: list[bytes] = []
+        client_request_id, status = answer.header.get("client_request_id"), answer.header["status"]
+        caller = asyncio.create_task(_left(receive))
         try:
+            await send(_start(status, answer.header["type"], self._headers))
             async for chunk in answer.chunks():
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                events.append(self._replica.mask.bytes(chunk) if chunk.startswith(ERROR_EVENT) else chunk)
+                await send({"type": "http.response.body", "body": events[-1], "more_body": True})
+                if caller.done():
+                    return  # hangs up on the model, too
+            status = answer.header["status"]
         except ProcessGone:
+            status = 502
             error = {"error": {"error_code": "INTERNAL_ERROR", "message": "The model's process ended."}}
-            await send({"type": "http.response.body", "body": _event(error), "more_body": True})
+            events.append(b"data: " + json.dumps(error).encode() + b"\n\n")
+            await send({"type": "http.response.body", "body": events[-1], "more_body": True})
+        finally:
+            caller.cancel()
+            # Also when the caller has left: what the model said until then is kept.
+            self._log(status, b"", events, answer.body, client_request_id)
         await send({"type": "http.response.body", "body": b""})
+
+    def _log(
+        self,
+        status: int,
+        response: bytes,
+        events: list[bytes] | None = None,
+        trace: bytes = b"",
+        client_request_id: str | None = None,
+    ) -> None:
+        duration = (time.perf_counter() - self._started) * 1000
+        entity = self._replica.entity
+        self._endpoint.metrics.add(entity["name"], status, duration)
+        if (folder := self._endpoint.payload_folder) is None:
+            return
+        self._payloads.add(
+            Exchange(
+                folder=folder,
+                request_id=self._id,
+                client_request_id=client_request_id,
+                time=self._time,
+                duration_ms=round(duration),
+                status=status,
+                request=self._body,
+                response=response,
+                events=events,
+                trace=trace,
+                entity_id=entity["id"],
+                requester=self._requester.name,
+            )
+        )
 
 
 def _choose(endpoint: Endpoint, entity: str | None) -> Replica:
@@ -114,16 +169,17 @@ def _choose(endpoint: Endpoint, entity: str | None) -> Replica:
     raise ApiError(400, "BAD_REQUEST", message)
 
 
-def _not_running(endpoint: Endpoint, replica: Replica, error: BuildFailed) -> str:
-    return f"The served entity '{replica.entity['name']}' of endpoint '{endpoint.name}' does not run: {error}"
-
-
 def _model_of(body: bytes) -> str:
     try:
         name = json.loads(body)["model"]
     except (ValueError, TypeError, KeyError) as error:
         raise ApiError(400, "BAD_REQUEST", "The body must be JSON with 'model', the name of an endpoint.") from error
     return str(name)
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _body(receive: Receive) -> bytes:
@@ -149,7 +205,3 @@ def _start(status: int, content_type: str, headers: list[tuple[str, str]]) -> An
     encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     encoded.append((b"content-type", content_type.encode("latin-1")))
     return {"type": "http.response.start", "status": status, "headers": encoded}
-
-
-def _event(content: Any) -> bytes:
-    return b"data: " + json.dumps(content).encode() + b"\n\n"

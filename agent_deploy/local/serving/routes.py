@@ -12,7 +12,7 @@ from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import already_exists, invalid, not_found
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
-from agent_deploy.local.serving import checks, deployment, views
+from agent_deploy.local.serving import checks, deployment, gateway, openapi, views
 from agent_deploy.local.serving.endpoints import OBJECT, Endpoint, Endpoints
 from agent_deploy.local.serving.invocations import Invocations
 from agent_deploy.local.serving.logs import read
@@ -41,6 +41,11 @@ def _control_plane(endpoints: Endpoints) -> APIRouter:
         if endpoints.find(name) is not None:
             raise already_exists(f"Endpoint with name '{name}' already exists.")
         config = _config(endpoints, body.get("config") or {}, principal, None)
+        gateway_wanted = await gateway.wanted(
+            endpoints.workspace, principal, body.get("ai_gateway") or {}, name, old=None, known=[]
+        )
+        if endpoints.find(name) is not None:  # meanwhile
+            raise already_exists(f"Endpoint with name '{name}' already exists.")
         document = {
             "name": name,
             "tags": checks.check_tags("tags", body.get("tags") or []),
@@ -48,8 +53,9 @@ def _control_plane(endpoints: Endpoints) -> APIRouter:
             "budget_policy_id": body.get("budget_policy_id"),
             "route_optimized": bool(body.get("route_optimized")),
             "email_notifications": body.get("email_notifications"),
-            "ai_gateway": None,
+            "ai_gateway": gateway_wanted,
             "task": None,
+            "payload_tables": _tables(gateway_wanted, []),
         }
         endpoint = endpoints.add(document, principal)
         if config["served_entities"]:
@@ -121,6 +127,20 @@ def _add_fields(router: APIRouter, endpoints: Endpoints) -> None:
         endpoints.change(endpoint, email_notifications=wanted or None)
         return {"name": name, "email_notifications": wanted}
 
+    @router.put("/{name}/ai-gateway")
+    async def put_gateway(name: str, body: Body, principal: Caller) -> Any:
+        endpoint = endpoints.require(principal, name, CAN_MANAGE)
+        known, old = endpoint.document["payload_tables"], endpoint.document["ai_gateway"]
+        wanted = await gateway.wanted(endpoints.workspace, principal, body, name, old, known)
+        endpoints.change(endpoint, ai_gateway=wanted, payload_tables=_tables(wanted, known))
+        return wanted or {}
+
+
+def _tables(wanted: Document | None, known: list[str]) -> list[str]:
+    """Tables that the endpoint may write to: those before, and the enabled one."""
+    name = gateway.payload_table(wanted)
+    return known if name is None or name.lower() in known else [*known, name.lower()]
+
 
 def _add_logs(router: APIRouter, endpoints: Endpoints) -> None:
     @router.get("/{name}/served-models/{entity}/build-logs")
@@ -140,7 +160,19 @@ def _add_logs(router: APIRouter, endpoints: Endpoints) -> None:
     @router.get("/{name}/metrics")
     async def metrics(name: str, principal: Caller) -> Response:
         endpoint = endpoints.require(principal, name, CAN_VIEW)
-        return PlainTextResponse(endpoint.name)
+        return PlainTextResponse(endpoint.metrics.text(name, endpoint.document["id"]))
+
+    @router.get("/{name}/openapi")
+    async def schema(name: str, principal: Caller) -> Any:
+        endpoint = endpoints.require(principal, name, CAN_VIEW)
+        if (config := endpoint.document["config"]) is None:
+            raise invalid(f"The endpoint '{name}' is not ready: no served entity has been deployed.")
+        registry = endpoints.workspace.services["registry"]
+        folders = {
+            entity["name"]: registry.version_folder(entity["entity_name"], entity["entity_version"])
+            for entity in config["served_entities"]
+        }
+        return openapi.describe(endpoints.workspace.host, name, config, folders)
 
 
 def _config(endpoints: Endpoints, body: Document, principal: Principal, current: Document | None) -> Document:

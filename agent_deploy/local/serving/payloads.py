@@ -1,0 +1,128 @@
+"""Writes logged requests to their tables, in batches from one thread, so that no request waits for a disk."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import threading
+from collections import defaultdict, deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent_deploy.local.serving.streams import whole_answer
+
+if TYPE_CHECKING:
+    from agent_deploy.local.serving.payload_table import PayloadTable
+
+MAX_BYTES = 1 << 20  # of a request, and of a response; source: Databricks, inference tables of agents
+_SECONDS = 0.5  # between a row's arrival and its commit, so that `kill -9` loses less than the last second
+_MAX_KEPT = 10_000  # rows of a table that cannot be written
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request and its answer, raw: what costs time is done by the writer. ``events`` are those of a stream."""
+
+    folder: Path
+    request_id: str
+    client_request_id: str | None
+    time: float
+    duration_ms: int
+    status: int
+    request: bytes
+    response: bytes
+    events: list[bytes] | None
+    trace: bytes
+    entity_id: str
+    requester: str
+
+    def row(self) -> dict[str, Any]:
+        """As the table has it."""
+        moment = datetime.datetime.fromtimestamp(self.time, datetime.timezone.utc)
+        response = self.response if self.events is None else whole_answer(self.events, self.trace, self.request_id)
+        request, too_long_request = _cut(self.request)
+        answer, too_long_response = _cut(response)
+        flags = (
+            ("MAX_REQUEST_SIZE_EXCEEDED", too_long_request),
+            ("MAX_RESPONSE_SIZE_EXCEEDED", too_long_response),
+        )
+        return {
+            "databricks_request_id": self.request_id,
+            "request_date": moment.date(),
+            "client_request_id": self.client_request_id,
+            "request_time": moment,
+            "status_code": self.status,
+            "sampling_fraction": 1.0,
+            "execution_duration_ms": self.duration_ms,
+            "request": request,
+            "response": answer,
+            "logging_error_codes": [code for code, happened in flags if happened],
+            "served_entity_id": self.entity_id,
+            "requester": self.requester,
+        }
+
+
+class Payloads:
+    """`add` from the event loop; one thread does the rest."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Exchange] = deque()
+        self._tables: dict[Path, PayloadTable] = {}
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def add(self, exchange: Exchange) -> None:
+        """To be written within half a second."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="payloads", daemon=True)
+            self._thread.start()
+        self._waiting.append(exchange)
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Return when all is written."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._write()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait()
+            self._stopping.wait(_SECONDS)  # what comes meanwhile goes into the same commit
+            self._wake.clear()
+            self._write()
+
+    def _write(self) -> None:
+        by_table: dict[Path, list[Exchange]] = defaultdict(list)
+        while self._waiting:
+            exchange = self._waiting.popleft()
+            by_table[exchange.folder].append(exchange)
+        for folder, exchanges in by_table.items():
+            try:
+                self._append(folder, exchanges)
+            except Exception:
+                # Whatever a table refuses must not end the thread: other tables are written by it, too.
+                self._tables.pop(folder, None)
+                _logger.exception("%d rows could not be written to %s", len(exchanges), folder)
+                if folder.exists() and not self._stopping.is_set():
+                    self._waiting.extendleft(reversed(exchanges[-_MAX_KEPT:]))
+                    self._wake.set()
+
+    def _append(self, folder: Path, exchanges: list[Exchange]) -> None:
+        from agent_deploy.local.serving.payload_table import PayloadTable
+
+        table = self._tables.get(folder)
+        if table is None:
+            table = self._tables[folder] = PayloadTable(folder)
+        table.append([exchange.row() for exchange in exchanges])
+
+
+def _cut(content: bytes) -> tuple[str, bool]:
+    if len(content) <= MAX_BYTES:
+        return content.decode("utf-8", "replace"), False
+    return content[:MAX_BYTES].decode("utf-8", "ignore"), True
