@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -102,6 +103,19 @@ class Workspace:
         )
         return retrying(self._connection.send, method, path, headers, as_text, params=params, json=body, files=form)
 
+    @contextmanager
+    def stream(self, path: str, body: Mapping[str, Any], read_timeout: float) -> Iterator[httpx.Response]:
+        """POST, sent once; the caller reads the answer as it comes, ``read_timeout`` seconds apart at most."""
+        timeout = httpx.Timeout(read_timeout, connect=CONNECT_TIMEOUT, pool=None)
+        response = self._connection.open_stream("POST", path, json=body, timeout=timeout)
+        try:
+            yield response
+        except httpx.TransportError as error:
+            what = f"{type(error).__name__}: {error}".rstrip(": ")
+            raise ConnectionLost(f"The connection to {self.host} broke while {path} was answering ({what}).") from None
+        finally:
+            response.close()
+
 
 class _Tries:
     """Decides whether and when one request is sent again."""
@@ -181,14 +195,26 @@ class _Connection:
             response = self._exchange(method, path, {**credentials.headers(), **(headers or {})}, **content)
         return {"text": response.text} if as_text and response.is_success else self._parsed(response, method, path)
 
-    def _exchange(self, method: str, path: str, headers: Mapping[str, str], **content: Any) -> httpx.Response:
+    def open_stream(self, method: str, path: str, **content: Any) -> httpx.Response:
+        """As `send`, but the body of a successful answer is yet to be read."""
+        credentials = self.open().credentials
+        response = self._exchange(method, path, credentials.headers(), stream=True, **content)
+        if response.status_code == 401 and credentials.forget():
+            response.close()
+            response = self._exchange(method, path, credentials.headers(), stream=True, **content)
+        if not response.is_success:
+            response.read()
+            self._parsed(response, method, path)  # raises
+        return response
+
+    def _exchange(
+        self, method: str, path: str, headers: Mapping[str, str], stream: bool = False, **content: Any
+    ) -> httpx.Response:
+        given = {name: value for name, value in content.items() if value is not None}
+        auth = given.pop("auth", httpx.USE_CLIENT_DEFAULT)
         try:
-            return self.http.request(
-                method,
-                self.host + path,
-                headers=dict(headers),
-                **{name: value for name, value in content.items() if value is not None},
-            )
+            request = self.http.build_request(method, self.host + path, headers=dict(headers), **given)
+            return self.http.send(request, stream=stream, auth=auth)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise Unreachable(
                 f"No Databricks workspace answers at {self.host} ({error}). Is the address right, and is the workspace "
