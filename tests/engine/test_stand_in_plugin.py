@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 PROGRAM = """
 import pulumi
-from agent_deploy.resources.databricks import Grant, RegisteredModel, SecretAcl, SecretScope, ServicePrincipal, ServicePrincipalSecret
+from agent_deploy.resources.databricks import Grant, RegisteredModel, SecretAcl, SecretScope
+from agent_deploy.resources.databricks import ServicePrincipal, ServicePrincipalSecret
 
 config = pulumi.Config()
 privileges = config.require("privileges").split(",")
