@@ -24,6 +24,10 @@ def _map(items: Schema) -> Schema:
     return {"type": "object", "additionalProperties": items}
 
 
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
 def _ref(name: str) -> Schema:
     return {"$ref": f"#/types/{token(name)}"}
 
@@ -79,6 +83,52 @@ TYPES: Schema = {
             "message": _of(_STRING, "The workspace's explanation when it is not ready."),
         }
     },
+    "DeclaredResource": {
+        "properties": {
+            "kind": _of(_STRING, "sql_warehouse, table, function, …, as MLflow names it in a model's MLmodel."),
+            "name": _of(_STRING, "Name or id, as MLflow wants it."),
+            "onBehalfOfUser": _of(_BOOLEAN, "Reached as the user who asks: the agent is given nothing. Default false."),
+        },
+        "required": ["kind", "name"],
+    },
+    "DeploymentRequirements": {
+        "properties": {
+            "modelName": _of(_STRING, "Registered model that is to be served."),
+            "endpointName": _of(_STRING, "Serving endpoint that is to be created or changed."),
+            "inferenceSchema": _of(_STRING, "catalog.schema in which the inference tables are to be created."),
+            "secretScope": _of(_STRING, "Secret scope that is to be created, or written to when it exists."),
+            "createServicePrincipal": _of(_BOOLEAN, "Whether a service principal is to be created."),
+            "grant": _of(_BOOLEAN, "Whether the deployer gives the agent its privileges on the resources."),
+        }
+    },
+    "PermissionFailure": {
+        "properties": {
+            "object": _of(_STRING, "The object, as a user would call it."),
+            "kind": _of(_STRING, "Kind of resource as MLflow names it; catalog, schema, model, workspace, …"),
+            "privilege": _of(_STRING, "What is missing: SELECT, USE CATALOG, CAN_QUERY, …"),
+            "principal": _of(_STRING, "Who lacks it."),
+            "reason": _of(_STRING, "What is wrong."),
+            "remedy": _of(_STRING, "The GRANT statement or the permission that mends it."),
+        },
+        "required": ["object", "kind", "privilege", "principal", "reason", "remedy"],
+    },
+    "PermissionCheck": {
+        "properties": {
+            "object": _of(_STRING, "The object."),
+            "kind": _of(_STRING, "Its kind."),
+            "privilege": _of(_STRING, "The privilege that was looked for."),
+            "outcome": _of(_STRING, "yes, no or unknown."),
+        },
+        "required": ["object", "kind", "privilege", "outcome"],
+    },
+    "OpenPrivilege": {
+        "properties": {
+            "securableType": _of(_STRING, "catalog, schema, table, function, …"),
+            "name": _of(_STRING, "Full name."),
+            "privilege": _of(_STRING, "What all users of the account have there."),
+        },
+        "required": ["securableType", "name", "privilege"],
+    },
 }
 _ENDPOINT_INPUTS = {
     "name": _of(_STRING, "Name of the endpoint, which is also its id."),
@@ -113,6 +163,18 @@ _SECRET_OUTPUTS = {
     "key": _of(_STRING, "The key in the scope."),
     "reference": _of(_STRING, "{{secrets/scope/key}}, for environment variables."),
 }
+_PERMISSION_INPUTS = {
+    "objectType": _of(_STRING, "Path in the permissions API: sql/warehouses, genie, …", willReplaceOnChanges=True),
+    "objectId": _of(_STRING, "Id of the object; or give objectName.", willReplaceOnChanges=True),
+    "objectName": _of(_STRING, "Name of an endpoint, app or database instance.", willReplaceOnChanges=True),
+    "principalKind": _of(_STRING, "user, group or service_principal.", willReplaceOnChanges=True),
+    "principal": _of(_STRING, "E-mail address, group's name or application id.", willReplaceOnChanges=True),
+    "level": _of(_STRING, "CAN_USE, CAN_QUERY, CAN_RUN, …"),
+}
+_PERMISSION_OUTPUTS = {
+    "resolvedObjectId": _of(_STRING, "Id by which the permissions API knows the object."),
+    "previousLevel": _of(_STRING, "What the principal had before, which comes back on delete; or empty."),
+}
 
 
 def _resource(description: str, inputs: Schema, outputs: Schema, required: list[str]) -> Schema:
@@ -137,6 +199,12 @@ RESOURCES: Schema = {
         _SECRET_INPUTS,
         _SECRET_OUTPUTS,
         ["scope", "name", "value"],
+    ),
+    "ObjectPermission": _resource(
+        "What one principal may do with one workspace object, added to what others may: their entries stay.",
+        _PERMISSION_INPUTS,
+        _PERMISSION_OUTPUTS,
+        ["objectType", "principalKind", "principal", "level"],
     ),
 }
 
@@ -184,6 +252,38 @@ FUNCTIONS: Schema = {
             "problem": _of(_STRING, "Why it could not be asked; empty when it could."),
         },
         ["endpointName", "ownerMark"],
+    ),
+    "getDeclaredResources": _function(
+        "What a model version says that it needs, read from its MLmodel file.",
+        {
+            "modelName": _of(_STRING, "catalog.schema.model."),
+            "version": _of(_STRING, "Number of the version."),
+        },
+        {
+            "resources": _of(_list(_ref("DeclaredResource")), "What it needs."),
+            "userScopes": _of(_STRINGS, "API scopes that users would have to consent to; never granted."),
+            "unknownKinds": _of(_STRINGS, "Kinds of resource that only a newer MLflow knows."),
+            "problem": _of(_STRING, "Why this cannot be told, or what is wrong with it; empty when all is well."),
+        },
+        ["modelName", "version"],
+    ),
+    "checkPermissions": _function(
+        "Whether the deployer may use what agents need, and do what their deployment takes; nothing is changed.",
+        {
+            "resources": _of(_list(_ref("DeclaredResource")), "Of all agents and versions at once."),
+            "requirements": _of(_ref("DeploymentRequirements"), "What the deployment itself takes."),
+            "principal": _of(_STRING, "Whom to check instead of the caller."),
+        },
+        {
+            "principal": _of(_STRING, "Who was checked."),
+            "failures": _of(_list(_ref("PermissionFailure")), "All that is missing."),
+            "unverified": _of(_list(_ref("PermissionFailure")), "What could not be told either way."),
+            "openToAll": _of(_list(_ref("OpenPrivilege")), "What need not be granted, as everybody has it."),
+            "checks": _of(_list(_ref("PermissionCheck")), "All that was looked at."),
+            "checked": _of(_INTEGER, "How many that were."),
+            "problem": _of(_STRING, "Why it could not be checked at all; empty when it could."),
+        },
+        [],
     ),
 }
 

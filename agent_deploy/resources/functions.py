@@ -49,6 +49,73 @@ async def get_served_versions(endpoint_name: str, owner_mark: str, opts: pulumi.
     return cast(ServedVersions, await _call("getServedVersions", args, opts))
 
 
+class DeclaredResource(TypedDict):
+    """One resource that an agent needs; ``kind`` as MLflow names it."""
+
+    kind: str
+    name: str
+    onBehalfOfUser: bool
+
+
+class DeclaredResources(TypedDict):
+    """What a model version declares; ``problem`` is empty, or says why that cannot be told, or what is wrong."""
+
+    resources: list[DeclaredResource]
+    userScopes: list[str]
+    unknownKinds: list[str]
+    problem: str
+
+
+async def get_declared_resources(model_name: str, version: str, opts: pulumi.InvokeOptions) -> DeclaredResources:
+    """What the version's MLmodel says that it needs."""
+    args = {"model_name": model_name, "version": version}
+    return cast(DeclaredResources, await _call("getDeclaredResources", args, opts))
+
+
+class PermissionFailure(TypedDict):
+    """A privilege that is missing, and how to mend that."""
+
+    object: str
+    kind: str
+    privilege: str
+    principal: str
+    reason: str
+    remedy: str
+
+
+class OpenPrivilege(TypedDict):
+    """What all users of the account have on a securable."""
+
+    securableType: str
+    name: str
+    privilege: str
+
+
+class CheckedPermissions(TypedDict):
+    """What the deployer may do; ``problem`` is empty, or says why nothing could be checked."""
+
+    principal: str
+    failures: list[PermissionFailure]
+    unverified: list[PermissionFailure]
+    openToAll: list[OpenPrivilege]
+    checked: int
+    problem: str
+
+
+async def check_permissions(
+    resources: Sequence[Mapping[str, Any]],
+    requirements: Mapping[str, Any],
+    principal: str | None,
+    opts: pulumi.InvokeOptions,
+) -> CheckedPermissions:
+    """Whether the deployer, or ``principal``, may use the resources (``kind``, ``name``) and do what is required.
+
+    ``requirements``: model_name, endpoint_name, inference_schema, secret_scope, create_service_principal, grant.
+    """
+    args = {"resources": list(resources), "requirements": requirements, "principal": principal}
+    return cast(CheckedPermissions, await _call("checkPermissions", args, opts))
+
+
 async def _call(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> Mapping[str, Any]:
     token = f"agent-deploy:index:{function}"
     return cast(Mapping[str, Any], await pulumi.runtime.invoke_async(token, to_wire(args), opts))

@@ -1,0 +1,67 @@
+"""The function checkPermissions: whether the deployer may use what agents declare, and do what a deployment takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from agent_deploy.client.errors import WorkspaceError
+from agent_deploy.provider.permission_facts import UnknownPrincipal, facts_of
+from agent_deploy.provider.resource import Context, Values
+from agent_deploy.rules.declared_resources import from_program
+from agent_deploy.rules.resources import Target
+from agent_deploy.rules.verification import Need, Requirements, needs, open_to_all, verdict
+
+# Seconds that a verification goes on asking a workspace that says "later".
+PATIENCE = 60.0
+
+
+def check_permissions(context: Context, arguments: Values) -> Values:
+    """See the schema. Mistakes of the user and an unreachable workspace are told in ``problem``."""
+    result: Values = {
+        "principal": "", "failures": [], "unverified": [], "openToAll": [], "checks": [], "checked": 0, "problem": ""
+    }  # fmt: skip
+    resources, problems = from_program("resources", arguments.get("resources") or [])
+    if problems:
+        return {**result, "problem": "\n".join(str(problem) for problem in problems)}
+    wanted = _requirements(arguments.get("requirements") or {})
+    all_needs = needs(resources, wanted)
+    workspace = context.configuration
+    facts = facts_of(workspace, workspace.during(context.cancelled, PATIENCE))
+    try:
+        principal = facts.principal(arguments.get("principal") or None, bool(wanted.endpoint_name))
+        known = facts.gather(_by_target(all_needs), principal)
+    except (WorkspaceError, UnknownPrincipal) as error:
+        return {**result, "problem": str(error)}
+    found = verdict(all_needs, known, principal, wanted)
+    return {
+        **result,
+        "principal": principal.name,
+        "failures": [asdict(failure) for failure in found.failures],
+        "unverified": [asdict(failure) for failure in found.unverified],
+        "openToAll": [
+            {"securableType": each.target.type, "name": each.target.name, "privilege": each.privilege}
+            for each in open_to_all(all_needs, known)
+        ],
+        "checks": [{**asdict(check), "outcome": check.outcome.value} for check in found.checks],
+        "checked": len(found.checks),
+    }
+
+
+def _requirements(given: Mapping[str, Any]) -> Requirements:
+    return Requirements(
+        model_name=given.get("modelName") or None,
+        endpoint_name=given.get("endpointName") or None,
+        inference_schema=given.get("inferenceSchema") or None,
+        secret_scope=given.get("secretScope") or None,
+        create_service_principal=bool(given.get("createServicePrincipal")),
+        grant=bool(given.get("grant")),
+    )
+
+
+def _by_target(all_needs: list[Need]) -> dict[Target, set[str]]:
+    found: dict[Target, set[str]] = {}
+    for need in all_needs:
+        found.setdefault(need.access.target, set()).add(need.access.privilege)
+    return found

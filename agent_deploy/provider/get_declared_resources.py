@@ -1,0 +1,72 @@
+"""The function getDeclaredResources: what a model version says that it needs, read from its MLmodel file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent_deploy.client.errors import ApiError, WorkspaceError
+from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.provider.resource import Context, Values
+from agent_deploy.rules.declared_resources import Declared, parse
+from agent_deploy.rules.names import check_model_name, split_model_name
+
+FILES = "/api/2.0/fs/files/Models"
+# Seconds that a verification goes on asking a workspace that says "later".
+PATIENCE = 60.0
+_OTHER_WAY = "Or say in the program what the agent needs: resources=, replacing the model's"
+
+
+def get_declared_resources(context: Context, arguments: Values) -> Values:
+    """See the schema; ``problem`` says why they cannot be told, or what is wrong with them; empty when all is well."""
+    name, version = arguments.get("modelName"), str(arguments.get("version") or "")
+    if problems := check_model_name("modelName", name):
+        return _result(Declared(), str(problems[0]))
+    if not version.isdecimal():
+        return _result(Declared(), f"version {version!r}: expected the number of a model version")
+    workspace: Workspace = context.configuration.during(context.cancelled, PATIENCE)
+    path = "/".join(segment(part) for part in (*split_model_name(str(name)), version))
+    try:
+        text = workspace.text(f"{FILES}/{path}/MLmodel")
+    except ApiError as error:
+        return _result(Declared(), _unreadable(str(name), version, error))
+    except WorkspaceError as error:
+        return _result(Declared(), str(error))
+    document = _parsed(text)
+    if document is None:
+        return _result(Declared(), f"{name} version {version}: its MLmodel file is not YAML. Log the model again")
+    declared = parse(document)
+    where = f"{name} version {version}, MLmodel: "
+    return _result(declared, "\n".join(f"{where}{problem}" for problem in declared.problems))
+
+
+def _parsed(text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
+
+
+def _unreadable(name: str, version: str, error: ApiError) -> str:
+    if error.is_missing:
+        return (
+            f"{name} version {version} has no MLmodel file (or there is no such version), so that what it needs is not "
+            f"known: log it with MLflow. {_OTHER_WAY}"
+        )
+    if error.status == 403:
+        grant = f"GRANT EXECUTE ON FUNCTION {name} TO …, with USE CATALOG and USE SCHEMA"
+        return f"{name} version {version}: its MLmodel file may not be read ({error.message}). Needed: {grant}"
+    return f"{name} version {version}: its MLmodel file cannot be read: {error}. {_OTHER_WAY}"
+
+
+def _result(declared: Declared, problem: str) -> Values:
+    return {
+        "resources": [
+            {"kind": resource.kind, "name": resource.name, "onBehalfOfUser": resource.on_behalf_of_user}
+            for resource in declared.resources
+        ],
+        "userScopes": list(declared.user_scopes),
+        "unknownKinds": list(declared.unknown_kinds),
+        "problem": problem,
+    }

@@ -1,0 +1,323 @@
+"""Asks a workspace what a principal may do: concurrently, and about each object once, however many agents need it.
+
+Answers are kept for a moment, so that all the agents of one preview share them; see MEMORY_SECONDS.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from agent_deploy.client.errors import ApiError
+from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.rules.object_permissions import OBJECT_TYPES
+from agent_deploy.rules.resources import ROUTES, Route, Target, WorkspaceObject
+from agent_deploy.rules.unity_catalog import MANAGE, Securable
+from agent_deploy.rules.verification import (
+    ACCOUNT_USERS,
+    ALL_USERS,
+    METASTORE,
+    SECRET_SCOPE,
+    Held,
+    Presence,
+    Principal,
+    satisfied,
+)
+
+CATALOG = "/api/2.1/unity-catalog"
+SCIM = "/api/2.0/preview/scim/v2"
+# Long enough for all agents of one program, short enough that a grant made meanwhile is seen by the next run.
+MEMORY_SECONDS = 20.0
+THREADS = 16
+# Securable type → where one is found; a function may be a registered model, an index answers as a table.
+SECURABLE_ROUTES: Mapping[str, tuple[str, ...]] = {
+    "catalog": ("catalogs",),
+    "schema": ("schemas",),
+    "table": ("tables",),
+    "function": ("functions", "models"),
+    "connection": ("connections",),
+    "model_service": ("model-services",),
+}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one look-up brought: the document, or why there is none."""
+
+    presence: Presence
+    document: Mapping[str, Any] = field(default_factory=dict)
+    message: str = ""
+
+
+class UnknownPrincipal(Exception):
+    """The workspace has no such user, group or service principal."""
+
+
+class PermissionFacts:
+    """Look-ups in one workspace; safe to share by threads. Methods raise WorkspaceError when it does not answer."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._memory = _Memory()
+
+    def principal(self, name: str | None, with_entitlements: bool = False) -> Principal:
+        """Who is asked about: the caller, or the one of that name; raises UnknownPrincipal."""
+        key = ("principal", name, with_entitlements)
+        return self._memory.once(key, lambda: self._principal(name, with_entitlements))
+
+    def gather(self, wanted: Mapping[Target, Collection[str]], principal: Principal) -> dict[Target, Held]:
+        """What the principal has on each target, as far as it takes to decide the wanted privileges; concurrently."""
+        if not wanted:
+            return {}
+        with ThreadPoolExecutor(min(THREADS, len(wanted)), "permissions") as pool:
+            found = pool.map(lambda item: self._held(item[0], frozenset(item[1]), principal), wanted.items())
+            return dict(zip(wanted, found, strict=True))
+
+    # ---- who
+
+    def _principal(self, name: str | None, with_entitlements: bool) -> Principal:
+        me = self._memory.once("me", lambda: self._workspace.get(f"{SCIM}/Me"))
+        own_name = str(me.get("userName") or "")
+        if name is None or name.lower() == own_name.lower():
+            kind = "service_principal" if _is_uuid(own_name) else "user"
+            return self._described(own_name, kind, me, True, with_entitlements)
+        for kind, route, attribute in _places(name):
+            quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+            found = self._workspace.get(f"{SCIM}/{route}", {"filter": f'{attribute} eq "{quoted}"'})
+            if resources := found.get("Resources"):
+                return self._described(name, kind, resources[0], False, with_entitlements)
+        raise UnknownPrincipal(
+            f"principal {name!r}: expected the e-mail address of a user, the application id of a service principal, "
+            "or the name of a group of this workspace"
+        )
+
+    def _described(
+        self, name: str, kind: str, document: Mapping[str, Any], is_caller: bool, with_entitlements: bool
+    ) -> Principal:
+        groups = {str(group.get("display") or "") for group in document.get("groups") or []} - {""}
+        identities = frozenset(each.lower() for each in (name, *groups, ALL_USERS, ACCOUNT_USERS))
+        entitlements = self._entitlements(document, identities) if with_entitlements else None
+        return Principal(name, kind, identities, is_caller, entitlements)
+
+    def _entitlements(self, document: Mapping[str, Any], identities: frozenset[str]) -> frozenset[str] | None:
+        """Its own and its groups'; None when the workspace tells of nobody's."""
+        own = _values(document.get("entitlements"))
+        groups = self._looked_up(f"{SCIM}/Groups", {"attributes": "displayName,entitlements", "count": "1000"})
+        by_group = {
+            str(group.get("displayName", "")).lower(): _values(group.get("entitlements"))
+            for group in groups.document.get("Resources") or []
+        }
+        if groups.presence is not Presence.FOUND or not any(by_group.values()):
+            return None
+        return own.union(*(values for group, values in by_group.items() if group in identities))
+
+    # ---- what he has
+
+    def _held(self, target: Target, wanted: frozenset[str], principal: Principal) -> Held:
+        if isinstance(target, Securable):
+            return self._held_on_securable(target, wanted, principal)
+        if target.type == SECRET_SCOPE:
+            return self._held_on_scope(target.name, principal)
+        return self._held_on_object(target, wanted, principal)
+
+    def _held_on_securable(self, securable: Securable, wanted: frozenset[str], principal: Principal) -> Held:
+        answer = self._grants(securable, principal)
+        if answer.presence in (Presence.MISSING, Presence.UNREADABLE):
+            return Held(answer.presence, message=answer.message)
+        by_principal = cast(Mapping[str, frozenset[str]], answer.document)
+        privileges = frozenset(
+            privilege for who, found in by_principal.items() if who in principal.identities for privilege in found
+        )
+        held = Held(answer.presence, privileges, open_to_all=by_principal.get(ACCOUNT_USERS, frozenset()))
+        if answer.presence is Presence.FOUND and all(satisfied(securable, each, held) for each in wanted):
+            return held
+        # Only now: ownership costs a look-up of its own, and grants decide most cases.
+        presence, owner = self._owner(securable)
+        if Presence.FOUND not in (presence, held.presence):
+            return Held(presence)
+        owns = owner in principal.identities
+        owns_parent = not owns and MANAGE in wanted and self._owns_parent(securable, principal)
+        return Held(Presence.FOUND, privileges, owns, owns_parent, held.open_to_all)
+
+    def _owns_parent(self, securable: Securable, principal: Principal) -> bool:
+        return any(self._owner(each)[1] in principal.identities for each in (*securable.parents, METASTORE))
+
+    def _grants(self, securable: Securable, principal: Principal) -> Answer:
+        """Principal (lower case) → effective privileges."""
+        answer = self._memory.once(("grants", securable), lambda: self._effective(securable, None))
+        if answer.presence is Presence.HIDDEN:
+            # Who may not see everybody's grants may see one principal's.
+            key = ("grants", securable, principal.name)
+            answer = self._memory.once(key, lambda: self._effective(securable, principal.name))
+        return answer
+
+    def _effective(self, securable: Securable, principal: str | None) -> Answer:
+        path = f"{CATALOG}/effective-permissions/{securable.type}/{segment(securable.name)}"
+        found: dict[str, frozenset[str]] = {}
+        params = {"max_results": "0", **({"principal": principal} if principal else {})}
+        while True:
+            answer = self._asked(path, params)
+            if answer.presence is not Presence.FOUND:
+                return answer
+            for each in answer.document.get("privilege_assignments") or []:
+                name = str(each.get("principal", "")).lower()
+                privileges = frozenset(str(one.get("privilege", "")) for one in each.get("privileges") or [])
+                found[name] = found.get(name, frozenset()) | privileges
+            if not (token := answer.document.get("next_page_token")):
+                return Answer(Presence.FOUND, found)
+            params["page_token"] = str(token)
+
+    def _owner(self, securable: Securable) -> tuple[Presence, str]:
+        if securable == METASTORE:
+            answer = self._looked_up(f"{CATALOG}/metastore_summary")
+            return answer.presence, str(answer.document.get("owner") or "").lower()
+        answer = Answer(Presence.MISSING)
+        for route in SECURABLE_ROUTES[securable.type]:
+            answer = self._looked_up(f"{CATALOG}/{route}/{segment(securable.name)}")
+            if answer.presence is not Presence.MISSING:
+                break
+        return answer.presence, str(answer.document.get("owner") or "").lower()
+
+    def _held_on_object(self, target: WorkspaceObject, wanted: frozenset[str], principal: Principal) -> Held:
+        route = ROUTES[target.type]
+        id, own_level = target.name, ""
+        if route.id_field:
+            answer = self._looked_up(route.path.format(segment(target.name)))
+            if answer.presence is not Presence.FOUND:
+                return Held(answer.presence, message=answer.message)
+            id = str(answer.document.get(route.id_field) or "")
+            if not id:
+                # The platform's own endpoints have no list of their own: all users of the workspace may use them.
+                return Held(Presence.FOUND, frozenset(OBJECT_TYPES[target.type].levels))
+            own_level = str(answer.document.get(route.level_field) or "") if principal.is_caller else ""
+        held = Held(Presence.FOUND, frozenset({own_level} - {""}), id=id)
+        if own_level and all(satisfied(target, level, held) for level in wanted):
+            return held
+        return self._held_by_list(target, route, held, principal)
+
+    def _held_by_list(self, target: WorkspaceObject, route: Route, held: Held, principal: Principal) -> Held:
+        answer = self._looked_up(f"/api/2.0/permissions/{target.type}/{segment(held.id)}")
+        if answer.presence is Presence.FOUND:
+            levels = _levels(answer.document, principal.identities)
+            return Held(Presence.FOUND, held.privileges | levels, id=held.id)
+        if answer.presence is Presence.HIDDEN and not route.id_field:
+            # Who may not read the list may still see the object; only the object tells whether it exists.
+            answer = self._looked_up(route.path.format(segment(target.name)))
+        if answer.presence in (Presence.MISSING, Presence.UNREADABLE):
+            return Held(answer.presence, id=held.id, message=answer.message)
+        if route.level_field and principal.is_caller and held.privileges:
+            return held  # the object itself has said which level the caller has
+        seen = route.id_field or answer.presence is Presence.FOUND
+        return Held(Presence.UNREADABLE if seen else Presence.HIDDEN, held.privileges, id=held.id)
+
+    def _held_on_scope(self, name: str, principal: Principal) -> Held:
+        scopes = self._looked_up("/api/2.0/secrets/scopes/list")
+        if name not in {str(scope.get("name")) for scope in scopes.document.get("scopes") or []}:
+            return Held(Presence.MISSING)
+        answer = self._looked_up("/api/2.0/secrets/acls/list", {"scope": name})
+        levels = {
+            str(item.get("permission", ""))
+            for item in answer.document.get("items") or answer.document.get("acls") or []
+            if str(item.get("principal", "")).lower() in principal.identities
+        }
+        if answer.presence is Presence.FOUND and principal.is_caller:
+            levels.add("MANAGE")  # nobody else is shown the list
+        presence = Presence.FOUND if answer.presence is Presence.HIDDEN else answer.presence
+        return Held(presence, frozenset(levels), message=answer.message)
+
+    # ---- asking
+
+    def _looked_up(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
+        key = (path, *sorted((params or {}).items()))
+        return self._memory.once(key, lambda: self._asked(path, params))
+
+    def _asked(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
+        """The document; not there, not to be seen, not understood is an Answer, too. Raises what is nobody's fault."""
+        try:
+            return Answer(Presence.FOUND, self._workspace.get(path, params))
+        except ApiError as error:
+            if error.is_missing:
+                return Answer(Presence.MISSING, message=error.message)
+            if error.status == 403:
+                return Answer(Presence.HIDDEN, message=error.message)
+            if error.status == 401 or (error.status >= 500 and error.status != 501):
+                raise
+            return Answer(Presence.UNREADABLE, message=str(error))
+
+
+class _Memory:
+    """Remembers answers for a moment; two who ask the same thing at once are answered by one look-up."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[object, tuple[float, Future[Any]]] = {}
+
+    def once(self, key: object, ask: Callable[[], T]) -> T:
+        """The answer to ``key``; an exception is for those who waited for it, and not remembered."""
+        with self._lock:
+            until, future = self._known.get(key) or (0.0, Future())
+            if is_mine := until < time.monotonic():
+                future = Future()
+                self._known[key] = (time.monotonic() + MEMORY_SECONDS, future)
+        if is_mine:
+            try:
+                future.set_result(ask())
+            except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must get it
+                with self._lock:
+                    self._known.pop(key, None)
+                future.set_exception(error)
+        return cast(T, future.result())
+
+
+_FACTS: weakref.WeakKeyDictionary[Workspace, PermissionFacts] = weakref.WeakKeyDictionary()
+_FACTS_LOCK = threading.Lock()
+
+
+def facts_of(workspace: Workspace, bound: Workspace) -> PermissionFacts:
+    """The look-ups that everybody shares who uses this workspace; ``bound`` is its view that the first one asks by."""
+    with _FACTS_LOCK:
+        if (facts := _FACTS.get(workspace)) is None:
+            facts = _FACTS[workspace] = PermissionFacts(bound)
+        return facts
+
+
+def _levels(document: Mapping[str, Any], identities: frozenset[str]) -> frozenset[str]:
+    """Levels of a permissions answer that these names have, inherited ones included."""
+    return frozenset(
+        str(permission.get("permission_level", ""))
+        for entry in document.get("access_control_list") or []
+        for permission in entry.get("all_permissions") or []
+        if {str(entry.get(f"{kind}_name") or "").lower() for kind in ("user", "group", "service_principal")}
+        & identities
+    )
+
+
+def _values(entries: object) -> frozenset[str]:
+    found = entries if isinstance(entries, list) else []
+    return frozenset(str(entry.get("value")) for entry in found if entry.get("value"))
+
+
+def _places(name: str) -> list[tuple[str, str, str]]:
+    """Kinds of principal that a name may be: (kind, SCIM route, attribute)."""
+    group = ("group", "Groups", "displayName")
+    if "@" in name:
+        return [("user", "Users", "userName"), group]
+    if _is_uuid(name):
+        return [("service_principal", "ServicePrincipals", "applicationId"), group]
+    return [group, ("user", "Users", "userName")]
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return "-" in text
