@@ -119,6 +119,8 @@ def patched(document: Document, operations: list[Document]) -> Document:
         op, path, value = str(operation.get("op", "")).lower(), str(operation.get("path") or ""), operation.get("value")
         if op not in ("add", "remove", "replace"):
             raise ScimError(400, "invalidSyntax", f"op {operation.get('op')!r}: expected add, remove or replace.")
+        if op != "remove" and "value" not in operation:
+            raise ScimError(400, "invalidValue", f"The operation {op} needs a value.")
         if path:
             _apply(result, op, path, value)
         elif isinstance(value, dict) and op != "remove":
