@@ -26,16 +26,16 @@ def routes(workspace: Workspace) -> APIRouter:
     def get(securable_type: str, full_name: str, request: Request, principal: Caller) -> Document:
         securable = _securable(securable_type, full_name)
         access.require(principal, "BROWSE", securable.type, securable.name)
-        return {"privilege_assignments": _assignments(workspace, securable, request.query_params.get("principal"))}
+        return {"privilege_assignments": assignments(workspace, securable, request.query_params.get("principal"))}
 
     @router.patch("/permissions/{securable_type}/{full_name}")
     def change(securable_type: str, full_name: str, body: Body, principal: Caller) -> Document:
         securable = _securable(securable_type, full_name)
         access.require(principal, "MANAGE", securable.type, securable.name)
-        changes = [_change(workspace, securable, entry) for entry in body.get("changes") or []]
+        changes = [checked_change(workspace, securable, entry) for entry in body.get("changes") or []]
         for name, add, remove in changes:
             access.change_grants(securable.type, securable.name, name, add, remove)
-        return {"privilege_assignments": _assignments(workspace, securable, None)}
+        return {"privilege_assignments": assignments(workspace, securable, None)}
 
     @router.get("/effective-permissions/{securable_type}/{full_name}")
     def effective(securable_type: str, full_name: str, request: Request, principal: Caller) -> Document:
@@ -53,7 +53,8 @@ def _securable(securable_type: str, full_name: str) -> Securable:
     return securable
 
 
-def _change(workspace: Workspace, securable: Securable, entry: Document) -> tuple[str, list[str], list[str]]:
+def checked_change(workspace: Workspace, securable: Securable, entry: Document) -> tuple[str, list[str], list[str]]:
+    """An entry of ``changes`` as principal, privileges to add and to remove; raises ApiError for a bad one."""
     name = str(required(entry, "principal"))
     add, remove = (
         [str(privilege).upper().replace(" ", "_") for privilege in entry.get(field) or []]
@@ -71,7 +72,8 @@ def _change(workspace: Workspace, securable: Securable, entry: Document) -> tupl
     return name, add, remove
 
 
-def _assignments(workspace: Workspace, securable: Securable, principal: str | None) -> list[Document]:
+def assignments(workspace: Workspace, securable: Securable, principal: str | None) -> list[Document]:
+    """What was granted on this very securable, by principal; the platform's own principals stay out."""
     hidden = workspace.principals.hidden_names()
     return [
         {"principal": name, "privileges": sorted(privileges)}
@@ -86,7 +88,7 @@ def _effective(workspace: Workspace, securable: Securable, principal: str | None
         inherited = (
             {} if level == securable else {"inherited_from_type": level.type.upper(), "inherited_from_name": level.name}
         )
-        for assignment in _assignments(workspace, level, principal):
+        for assignment in assignments(workspace, level, principal):
             entries = [{"privilege": privilege, **inherited} for privilege in assignment["privileges"]]
             found.setdefault(assignment["principal"], []).extend(entries)
     return [{"principal": name, "privileges": privileges} for name, privileges in found.items()]
