@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from agent_deploy.local.databricks_plugin.selection import select_plugin
 from rich.console import Console
 from rich.table import Table
 
 from agent_deploy.local import LocalWorkspace
+from agent_deploy.local.databricks_plugin.selection import select_plugin
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".agent-deploy" / "demo"
@@ -129,12 +129,14 @@ class Demo:
 
     def _show_rows(self) -> None:
         _step("The logged rows", f"{MODEL}_payload, a Delta table: every request, written within a second.")
-        table = Table("databricks_request_id", "status", "ms", "request", "response")
+        table = Table("request id", "status", "ms", "question")
         for row in self._rows():
-            request, response = (str(row[column])[:60].replace("\n", " ") for column in ("request", "response"))
+            question = json.loads(row["request"])["input"][-1]["content"]
             duration = str(row["execution_duration_ms"])
-            table.add_row(row["databricks_request_id"], str(row["status_code"]), duration, request, response)
+            table.add_row(row["databricks_request_id"][:8] + "…", str(row["status_code"]), duration, question)
         console.print(table)
+        columns = ", ".join(self._rows()[0])
+        console.print(f"  all columns: {columns}")
 
     def _rows(self) -> list[dict[str, Any]]:
         from deltalake import DeltaTable  # here, since it takes a moment to import
@@ -155,7 +157,8 @@ class Demo:
             "Change it in place", "Version 2, longer answers, a larger size: the endpoint stays, and goes on answering."
         )
         self._declare(version="2", style="long", size="Medium")
-        self._pulumi("up", "--yes", "--diff")
+        self._pulumi("preview", "--diff")
+        self._pulumi("up", "--yes", "--skip-preview")
         _step("Ask again", QUESTION)
         self._command("agent-deploy", "query", ENDPOINT, QUESTION)
 
@@ -204,7 +207,7 @@ class Demo:
 
     def _command(self, *command: str, stdin: str | None = None) -> None:
         """Runs it with its output indented as it comes; raises Failed when it does."""
-        shown = " ".join(Path(command[0]).name if i == 0 else part for i, part in enumerate(command))
+        shown = " ".join([Path(command[0]).name, *command[1:]]).replace(f"{ROOT}/", "")
         console.print(f"  [cyan]$ {shown}[/]", markup=True)
         process = subprocess.Popen(
             command,

@@ -95,9 +95,11 @@ class AgentDeployment(pulumi.ComponentResource):
         )
         self.endpoint_name = endpoint.name
         self.endpoint_id = endpoint.endpoint_id
-        self.query_endpoint = facts.apply(lambda f: f"{f['host']}/serving-endpoints/{f['name']}/invocations")
-        self.endpoint_url = facts.apply(lambda f: f"{f['host']}/ml/endpoints/{f['name']}")
-        self.review_app_url = facts.apply(lambda f: f"{f['host']}/ml/review-v2/chat?endpoint={f['name']}")
+        # Known in a preview already, unlike the entities' states.
+        place = pulumi.Output.all(endpoint.workspace_url, endpoint.name)
+        self.query_endpoint = place.apply(lambda p: f"{p[0]}/serving-endpoints/{p[1]}/invocations")
+        self.endpoint_url = place.apply(lambda p: f"{p[0]}/ml/endpoints/{p[1]}")
+        self.review_app_url = place.apply(lambda p: f"{p[0]}/ml/review-v2/chat?endpoint={p[1]}")
         self.served_entities = facts.apply(_states)
         self.inference_tables = endpoint.payload_table.apply(_table_names)
         self.register_outputs(
