@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent_deploy.rules.object_permissions import CAN_MANAGE, OBJECT_TYPES
@@ -153,7 +153,7 @@ def satisfied(target: Target, privilege: str, held: Held) -> bool:
     return ALL_PRIVILEGES in held.privileges and privilege not in NOT_IN_ALL
 
 
-def verdict(wanted: Iterable[Need], facts: Mapping[Target, Held], principal: Principal, rest: Requirements) -> Verdict:
+def verdict(wanted: Sequence[Need], facts: Mapping[Target, Held], principal: Principal, rest: Requirements) -> Verdict:
     """What is missing, all of it; ``rest`` are the requirements that are about no object of their own."""
     result = Verdict()
     for need in wanted:
@@ -161,6 +161,7 @@ def verdict(wanted: Iterable[Need], facts: Mapping[Target, Held], principal: Pri
         result.checks.append(Check(need.shown, need.kind, words(need.access.privilege), outcome))
         if told:
             (result.unverified if outcome is Outcome.UNKNOWN else result.failures).append(told)
+    result.failures += _untold(result.failures, wanted, facts, principal)
     for failure, holds in _workspace_wide(principal, rest):
         outcome = Outcome.YES if holds else Outcome.NO
         result.checks.append(Check(failure.object, failure.kind, failure.privilege, outcome))
@@ -226,7 +227,7 @@ def _judge(need: Need, facts: Mapping[Target, Held], principal: Principal) -> tu
     if held.presence is Presence.MISSING:
         if need.may_be_missing:
             return Outcome.YES, None
-        # What is missing around an object is told once, with the object.
+        # What is missing around an object is told with the object.
         return Outcome.NO, None if need.path else _missing(need, facts, principal)
     if satisfied(target, privilege, held):
         kind = KINDS.get(need.kind)
@@ -239,6 +240,24 @@ def _judge(need: Need, facts: Mapping[Target, Held], principal: Principal) -> tu
         reason = f"{why} ({held.message})" if held.message else why
         return Outcome.UNKNOWN, _failure(need, principal, reason, f"If not: {remedy}")
     return Outcome.NO, _failure(need, principal, _reason(need, held, facts, principal), remedy)
+
+
+def _untold(
+    failures: list[Failure], wanted: Iterable[Need], facts: Mapping[Target, Held], principal: Principal
+) -> Iterator[Failure]:
+    """What is missing around objects that seem to be there, as when it goes between two look-ups."""
+    reasons = {failure.reason for failure in failures}
+    for need in wanted:
+        target = need.access.target
+        gone = [each for each in (*_parents(target), target) if each in facts and _is_missing(facts[each])]
+        around = f"{target} does not exist"
+        if need.path and gone[:1] == [target] and around not in reasons:
+            reasons.add(around)
+            yield _missing(need, facts, principal)
+
+
+def _is_missing(held: Held) -> bool:
+    return held.presence is Presence.MISSING
 
 
 def _reason(need: Need, held: Held, facts: Mapping[Target, Held], principal: Principal) -> str:
@@ -261,7 +280,7 @@ def _parents(target: Target) -> tuple[Securable, ...]:
 
 
 def _missing(need: Need, facts: Mapping[Target, Held], principal: Principal) -> Failure:
-    gone = next((p for p in _parents(need.access.target) if p in facts and facts[p].presence is Presence.MISSING), None)
+    gone = next((each for each in _parents(need.access.target) if each in facts and _is_missing(facts[each])), None)
     reason = f"{gone} does not exist" if gone else "it does not exist"
     remedy = "Create it, or correct the name where it is declared"
     return _failure(need, principal, reason, remedy)
