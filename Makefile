@@ -13,7 +13,7 @@ BENCH_ARGS ?=
 WITH_TOOLCHAIN = toolchain=$$($(VENV)/bin/python tools/toolchain.py --print-path) \
 	&& PATH="$(VENV)/bin:$$toolchain:$$PATH" VIRTUAL_ENV="$(VENV)"
 
-.PHONY: setup demo test bench lint clean distclean
+.PHONY: setup toolchain demo test bench lint clean distclean
 
 setup: $(STAMP)
 	@$(VENV)/bin/python tools/toolchain.py
@@ -26,6 +26,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
+
+# The engine alone, where only that is missing.
+toolchain:
+	@$(PYTHON) tools/toolchain.py
 
 demo: $(STAMP)
 	@$(WITH_TOOLCHAIN) $(VENV)/bin/python tools/demo.py

@@ -43,6 +43,7 @@ def test_the_vendors_in_pulumis_folder(environ: dict[str, str], tmp_path: Path, 
     root = home / ".pulumi" if home_variable == "HOME" else home
     found = executable(root / "plugins" / f"resource-databricks-v{version('pulumi-databricks')}")
     assert select(environ).plugin is Plugin.VENDOR
+    assert select(environ).folder == found.parent
     assert str(found) in select(environ).why
 
 

@@ -25,7 +25,11 @@ class Plugin(enum.Enum):
 
 @dataclass(frozen=True)
 class Selection:
-    """Which plugin, and the reason; as text, what each run prints. ``folder`` has the stand-in's executable."""
+    """Which plugin, and the reason; as text, what each run prints.
+
+    ``folder`` holds the executable, to be named in a project's ``plugins: providers:``; None when it is not there (yet):
+    the vendor's was forced and the engine fetches it, or the stand-in was not written.
+    """
 
     plugin: Plugin
     why: str
@@ -36,7 +40,7 @@ class Selection:
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The variables to set so that the engine finds the plugin: for the stand-in, its folder first on PATH."""
-        if self.folder is None:
+        if self.plugin is Plugin.VENDOR or self.folder is None:
             return {}
         return {"PATH": os.pathsep.join(part for part in (str(self.folder), environ.get("PATH", "")) if part)}
 
@@ -53,14 +57,14 @@ def select(environ: Mapping[str, str] | None = None) -> Selection:
     """The plugin for a run with this environment; raises InvalidInput when the variable has another value."""
     environ = os.environ if environ is None else environ
     forced = environ.get(VARIABLE, "")
+    if forced and forced not in [plugin.value for plugin in Plugin]:
+        allowed = " or ".join(plugin.value for plugin in Plugin)
+        raise InvalidInput([Problem(VARIABLE, forced, allowed, "Unset it to let the run choose")])
+    found = None if forced == Plugin.STAND_IN.value else _vendors(environ)
     if forced:
-        try:
-            return Selection(Plugin(forced), f"forced by {VARIABLE}")
-        except ValueError:
-            allowed = " or ".join(plugin.value for plugin in Plugin)
-            raise InvalidInput([Problem(VARIABLE, forced, allowed, "Unset it to let the run choose")]) from None
-    if (found := _vendors(environ)) is not None:
-        return Selection(Plugin.VENDOR, f"found: {found}")
+        return Selection(Plugin(forced), f"forced by {VARIABLE}", found and found.parent)
+    if found is not None:
+        return Selection(Plugin.VENDOR, f"found: {found}", found.parent)
     wanted = f"{EXECUTABLE} {_wanted_version() or ''}".strip()
     return Selection(Plugin.STAND_IN, f"the vendor's {wanted} is neither among Pulumi's plugins nor on PATH")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
 from typing import Any
 
@@ -62,8 +63,9 @@ def _find(workspace: Workspace, principal: str, id: str) -> dict[str, Any] | Non
 
 
 def _is_expired(secret: dict[str, Any]) -> bool:
-    expires: str = secret.get("expire_time") or ""
-    return bool(expires) and datetime.fromisoformat(expires.replace("Z", "+00:00")) < datetime.now(timezone.utc)
+    # Python 3.10 reads neither "Z" nor fractions of any length.
+    expires = re.sub(r"\.\d+", "", secret.get("expire_time") or "").replace("Z", "+00:00")
+    return bool(expires) and datetime.fromisoformat(expires) < datetime.now(timezone.utc)
 
 
 def _properties(secret: dict[str, Any]) -> Values:
