@@ -27,7 +27,7 @@ class Plugin(enum.Enum):
 class Selection:
     """Which plugin, and the reason; as text, what each run prints.
 
-    ``folder`` holds the executable, to be named in a project's ``plugins: providers:``; None when it is not there (yet):
+    ``folder`` holds the executable, to be named in a project's ``plugins: providers:``; None when it is not there yet:
     the vendor's was forced and the engine fetches it, or the stand-in was not written.
     """
 
