@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -94,3 +95,16 @@ def mlflow_client(local_workspace: LocalWorkspace, monkeypatch: pytest.MonkeyPat
     mlflow.set_tracking_uri("databricks")
     mlflow.set_registry_uri("databricks-uc")
     return mlflow.MlflowClient()
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], bool]], None]:
+    """Waits for a state; fails when it does not come."""
+
+    def wait(reached: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 20
+        while not reached():
+            assert time.monotonic() < deadline, "the state did not come within 20 s"
+            time.sleep(0.02)
+
+    return wait

@@ -8,8 +8,9 @@ import threading
 from collections.abc import MutableMapping
 from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field, TypeAdapter, ValidationError
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -37,15 +38,15 @@ class Rule:
     path: str = "*"
     entity: str = "*"
     version: str = "*"
-    nth: int = 1
-    probability: float = 1.0
-    times: int | None = None
-    status: int | None = None
+    nth: Annotated[int, Field(ge=1)] = 1
+    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    times: Annotated[int, Field(ge=1)] | None = None
+    status: Annotated[int, Field(ge=400, le=599)] | None = None
     message: str = "Injected fault."
     retry_after: int | None = None
     reset: bool = False
     lose_answer: bool = False
-    delay: float = 0.0
+    delay: Annotated[float, Field(ge=0)] = 0.0
     fail: str | None = None
     id: str = ""
     matched: int = 0
@@ -124,7 +125,11 @@ def _rule(body: Document) -> Rule:
     known = {field.name for field in fields(Rule)} - {"matched", "fired"}
     if unknown := set(body) - known:
         raise invalid(f"Unknown fields of a fault: {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}.")
-    rule = Rule(**body)
+    try:
+        rule = TypeAdapter(Rule).validate_python(body)
+    except ValidationError as error:
+        problems = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
+        raise invalid(f"This is not a fault: {problems}.") from error
     if rule.match not in (REQUEST, BUILD):
         raise invalid(f"match {rule.match!r}: expected '{REQUEST}' or '{BUILD}'.")
     if rule.match == BUILD and rule.fail is None and not rule.delay:
@@ -153,7 +158,11 @@ class FaultInjection:
             await asyncio.sleep(rule.delay)
         if rule.lose_answer:
             await self._app(scope, receive, _drop)
-        if rule.reset or rule.lose_answer:
+            return await _reset(scope, receive)
+        if rule.reset:
+            # The whole question first, so that the client meets the reset where it waits for the answer.
+            while (await receive()).get("more_body"):
+                pass
             return await _reset(scope, receive)
         if rule.status is None:
             return await self._app(scope, receive, send)
