@@ -1,0 +1,96 @@
+"""INSERT, UPDATE, DELETE, MERGE and TRUNCATE: computed on a copy, then committed to the Delta table at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from sqlglot import exp
+
+from agent_deploy.local.core.store import Document
+from agent_deploy.local.statements.binding import VECTOR_INDEX, VIEW
+from agent_deploy.local.statements.errors import SqlError, unsupported
+from agent_deploy.local.statements.session import Name
+
+if TYPE_CHECKING:
+    from agent_deploy.local.statements.engine import Run
+
+SELECT, MODIFY = "SELECT", "MODIFY"
+
+
+def insert(run: Run, tree: exp.Expr) -> pa.Table:
+    """Needs MODIFY on the table, and what the query needs."""
+    target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+    if tree.args.get("partition") or tree.args.get("where") or tree.args.get("by_name"):
+        raise unsupported("INSERT with PARTITION, REPLACE WHERE or BY NAME")
+    name, document = _changeable(run, target, MODIFY)
+    columns = [column.name for column in tree.this.expressions] if isinstance(tree.this, exp.Schema) else []
+    overwrite = bool(tree.args.get("overwrite"))
+    rows = run.binder.bind(tree.expression, run.session)
+    with run.tables.writing(name.full):
+        copy = run.bench.copy(run.tables.relation(document), name.full, empty=True)
+        into: exp.Expr = exp.table_(copy, quoted=True)
+        if columns:
+            into = exp.Schema(this=into, expressions=[exp.to_identifier(column, quoted=True) for column in columns])
+        count = run.bench.change(exp.Insert(this=into, expression=rows))
+        run.session.check()
+        content = run.bench.content(copy)
+        run.tables.replace(document, content) if overwrite else run.tables.append(document, content)
+    return pa.table({"num_affected_rows": pa.array([count], pa.int64()), "num_inserted_rows": [count]})
+
+
+def update(run: Run, tree: exp.Expr) -> pa.Table:
+    """Needs MODIFY and SELECT on the table."""
+    for assignment in tree.expressions:
+        for qualifier in ("table", "db", "catalog"):
+            assignment.this.set(qualifier, None)
+    return _rewrite(run, tree)
+
+
+def delete(run: Run, tree: exp.Expr) -> pa.Table:
+    """Needs MODIFY and SELECT on the table."""
+    return _rewrite(run, tree)
+
+
+def merge(run: Run, tree: exp.Expr) -> pa.Table:
+    """Needs MODIFY and SELECT on the target, and what the source needs."""
+    return _rewrite(run, tree)
+
+
+def truncate(run: Run, tree: exp.Expr) -> pa.Table:
+    """Needs MODIFY on the table."""
+    for target in tree.expressions:
+        name, document = _changeable(run, target, MODIFY)
+        with run.tables.writing(name.full):
+            run.tables.replace(document, run.tables.schema(document).empty_table())
+    return pa.table({})
+
+
+def _rewrite(run: Run, tree: exp.Expr) -> pa.Table:
+    target = tree.this
+    name, document = _changeable(run, target, MODIFY, SELECT)
+    alias = target.alias or target.name
+    with run.tables.writing(name.full):
+        version = run.tables.version(document)
+        copy = run.bench.copy(run.tables.relation(document), name.full)
+        tree.set("this", exp.Identifier(this="target"))
+        bound = run.binder.bind(tree, run.session)
+        table = exp.table_(copy, quoted=True)
+        table.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
+        bound.set("this", table)
+        count = run.bench.change(bound)
+        run.session.check()
+        if count:
+            run.tables.replace(document, run.bench.content(copy), version)
+    return pa.table({"num_affected_rows": pa.array([count], pa.int64())})
+
+
+def _changeable(run: Run, target: exp.Table, *privileges: str) -> tuple[Name, Document]:
+    name = run.session.name(target)
+    for privilege in privileges:
+        document = run.binder.table(name, run.session, privilege)
+    if document["table_type"] == VIEW or document.get("data_source_format") == VECTOR_INDEX:
+        raise SqlError("EXPECT_TABLE_NOT_VIEW", f"{name} is not a table: its rows cannot be changed.")
+    if document["table_type"] != "MANAGED":
+        raise unsupported(f"changes of {document['table_type']} tables, such as {name}")
+    return name, document

@@ -1,0 +1,148 @@
+"""Runs one statement: finds out of which kind it is, and hands it to whoever knows that kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from sqlglot import exp
+
+from agent_deploy.local.core.context import Workspace
+from agent_deploy.local.core.errors import ApiError
+from agent_deploy.local.statements import changes, definitions, descriptions, parsing, privileges
+from agent_deploy.local.statements.bench import Bench
+from agent_deploy.local.statements.binding import Binder
+from agent_deploy.local.statements.delta import DeltaTables
+from agent_deploy.local.statements.errors import SqlError, of_api, unsupported
+from agent_deploy.local.statements.phrases import Phrase
+from agent_deploy.local.statements.session import Session
+
+if TYPE_CHECKING:
+    from agent_deploy.local.catalog.metastore import Metastore
+
+NOTHING = pa.table({})
+# Expressions of a select list that have names, or make several columns.
+_NAMED = (exp.Alias, exp.Aliases, exp.Column, exp.Star, exp.Explode, exp.Inline, exp.Posexplode)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a statement runs with."""
+
+    workspace: Workspace
+    metastore: Metastore
+    tables: DeltaTables
+    binder: Binder
+    session: Session
+
+    @property
+    def bench(self) -> Bench:
+        """The engine's database of this statement."""
+        return self.binder.bench
+
+
+# By the verb of a statement that the parser may keep as text; each returns None when it is not its statement after all.
+_BY_VERB: Mapping[str, Callable[[Run, Phrase], pa.Table | None]] = {
+    "GRANT": privileges.grant,
+    "REVOKE": privileges.revoke,
+    "SHOW": descriptions.show,
+    "DESCRIBE": descriptions.describe,
+    "DESC": descriptions.describe,
+    "ALTER": definitions.alter_owner,
+    "CREATE": definitions.create_catalog,
+    "DROP": definitions.drop_catalog,
+}
+_BY_TYPE: Mapping[type[exp.Expr], Callable[[Run, exp.Expr], pa.Table]] = {
+    exp.Create: definitions.create,
+    exp.Drop: definitions.drop,
+    exp.Alter: definitions.alter,
+    exp.Comment: definitions.comment,
+    exp.Insert: changes.insert,
+    exp.Update: changes.update,
+    exp.Delete: changes.delete,
+    exp.Merge: changes.merge,
+    exp.TruncateTable: changes.truncate,
+}
+
+
+class Engine:
+    """``workspace.services["sql"]``: statements under a caller's privileges."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._metastore: Metastore = workspace.services["catalog"]
+        self.tables = DeltaTables(self._metastore)
+
+    def run(self, statement: str, session: Session, started: Callable[[Bench], None] = lambda _bench: None) -> pa.Table:
+        """The rows of a statement; without columns when it has none. Raises SqlError; Canceled.
+
+        ``started`` is called with the bench, by which another thread may interrupt it.
+        """
+        with Bench() as bench:
+            started(bench)
+            session.check()
+            services = self._workspace
+            binder = Binder(
+                self._metastore, services.authorization, services.principals, self.tables, bench, self._search
+            )
+            run = Run(services, self._metastore, self.tables, binder, session)
+            try:
+                return _run(run, statement)
+            except ApiError as error:
+                raise of_api(error) from error
+
+    def _search(self, session: Session, call: exp.Expr) -> pa.Table:
+        search = self._workspace.services.get("vector_search")
+        if search is None:
+            raise unsupported("vector_search()")
+        return search.in_sql(session.principal, call)
+
+
+def _run(run: Run, statement: str) -> pa.Table:
+    phrase = Phrase(statement)
+    if phrase.ended:
+        raise SqlError("PARSE_SYNTAX_ERROR", "The statement is empty.")
+    verb = _BY_VERB.get(phrase.tokens[0].text.upper())
+    if verb is not None and (found := verb(run, phrase)) is not None:
+        return found
+    tree = parsing.parse(statement, run.session.parameters)
+    if isinstance(tree, exp.Query | exp.Values):
+        return query(run, tree)
+    if isinstance(tree, exp.Use):
+        # Each statement has a session of its own, so that there is nothing to remember.
+        return NOTHING
+    handler = _BY_TYPE.get(type(tree))
+    if handler is None:
+        raise unsupported(f"statements that begin with {phrase.tokens[0].text.upper()}")
+    return handler(run, tree)
+
+
+def query(run: Run, tree: exp.Expr) -> pa.Table:
+    """The rows of a query, its columns named as Databricks names them."""
+    if isinstance(tree, exp.Values):
+        tree = exp.select("*").from_(tree)
+    _name_columns(tree)
+    return run.binder.rows(tree, run.session)
+
+
+def _name_columns(tree: exp.Expr) -> None:
+    # Columns without an alias are called after their expression, before it is changed for the engine.
+    first = tree
+    while not isinstance(first, exp.Select):
+        if first.this is None:
+            return
+        first = first.this
+    first.set("expressions", [_named(expression) for expression in first.expressions])
+
+
+def _named(expression: exp.Expr) -> exp.Expr:
+    if isinstance(expression, _NAMED) or expression.is_star:
+        return expression
+    is_field = isinstance(expression, exp.Dot) and not isinstance(expression.expression, exp.Anonymous)
+    if is_field or isinstance(expression, exp.Literal):
+        name = expression.output_name
+    else:
+        name = expression.sql(parsing.DIALECT, normalize_functions="lower")
+    return exp.alias_(expression, "count(1)" if name == "count(*)" else name, quoted=True)
