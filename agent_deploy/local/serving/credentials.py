@@ -18,6 +18,7 @@ from agent_deploy.local.core.store import Document
 from agent_deploy.local.serving.logs import Mask
 
 _KIND = "serving_principal"
+_EXPERIMENTS, _EDIT = "experiments", "CAN_EDIT"  # in the words of the permissions API
 _FILE = "model-dependencies-oauth-token"
 # A new token is written when a third of the old one's life is gone: databricks-sdk keeps a token that it has read for
 # 300 s, so the old one must outlive the new one's arrival.
@@ -40,6 +41,19 @@ class Credentials:
         self._masks.setdefault(key, []).append(mask)
         self._issue(document)
         return self._folder / document["application_id"]
+
+    def allow_traces(self, model: str, version: str, experiment_id: str | None, creator: str) -> None:
+        """Let the version log its traces in the experiment, if its deployer may."""
+        workspace, document = self._workspace, self.principal_of(model, version)
+        deployer = workspace.principals.by_name(creator)
+        if not experiment_id or document is None or deployer is None:
+            return
+        if not workspace.authorization.allows_object(deployer, _EXPERIMENTS, experiment_id, _EDIT):
+            return
+        entries = workspace.authorization.entries(_EXPERIMENTS, experiment_id)
+        entry = {"kind": "service_principal", "name": document["application_id"], "level": _EDIT}
+        if entry not in entries:
+            workspace.authorization.put_entries(_EXPERIMENTS, experiment_id, [*entries, entry])
 
     def release(self, model: str, version: str, mask: Mask) -> None:
         """The process with this mask has ended."""

@@ -53,7 +53,8 @@ async def _deploy(endpoints: Endpoints, endpoint: Endpoint) -> None:
     pending: Document = endpoint.document["pending_config"]
     fresh = [entity for entity in pending["served_entities"] if entity["id"] not in endpoint.replicas]
     replicas = [endpoints.replica(endpoint, entity) for entity in fresh]
-    await endpoints.workspace.transitions.pause(f"serving-endpoints/{endpoint.name}/update")
+    if not replicas:  # a build has a pause of its own
+        await endpoints.workspace.transitions.pause(f"serving-endpoints/{endpoint.name}/update")
     builds = [asyncio.create_task(replica.build()) for replica in replicas]
     try:
         await asyncio.gather(*builds)

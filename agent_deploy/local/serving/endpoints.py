@@ -159,7 +159,7 @@ class Endpoints:
         """A replica for an entity of the endpoint, not started."""
         homes = self.workspace.folder / "serving" / "homes"
         shared = Surroundings(self.workspace, self.credentials, self._builds, self.logs_of(endpoint), homes)
-        replica = Replica(shared, endpoint.name, entity, entity["creator"], changed=lambda: None)
+        replica = Replica(shared, endpoint.name, entity, entity["creator"])
         endpoint.replicas[entity["id"]] = replica
         return replica
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -111,11 +112,11 @@ class Invocation:
         caller = asyncio.create_task(_left(receive))
         try:
             await send(_start(status, answer.header["type"], self._headers))
-            async for chunk in answer.chunks():
+            async for chunk in _while_listening(answer.chunks(), caller):
                 events.append(self._replica.mask.bytes(chunk) if chunk.startswith(ERROR_EVENT) else chunk)
                 await send({"type": "http.response.body", "body": events[-1], "more_body": True})
-                if caller.done():
-                    return  # hangs up on the model, too
+            if not answer.complete:
+                return  # the caller has left: leaving hangs up on the model
             status = answer.header["status"]
         except ProcessGone:
             status = 502
@@ -175,6 +176,20 @@ def _model_of(body: bytes) -> str:
     except (ValueError, TypeError, KeyError) as error:
         raise ApiError(400, "BAD_REQUEST", "The body must be JSON with 'model', the name of an endpoint.") from error
     return str(name)
+
+
+async def _while_listening(chunks: AsyncIterator[bytes], caller: asyncio.Task[None]) -> AsyncIterator[bytes]:
+    """The chunks, until there are no more or the caller has left."""
+    while not caller.done():
+        following = asyncio.ensure_future(anext(chunks, None))
+        await asyncio.wait({following, caller}, return_when=asyncio.FIRST_COMPLETED)
+        if not following.done():
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+        elif (chunk := following.result()) is None:
+            return
+        else:
+            yield chunk
 
 
 async def _left(receive: Receive) -> None:

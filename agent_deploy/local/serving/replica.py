@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent_deploy.local.core.context import Workspace
-from agent_deploy.local.core.errors import ApiError
+from agent_deploy.local.core.errors import ApiError, forbidden
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.serving import environment
 from agent_deploy.local.serving.connections import Connections
 from agent_deploy.local.serving.credentials import Credentials
 from agent_deploy.local.serving.logs import Log, Mask, last_lines, read
 from agent_deploy.local.serving.process import BuildFailed, ModelProcess, Order
+from agent_deploy.rules.environment import EXPERIMENT_VARIABLE
 from agent_deploy.rules.secrets import SecretReference
 from agent_deploy.rules.workload import CONCURRENCY
 
@@ -59,7 +59,6 @@ class Replica:
     endpoint: str
     entity: Document
     creator: str
-    changed: Callable[[], None]
     status: str = CREATING
     message: str = "Creating"
     in_flight: int = 0
@@ -166,6 +165,7 @@ class Replica:
         for secret in secrets:
             self.mask.add(secret)
         credentials = shared.credentials.open(model, version, self.mask)
+        shared.credentials.allow_traces(model, version, variables.get(EXPERIMENT_VARIABLE), self.creator)
         home = shared.homes / self.entity["id"]
         whole = environment.complete(variables, shared.workspace.host, home, credentials)
         folder = shared.workspace.services["registry"].version_folder(model, version)
@@ -173,7 +173,10 @@ class Replica:
 
     def _secret(self, reference: SecretReference) -> str:
         workspace = self.surroundings.workspace
-        value: str = workspace.services["secrets"].resolve(reference, workspace.principals.by_name(self.creator))
+        creator = workspace.principals.by_name(self.creator)
+        if creator is None:
+            raise forbidden(f"{self.creator}, who deployed the served entity, is not in the workspace any more.")
+        value: str = workspace.services["secrets"].resolve(reference, creator)
         return value
 
     async def _wake(self) -> None:
@@ -231,4 +234,3 @@ class Replica:
     def _set(self, status: str, message: str) -> None:
         if self.status != STOPPED:
             self.status, self.message = status, message
-            self.changed()

@@ -27,6 +27,7 @@ def install(app: FastAPI, workspace: Workspace) -> None:
     """Add the routes; ``workspace.services["serving"]`` is the `Endpoints`."""
     endpoints = workspace.services["serving"] = Endpoints(workspace)
     app.include_router(_control_plane(endpoints), prefix="/api/2.0/serving-endpoints")
+    app.include_router(_processes(endpoints), prefix="/_local/serving")
     app.add_middleware(Invocations, endpoints=endpoints)
     workspace.on_start.append(endpoints.start)
     workspace.on_stop.append(endpoints.stop)
@@ -173,6 +174,31 @@ def _add_logs(router: APIRouter, endpoints: Endpoints) -> None:
             for entity in config["served_entities"]
         }
         return openapi.describe(endpoints.workspace.host, name, config, folders)
+
+
+def _processes(endpoints: Endpoints) -> APIRouter:
+    """What runs, for tests and for whoever wonders: the platform has nothing like it."""
+    router = APIRouter()
+
+    @router.get("/processes")
+    async def processes(principal: Caller) -> Any:
+        endpoints.workspace.authorization.require_admin(principal, "see the processes of served entities")
+        return {
+            "processes": [
+                {
+                    "endpoint": endpoint.name,
+                    "entity": replica.entity["name"],
+                    "version": replica.entity["entity_version"],
+                    "status": replica.status,
+                    "pid": replica.pid,
+                    "requests": replica.in_flight,
+                }
+                for endpoint in endpoints.all()
+                for replica in endpoint.replicas.values()
+            ]
+        }
+
+    return router
 
 
 def _config(endpoints: Endpoints, body: Document, principal: Principal, current: Document | None) -> Document:

@@ -1,0 +1,1 @@
+"""Tests of serving: real models, saved by MLflow, in real processes."""

@@ -1,0 +1,15 @@
+"""A plain pyfunc model with a signature: doubles a column."""
+
+from typing import Any
+
+import mlflow
+
+
+class Doubler(mlflow.pyfunc.PythonModel):
+    """Rows in, rows out."""
+
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        return model_input["x"] * 2
+
+
+mlflow.models.set_model(Doubler())
