@@ -64,7 +64,7 @@ class Place:
     @property
     def shown(self) -> str:
         """For messages."""
-        return f"{self.type.title.lower()} {self.object_id}"
+        return f"{self.type.title} {self.object_id}"
 
     def __str__(self) -> str:
         return f"{self.object_type}/{self.object_id}/{self.kind}/{self.principal}"
@@ -112,7 +112,7 @@ class ObjectPermission(Resource):
         workspace = _workspace(context)
         place = _place(workspace, inputs)
         with self._turn(place):
-            held = _direct_levels(_entries(workspace, place), place)
+            held = _direct_levels(_existing(workspace, place), place)
             previous = place.type.highest(held) or ""
             if not _includes(place, held, inputs["level"]):
                 _give(context, workspace, place, inputs["level"])
@@ -249,6 +249,17 @@ def _entries(workspace: Workspace, place: Place) -> list[Entry]:
         for permission in entry.get("all_permissions") or []
         if not permission.get("inherited")
     ]
+
+
+def _existing(workspace: Workspace, place: Place) -> list[Entry]:
+    """As `_entries`; raises UserError when the object is not there, or may not be seen."""
+    try:
+        return _entries(workspace, place)
+    except ApiError as error:
+        if error.is_missing:
+            remedy = "create it first, or correct objectId"
+            raise UserError(f"{place.shown} does not exist ({error.message}): {remedy}.") from None
+        raise _refusal(error, place, "a permission") from None
 
 
 def _is_ours(entry: Entry, place: Place) -> bool:

@@ -22,26 +22,14 @@ from agent_deploy.rules.resources import (
 from agent_deploy.rules.unity_catalog import Securable
 
 WAREHOUSE = {"sql_warehouse": [{"name": "0123456789abcdef"}]}
+KEYS = ["resources", "auth_policy", "system_auth_policy", "user_auth_policy", "api_scopes", "databricks"]
+KEYS += ["api_version", "table", "function", "name", "on_behalf_of_user"]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                [
-                    "resources",
-                    "auth_policy",
-                    "system_auth_policy",
-                    "user_auth_policy",
-                    "api_scopes",
-                    "databricks",
-                    "api_version",
-                    "table",
-                    "function",
-                    "name",
-                    "on_behalf_of_user",
-                ]
-            ),
+            st.sampled_from(KEYS),
             inner,
             max_size=4,
         )
