@@ -24,7 +24,7 @@ Caller = Annotated[Principal, Depends(caller)]
 # What MLflow's server does for Databricks' clients; the registry is Unity Catalog's, all else is refused with 501.
 _PASSED_ON = ("experiments", "runs", "metrics", "traces", "logged-models", "datasets", "scorers")
 _METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
-_NAMES_NO_EXPERIMENT = ("experiments/search", "experiments/get-by-name")
+_TRACES, _NAMES_NO_EXPERIMENT = "traces", ("experiments/search", "experiments/get-by-name")
 # Where MLflow's server puts logged models and traces below an experiment, and where Databricks does.
 _MODEL_URI = re.compile(rb"(dbfs:/databricks/mlflow-tracking/\d+)/models/(m-[0-9a-f]+)/")
 _TRACE_URI = re.compile(rb"(dbfs:/databricks/mlflow-tracking/\d+)/traces/(tr-[0-9A-Za-z-]+)/")
@@ -97,6 +97,8 @@ class Proxy:
     def _check(self, principal: Principal, request: Request, path: str, body: Any) -> None:
         named = subjects(path, request.query_params.multi_items(), body)
         needed = level(request.method, path)
+        if path == _TRACES and request.method == "POST":
+            named = {(kind, key) for kind, key in named if kind == "experiment"}  # the trace itself is yet to be
         if not named and path not in _NAMES_NO_EXPERIMENT:
             _refuse_without_experiment(request, needed, principal)
         for kind, key in sorted(named):
