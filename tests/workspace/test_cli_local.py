@@ -1,0 +1,126 @@
+"""`agent-deploy local` as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+
+class Command:
+    """Runs `agent-deploy` in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        program = "from agent_deploy.cli import main; main()"
+        environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+        return subprocess.run(
+            [sys.executable, "-c", program, *arguments],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Command]:
+    command = Command(tmp_path)
+    yield command
+    command("local", "stop")
+
+
+def test_a_life_from_start_to_reset(command: Command) -> None:
+    started = command("local", "start")
+    assert started.returncode == 0, started.stderr
+    assert "ready at http://127.0.0.1:" in started.stdout
+    assert "starting the APIs" in started.stderr
+    assert "runs already" in command("local", "start").stdout
+
+    variables = json.loads(command("local", "env", "--json").stdout)
+    url = f"{variables['DATABRICKS_HOST']}/api/2.0/preview/scim/v2/Me"
+    assert httpx.get(url, headers={"Authorization": f"Bearer {variables['DATABRICKS_TOKEN']}"}).status_code == 200
+    shell = f"{command('local', 'env').stdout}\nenv"
+    exported = subprocess.check_output(["sh", "-c", shell], text=True)
+    assert all(f"{name}={value}\n" in exported for name, value in variables.items())
+
+    status = json.loads(command("local", "status", "--json").stdout)
+    assert (status["running"], status["host"]) == (True, variables["DATABRICKS_HOST"])
+    assert command("local", "stop").stdout == "Stopped.\n"
+    assert "No local workspace runs" in command("local", "stop").stdout
+    stopped = command("local", "status")
+    assert (stopped.returncode, stopped.stdout) == (1, "not running\n")
+
+    command("local", "start")
+    assert json.loads(command("local", "env", "--json").stdout) == variables
+    assert command("local", "reset").returncode == 1
+    assert command("local", "reset", "--yes").returncode == 0
+    assert not (command.folder / ".agent-deploy").exists()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
+
+
+def test_faults_are_added_listed_and_cleared(command: Command) -> None:
+    command("local", "start")
+    added = command("local", "faults", "add", "--path", "/api/*", "--status", "503", "--times", "2")
+    assert "Fault 1 added" in added.stdout
+    command("local", "faults", "add", "--build", "qa_*", "--fail", "no such package")
+    rules = json.loads(command("local", "faults", "list", "--json").stdout)
+    assert [(rule["match"], rule["status"], rule["fail"]) for rule in rules] == [
+        ("request", 503, None),
+        ("build", None, "no such package"),
+    ]
+    assert command("local", "faults", "clear", "1").stdout == "Removed 1.\n"
+    assert "fail no such package" in command("local", "faults", "list").stdout
+    command("local", "faults", "clear")
+    assert command("local", "faults", "list").stdout == "No faults.\n"
+    nothing = command("local", "faults", "add")
+    assert (nothing.returncode, "needs one of" in nothing.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("arguments", [("env",), ("faults", "list"), ("stop",), ("reset", "--yes")])
+def test_without_a_workspace_one_line_says_what_to_do(command: Command, arguments: tuple[str, ...]) -> None:
+    answer = command("local", *arguments)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("agent-deploy: ")
+    assert len(answer.stderr.splitlines()) == 1
+
+
+def test_reset_spares_a_folder_that_is_no_workspace(command: Command) -> None:
+    (command.folder / "precious").mkdir()
+    (command.folder / "precious" / "file").write_text("x")
+    assert command("local", "reset", "--yes", "--folder", "precious").returncode == 1
+    assert (command.folder / "precious" / "file").exists()
+
+
+def test_a_taken_port_is_told(command: Command) -> None:
+    command("local", "start")
+    port = json.loads(command("local", "status", "--json").stdout)["host"].rpartition(":")[2]
+    answer = command("local", "start", "--folder", "other", "--port", port)
+    assert answer.returncode == 1
+    assert f"Port {port}" in answer.stderr
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    program = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from agent_deploy.cli.app import app\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
+        "heavy = {'mlflow', 'fastapi', 'uvicorn', 'pandas', 'databricks', 'pulumi', 'sqlalchemy'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    started = time.monotonic()
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"
+    assert time.monotonic() - started < 10
