@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 
 from agent_deploy.local.catalog import grants, models
 from agent_deploy.local.catalog.metastore import DEFAULT_CATALOG, Metastore
+from agent_deploy.local.catalog.ownership import require_owner, require_transfer
 from agent_deploy.local.catalog.paging import page
 from agent_deploy.local.catalog.securables import KINDS, Kind
 from agent_deploy.local.core.authorization import METASTORE, Authorization
 from agent_deploy.local.core.body import json_body, required
 from agent_deploy.local.core.context import Workspace, caller
-from agent_deploy.local.core.errors import not_found
 from agent_deploy.local.core.principals import ADMINS, Principal
 from agent_deploy.local.core.store import Document
 
@@ -75,7 +75,7 @@ def _routes(kind: Kind, metastore: Metastore, workspace: Workspace) -> APIRouter
         parent_type, parent = _parent(levels)
         access.require(principal, kind.creator, parent_type, parent)
         if "owner" in fields:
-            _require_principal(workspace, fields["owner"])
+            require_transfer(workspace, principal, kind.name, fields, fields["owner"])
         return shown(metastore.create(kind.name, levels, principal.name, fields))
 
     @router.get("")
@@ -97,8 +97,11 @@ def _routes(kind: Kind, metastore: Metastore, workspace: Workspace) -> APIRouter
     @router.patch("/{full_name}")
     def change(full_name: str, body: Body, principal: Caller) -> Document:
         access.require(principal, "MANAGE", kind.name, full_name)
-        if "owner" in body:
-            _require_principal(workspace, body["owner"])
+        held = metastore.get(kind.name, full_name)
+        if body.get("owner", held["owner"]) != held["owner"]:
+            require_transfer(workspace, principal, kind.name, held, body["owner"])
+        if body.get("view_definition", held.get("view_definition")) != held.get("view_definition"):
+            require_owner(principal, held, "change the query of a view")
         return shown(metastore.change(kind.name, full_name, principal.name, body))
 
     @router.delete("/{full_name}")
@@ -119,8 +122,3 @@ def shown(document: Document) -> Document:
 def _parent(levels: tuple[str, ...]) -> tuple[str, str]:
     kinds = (METASTORE, "catalog", "schema")
     return kinds[len(levels) - 1], ".".join(levels[:-1]) or METASTORE
-
-
-def _require_principal(workspace: Workspace, name: str) -> None:
-    if not workspace.principals.exists(name):
-        raise not_found(f"Could not find principal with name {name}.")

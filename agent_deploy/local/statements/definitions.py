@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from sqlglot import exp
 
+from agent_deploy.local.catalog import ownership
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.store import Document
-from agent_deploy.local.statements import ownership, routines, types
+from agent_deploy.local.statements import routines, types
 from agent_deploy.local.statements.binding import VIEW, VIEW_CATALOG, VIEW_SCHEMA
 from agent_deploy.local.statements.errors import SqlError, of_api, unsupported
 from agent_deploy.local.statements.parsing import DIALECT
@@ -92,7 +93,7 @@ def alter(run: Run, tree: exp.Expr) -> pa.Table:
     name, action = run.session.name(tree.this), tree.args["actions"][0]
     document = run.binder.table(name, run.session, MANAGE)
     if isinstance(action, exp.Query):
-        ownership.require_owner(run.session, document, "change the query of a view")
+        ownership.require_owner(run.session.principal, document, "change the query of a view")
         _put_view(run, name, action, document)
     elif isinstance(action, exp.Schema | exp.ColumnDef) and document["table_type"] != VIEW:
         found = action.expressions if isinstance(action, exp.Schema) else tree.args["actions"]
@@ -122,7 +123,7 @@ def alter_owner(run: Run, phrase: Phrase) -> pa.Table | None:
     if kind in ("table", "function"):
         full_name = run.session.name(target).full
     run.workspace.authorization.require(run.session.principal, MANAGE, kind, full_name)
-    ownership.require_transfer(run.workspace, run.session, kind, run.metastore.get(kind, full_name), owner)
+    ownership.require_transfer(run.workspace, run.session.principal, kind, run.metastore.get(kind, full_name), owner)
     run.metastore.change(kind, full_name, run.session.caller.name, {"owner": owner})
     return _NOTHING
 
@@ -194,7 +195,7 @@ def _create_view(run: Run, tree: exp.Expr) -> None:
     held = _held(run, name, tree)
     if held is None or tree.args.get("replace"):
         if held is not None:
-            ownership.require_owner(run.session, held, "replace a view")
+            ownership.require_owner(run.session.principal, held, "replace a view")
         _put_view(run, name, tree.expression, held, tree)
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from sqlglot import exp
 
+from agent_deploy.local.catalog import ownership
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.store import Document
-from agent_deploy.local.statements import functions, ownership, types
+from agent_deploy.local.statements import functions, types
 from agent_deploy.local.statements.errors import SqlError, of_api, unsupported
 from agent_deploy.local.statements.parsing import DIALECT
 from agent_deploy.local.statements.session import Name
@@ -39,7 +40,7 @@ def create(run: Run, tree: exp.Expr) -> None:
         raise SqlError("ROUTINE_ALREADY_EXISTS", f"The function {name} already exists.")
     if held is not None:
         access.require(caller, "MANAGE", "function", name.full)
-        ownership.require_owner(run.session, held, "replace a function")
+        ownership.require_owner(run.session.principal, held, "replace a function")
     document = _described(run, name, tree)
     _try(run, document)
     _put(run, name, document, held)
