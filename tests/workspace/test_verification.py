@@ -1,0 +1,360 @@
+"""Verification against the local workspace: each row of the permission table without and with its privilege.
+
+Set up by unmodified clients; asked by a service principal that may do nothing yet.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from agent_deploy.cli.app import app
+from agent_deploy.client.configuration import Settings
+from agent_deploy.client.workspace import Workspace
+from agent_deploy.local import LocalWorkspace
+from agent_deploy.provider.check_permissions import check_permissions
+from agent_deploy.provider.get_declared_resources import get_declared_resources
+from agent_deploy.provider.object_permission import ObjectPermission
+from agent_deploy.provider.resource import Context
+from tests.workspace.conftest import Caller
+
+UC = "/api/2.1/unity-catalog"
+COLUMNS = [{"name": "x", "type_name": "INT", "type_text": "int", "type_json": '"int"', "position": 0}]
+
+
+def context_of(host: str, token: str) -> Context:
+    """What the plugin has; a new one for each look, so that nothing is remembered."""
+    return Context(configuration=Workspace(Settings(host=host, method="pat", token=token)))
+
+
+class Deployer:
+    """A service principal that asks for permissions, and the administrator who gives them."""
+
+    def __init__(self, host: str, admin: Caller, caller: Caller) -> None:
+        self.admin, self.name = admin, caller.name
+        self._host = host
+        self._token = str(caller.http.headers["Authorization"]).removeprefix("Bearer ")
+
+    def check(self, *resources: dict[str, Any], **requirements: Any) -> dict[str, Any]:
+        context = context_of(self._host, self._token)
+        return check_permissions(context, {"resources": list(resources), "requirements": requirements})
+
+    def lacking(self, *resources: dict[str, Any], **requirements: Any) -> list[tuple[str, str]]:
+        result = self.check(*resources, **requirements)
+        assert result["problem"] == ""
+        assert result["unverified"] == []
+        return [(failure["kind"], failure["privilege"]) for failure in result["failures"]]
+
+    def grant(self, kind: str, name: str, privilege: str, to: str | None = None) -> None:
+        change = {"principal": to or self.name, "add": [privilege]}
+        body = {"changes": [change]}
+        self.admin.http.patch(f"{UC}/permissions/{kind}/{name}", json=body).raise_for_status()
+
+    def give(self, path: str, level: str, **to: str) -> None:
+        entry = {**(to or {"service_principal_name": self.name}), "permission_level": level}
+        body = {"access_control_list": [entry]}
+        self.admin.http.patch(f"/api/2.0/permissions/{path}", json=body).raise_for_status()
+
+
+@pytest.fixture
+def deployer(local_workspace: LocalWorkspace, admin: Caller, stranger: Caller) -> Deployer:
+    return Deployer(local_workspace.host, admin, stranger)
+
+
+def make(caller: Caller, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """POST; the test is skipped where the local workspace does not have the route."""
+    answer = caller.http.post(path, json=body)
+    if answer.status_code == 501:
+        pytest.skip(f"the local workspace has no {path} yet")
+    return dict(answer.raise_for_status().json())
+
+
+def securable(admin: Caller, kind: str, schema: str, name: str) -> str:
+    """Makes one; returns its full name."""
+    catalog, schema_name = schema.split(".")
+    place = {"catalog_name": catalog, "schema_name": schema_name, "name": "x"}
+    if kind == "table":
+        more = {"columns": COLUMNS, "table_type": "MANAGED", "data_source_format": "DELTA"}
+        make(admin, f"{UC}/tables", {**place, **more})
+    elif kind == "function":
+        routine = {"data_type": "INT", "full_data_type": "INT", "routine_definition": "1", "input_params": {}}
+        make(admin, f"{UC}/functions", {"function_info": {**place, **routine}})
+    elif kind == "vector_search_index":
+        make(admin, "/api/2.0/vector-search/endpoints", {"name": name, "endpoint_type": "STANDARD"})
+        spec = {"embedding_vector_columns": [{"name": "v", "embedding_dimension": 2}], "schema_json": '{"id": "int"}'}
+        index = {"name": f"{schema}.x", "endpoint_name": name, "primary_key": "id", "index_type": "DIRECT_ACCESS"}
+        make(admin, "/api/2.0/vector-search/indexes", {**index, "direct_access_index_spec": spec})
+    return f"{schema}.x"
+
+
+PRIVILEGES = {
+    "table": ("table", "SELECT"),
+    "function": ("function", "EXECUTE"),
+    "vector_search_index": ("table", "SELECT"),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(PRIVILEGES))
+def test_unity_catalog_resources(admin: Caller, deployer: Deployer, schema: str, name: str, kind: str) -> None:
+    full_name = securable(admin, kind, schema, name)
+    resource, (type_, privilege) = {"kind": kind, "name": full_name}, PRIVILEGES[kind]
+    assert deployer.lacking(resource) == [("catalog", "USE CATALOG"), ("schema", "USE SCHEMA"), (kind, privilege)]
+    deployer.grant(type_, full_name, privilege)
+    assert deployer.lacking(resource)[:2] == [("catalog", "USE CATALOG"), ("schema", "USE SCHEMA")]
+    deployer.grant("catalog", "main", "USE_CATALOG")
+    assert deployer.lacking(resource)[:1] == [("schema", "USE SCHEMA")]
+    deployer.grant("schema", schema, "USE_SCHEMA")
+    assert deployer.lacking(resource) == []
+
+
+@pytest.mark.parametrize("level", ["catalog", "schema"])
+@pytest.mark.parametrize("privilege", ["SELECT", "ALL_PRIVILEGES"])
+def test_privileges_are_inherited(
+    admin: Caller, deployer: Deployer, schema: str, name: str, level: str, privilege: str
+) -> None:
+    resource = {"kind": "table", "name": securable(admin, "table", schema, name)}
+    deployer.grant("catalog", "main", "USE_CATALOG")
+    deployer.grant("schema", schema, "USE_SCHEMA")
+    assert deployer.lacking(resource) == [("table", "SELECT")]
+    above = "main" if level == "catalog" else schema
+    try:
+        deployer.grant(level, above, privilege)
+        assert deployer.lacking(resource) == []
+    finally:
+        change = {"changes": [{"principal": deployer.name, "remove": [privilege]}]}
+        admin.http.patch(f"{UC}/permissions/{level}/{above}", json=change).raise_for_status()
+
+
+def test_an_owner_needs_no_grant_and_a_group_counts(admin: Caller, deployer: Deployer, schema: str, name: str) -> None:
+    full_name = securable(admin, "table", schema, name)
+    resource = {"kind": "table", "name": full_name}
+    member = admin.http.get(
+        "/api/2.0/preview/scim/v2/ServicePrincipals", params={"filter": f'applicationId eq "{deployer.name}"'}
+    )
+    body = {"displayName": name, "members": [{"value": member.json()["Resources"][0]["id"]}]}
+    group = admin.http.post("/api/2.0/preview/scim/v2/Groups", json=body).raise_for_status().json()
+    deployer.grant("catalog", "main", "USE_CATALOG", to=name)
+    deployer.grant("schema", schema, "USE_SCHEMA", to=name)
+    assert deployer.lacking(resource) == [("table", "SELECT")]
+    admin.http.patch(f"{UC}/tables/{full_name}", json={"owner": deployer.name}).raise_for_status()
+    assert deployer.lacking(resource) == []
+    admin.http.delete(f"/api/2.0/preview/scim/v2/Groups/{group['id']}")
+
+
+def test_connections(admin: Caller, deployer: Deployer, name: str) -> None:
+    options = {"host": "h", "port": "1", "user": "u", "password": "p"}
+    make(admin, f"{UC}/connections", {"name": name, "connection_type": "POSTGRESQL", "options": options})
+    resource = {"kind": "uc_connection", "name": name}
+    assert deployer.lacking(resource) == [("uc_connection", "USE CONNECTION")]
+    deployer.grant("connection", name, "USE_CONNECTION")
+    assert deployer.lacking(resource) == []
+    admin.http.delete(f"{UC}/connections/{name}")
+
+
+def workspace_object(admin: Caller, kind: str, name: str) -> tuple[str, str]:
+    """Makes one; returns the declared name and the path in the permissions API."""
+    if kind == "sql_warehouse":
+        warehouse = make(admin, "/api/2.0/sql/warehouses", {"name": name})["id"]
+        return warehouse, f"sql/warehouses/{warehouse}"
+    if kind == "serving_endpoint":
+        return name, "serving-endpoints/" + make(admin, "/api/2.0/serving-endpoints", {"name": name})["id"]
+    warehouse = make(admin, "/api/2.0/sql/warehouses", {"name": name})["id"]
+    space = {"title": name, "warehouse_id": warehouse, "serialized_space": '{"version": 1}'}
+    space_id = make(admin, "/api/2.0/genie/spaces", space)["space_id"]
+    return space_id, f"genie/{space_id}"
+
+
+LEVELS = {
+    "sql_warehouse": ("CAN_VIEW", "CAN_USE"),
+    "serving_endpoint": ("CAN_VIEW", "CAN_QUERY"),
+    "genie_space": ("CAN_READ", "CAN_RUN"),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(LEVELS))
+def test_workspace_objects(admin: Caller, deployer: Deployer, name: str, kind: str) -> None:
+    declared, path = workspace_object(admin, kind, name)
+    resource, (too_little, enough) = {"kind": kind, "name": declared}, LEVELS[kind]
+    assert deployer.lacking(resource) == [(kind, enough)]
+    deployer.give(path, too_little)
+    assert deployer.lacking(resource) == [(kind, enough)]
+    deployer.give(path, enough)
+    assert deployer.lacking(resource) == []
+    assert deployer.lacking(resource, grant=True) == [(kind, "CAN_MANAGE")]
+
+
+@pytest.mark.parametrize("kind", sorted(LEVELS))
+def test_levels_by_group(admin: Caller, deployer: Deployer, name: str, kind: str) -> None:
+    declared, path = workspace_object(admin, kind, name)
+    deployer.give(path, LEVELS[kind][1], group_name="users")
+    assert deployer.lacking({"kind": kind, "name": declared}) == []
+
+
+def test_what_does_not_exist_is_told(deployer: Deployer, schema: str) -> None:
+    deployer.grant("catalog", "main", "USE_CATALOG")
+    deployer.grant("schema", schema, "USE_SCHEMA")
+    missing = [{"kind": "table", "name": f"{schema}.none"}, {"kind": "serving_endpoint", "name": "none"}]
+    failures = deployer.check(*missing)["failures"]
+    assert [failure["reason"] for failure in failures] == ["it does not exist", "it does not exist"]
+
+
+def test_what_a_deployment_takes(admin: Caller, deployer: Deployer, schema: str, name: str) -> None:
+    make(admin, "/api/2.0/mlflow/unity-catalog/registered-models/create", {"name": f"{schema}.agent"})
+    make(admin, "/api/2.0/secrets/scopes/create", {"scope": name})
+    make(admin, "/api/2.0/serving-endpoints", {"name": name})
+    wanted = {
+        "modelName": f"{schema}.agent",
+        "inferenceSchema": schema,
+        "endpointName": name,
+        "secretScope": name,
+        "createServicePrincipal": True,
+    }
+    assert deployer.lacking(**wanted) == [
+        ("catalog", "USE CATALOG"),
+        ("schema", "USE SCHEMA"),
+        ("model", "EXECUTE"),
+        ("schema", "CREATE TABLE"),
+        ("serving_endpoint", "CAN_MANAGE"),
+        ("secret_scope", "MANAGE"),
+        ("workspace", "workspace admin"),
+    ]
+    deployer.grant("catalog", "main", "USE_CATALOG")
+    deployer.grant("schema", schema, "USE_SCHEMA")
+    deployer.grant("function", f"{schema}.agent", "EXECUTE")
+    deployer.grant("schema", schema, "CREATE_TABLE")
+    admin.http.post(
+        "/api/2.0/secrets/acls/put", json={"scope": name, "principal": deployer.name, "permission": "MANAGE"}
+    ).raise_for_status()
+    wanted = {**wanted, "endpointName": f"{name}-new", "createServicePrincipal": False}
+    assert deployer.lacking(**wanted) == []
+
+
+def test_the_administrator_may_deploy_and_be_asked_about_others(
+    local_workspace: LocalWorkspace, admin: Caller, deployer: Deployer, name: str
+) -> None:
+    declared, _ = workspace_object(admin, "sql_warehouse", name)
+    resources = [{"kind": "sql_warehouse", "name": declared}]
+    context = context_of(local_workspace.host, local_workspace.token)
+    wanted = {"createServicePrincipal": True, "grant": True}
+    assert check_permissions(context, {"resources": resources, "requirements": wanted})["failures"] == []
+    about = check_permissions(context, {"resources": resources, "principal": deployer.name})
+    assert [(failure["privilege"], failure["principal"]) for failure in about["failures"]] == [
+        ("CAN_USE", deployer.name)
+    ]
+    nobody = check_permissions(context, {"resources": resources, "principal": "nobody@example.com"})
+    assert "nobody@example.com" in nobody["problem"]
+
+
+def test_remedies_mend(admin: Caller, deployer: Deployer, name: str) -> None:
+    declared, path = workspace_object(admin, "sql_warehouse", name)
+    resource = {"kind": "sql_warehouse", "name": declared}
+    [failure] = deployer.check(resource)["failures"]
+    method, url, body = failure["remedy"].split("permission: ")[1].split(" ", 2)
+    assert admin.http.request(method, url, json=json.loads(body)).status_code == 200
+    assert url.endswith(path)
+    assert deployer.lacking(resource) == []
+
+
+@pytest.fixture
+def agent(admin: Caller, schema: str, mlflow_client: Any, tmp_path: Path, deployer: Deployer) -> Iterator[str]:
+    """A model version that declares a table and an app, logged by MLflow."""
+    import mlflow
+    from mlflow.models.resources import DatabricksTable
+
+    code = tmp_path / "agent.py"
+    code.write_text(
+        "import mlflow\n"
+        "from mlflow.pyfunc import PythonModel\n"
+        "class Agent(PythonModel):\n"
+        "    def predict(self, model_input: list[str]) -> list[str]:\n"
+        "        return model_input\n"
+        "mlflow.models.set_model(Agent())\n"
+    )
+    securable(admin, "table", schema, "x")
+    mlflow.set_experiment("/Shared/verification")
+    with mlflow.start_run():
+        mlflow.pyfunc.log_model(
+            name="agent",
+            python_model=str(code),
+            registered_model_name=f"{schema}.agent",
+            resources=[DatabricksTable(f"{schema}.x")],
+            pip_requirements=["mlflow"],
+        )
+    return f"{schema}.agent"
+
+
+def test_what_mlflow_logged_is_read(local_workspace: LocalWorkspace, deployer: Deployer, agent: str) -> None:
+    arguments = {"modelName": agent, "version": "1"}
+    context = context_of(local_workspace.host, local_workspace.token)
+    declared = get_declared_resources(context, arguments)
+    table = agent.replace(".agent", ".x")
+    assert declared == {
+        "resources": [{"kind": "table", "name": table, "onBehalfOfUser": False}],
+        "userScopes": [],
+        "unknownKinds": [],
+        "problem": "",
+    }
+    missing = get_declared_resources(context, {**arguments, "version": "7"})
+    assert "has no MLmodel file" in missing["problem"]
+    refused = get_declared_resources(context_of(local_workspace.host, deployer._token), arguments)
+    assert "may not be read" in refused["problem"]
+
+
+def test_the_command_tells_people_and_ci(
+    local_workspace: LocalWorkspace, deployer: Deployer, agent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in local_workspace.env().items():
+        monkeypatch.setenv(variable, value)
+    runner = CliRunner()
+    passed = runner.invoke(app, ["check", agent, "1"])
+    assert passed.exit_code == 0, passed.output
+    assert "may deploy it" in passed.output
+    failed = runner.invoke(app, ["check", agent, "1", "--principal", deployer.name, "--json"])
+    assert failed.exit_code == 1
+    result = json.loads(failed.output)
+    assert result["principal"] == deployer.name
+    assert ("table", "SELECT") in [(failure["kind"], failure["privilege"]) for failure in result["failures"]]
+    shown = runner.invoke(app, ["check", agent, "1", "--principal", deployer.name])
+    assert f"TO `{deployer.name}`" in shown.output
+    unknown = runner.invoke(app, ["check", agent, "9"])
+    assert unknown.exit_code == 1
+    assert "has no version 9" in unknown.output
+
+
+def test_an_object_permission_on_a_real_list(
+    local_workspace: LocalWorkspace, admin: Caller, newcomer: Callable[[], Caller], name: str
+) -> None:
+    _, path = workspace_object(admin, "serving_endpoint", name)
+    one, two = newcomer(), newcomer()
+    context, resource = context_of(local_workspace.host, local_workspace.token), ObjectPermission()
+
+    def inputs(caller: Caller, level: str) -> dict[str, Any]:
+        place = {"objectType": "serving-endpoints", "objectName": name}
+        return {**place, "principalKind": "service_principal", "principal": caller.name, "level": level}
+
+    def levels() -> dict[str, str]:
+        answer: httpx.Response = admin.http.get(f"/api/2.0/permissions/{path}")
+        entries = answer.raise_for_status().json()["access_control_list"]
+        return {
+            entry["service_principal_name"]: entry["all_permissions"][0]["permission_level"]
+            for entry in entries
+            if "service_principal_name" in entry
+        }
+
+    first = resource.create(context, inputs(one, "CAN_QUERY"))
+    second = resource.create(context, inputs(two, "CAN_VIEW"))
+    assert levels() == {one.name: "CAN_QUERY", two.name: "CAN_VIEW"}
+    resource.update(context, second.id, inputs(two, "CAN_VIEW"), second.properties, inputs(two, "CAN_MANAGE"))
+    resource.update(context, first.id, inputs(one, "CAN_QUERY"), first.properties, inputs(one, "CAN_VIEW"))
+    assert levels() == {one.name: "CAN_VIEW", two.name: "CAN_MANAGE"}
+    resource.delete(context, first.id, inputs(one, "CAN_VIEW"), first.properties)
+    assert levels() == {two.name: "CAN_MANAGE"}
+    assert resource.read(context, first.id, inputs(one, "CAN_VIEW"), first.properties) is None
+    resource.delete(context, second.id, inputs(two, "CAN_MANAGE"), second.properties)
+    assert levels() == {}
