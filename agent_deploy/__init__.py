@@ -5,6 +5,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agent_deploy.components.agent_deployment import AgentDeployment
+    from agent_deploy.components.agent_service_principal import (
+        AgentResourceArgs,
+        AgentServicePrincipal,
+        AgentServicePrincipalArgs,
+        ExistingServicePrincipalArgs,
+    )
     from agent_deploy.components.arguments import (
         AgentDeploymentArgs,
         AgentInferenceTablesArgs,
@@ -12,26 +18,51 @@ if TYPE_CHECKING:
         AgentTimeoutsArgs,
         AgentVersionArgs,
     )
+    from agent_deploy.resources.object_permission import ObjectPermission
+    from agent_deploy.resources.object_permission import ObjectPermission
     from agent_deploy.resources.secret import Secret
+    from agent_deploy.resources.securable_grant import SecurableGrant
     from agent_deploy.resources.serving_endpoint import ServingEndpoint
+
+_HOMES = {
+    "agent_deploy.components.agent_deployment": ("AgentDeployment",),
+    "agent_deploy.components.agent_service_principal": (
+        "AgentResourceArgs",
+        "AgentServicePrincipal",
+        "AgentServicePrincipalArgs",
+        "ExistingServicePrincipalArgs",
+    ),
+    "agent_deploy.components.arguments": (
+        "AgentDeploymentArgs",
+        "AgentInferenceTablesArgs",
+        "AgentPermissionArgs",
+        "AgentTimeoutsArgs",
+        "AgentVersionArgs",
+    ),
+    "agent_deploy.resources.object_permission": ("ObjectPermission",),
+    "agent_deploy.resources.securable_grant": ("SecurableGrant",),
+    "agent_deploy.resources.object_permission": ("ObjectPermission",),
+    "agent_deploy.resources.secret": ("Secret",),
+    "agent_deploy.resources.serving_endpoint": ("ServingEndpoint",),
+}
 
 __all__ = [
     "AgentDeployment",
     "AgentDeploymentArgs",
     "AgentInferenceTablesArgs",
     "AgentPermissionArgs",
+    "AgentResourceArgs",
+    "AgentServicePrincipal",
+    "AgentServicePrincipalArgs",
     "AgentTimeoutsArgs",
     "AgentVersionArgs",
+    "ExistingServicePrincipalArgs",
+    "ObjectPermission",
+    "ObjectPermission",
     "Secret",
+    "SecurableGrant",
     "ServingEndpoint",
 ]
-
-_HOMES = {
-    "agent_deploy.components.agent_deployment": ("AgentDeployment",),
-    "agent_deploy.components.arguments": tuple(name for name in __all__ if name.endswith("Args")),
-    "agent_deploy.resources.secret": ("Secret",),
-    "agent_deploy.resources.serving_endpoint": ("ServingEndpoint",),
-}
 
 
 def __getattr__(name: str) -> object:

@@ -9,11 +9,13 @@ import pulumi
 from agent_deploy.components import verification
 from agent_deploy.components.arguments import (
     AgentDeploymentArgs,
+    AgentIdentity,
     Arguments,
     InferenceTableNames,
     ServedEntityState,
 )
 from agent_deploy.components.environment import Environment, References
+from agent_deploy.components.identities import Identities, declare, described
 from agent_deploy.components.options import child_options
 from agent_deploy.components.verification import Verified
 from agent_deploy.resources.databricks import Permissions
@@ -48,6 +50,8 @@ class AgentDeployment(pulumi.ComponentResource):
     """The versions behind the endpoint and their states."""
     inference_tables: pulumi.Output[InferenceTableNames]
     """Full names of the tables that keep requests, responses and feedback."""
+    identities: pulumi.Output[list[AgentIdentity]]
+    """Who each version is and what it may touch."""
 
     def __init__(self, name: str, args: AgentDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agent-deploy:index:AgentDeployment", name, {}, opts)
@@ -55,18 +59,21 @@ class AgentDeployment(pulumi.ComponentResource):
         invoke = pulumi.InvokeOptions(parent=self)
         owner_mark = f"{pulumi.get_project()}/{pulumi.get_stack()}/{name}"
         # Whatever the children need goes through `verified`: nothing is registered unless every check has passed.
-        verified: pulumi.Output[Verified] = pulumi.Output.from_input(environment.separate()).apply(
+        verified: pulumi.Output[Verified] = environment.plain().apply(
             lambda plain: verification.verify(name, plain, owner_mark, invoke)
         )
         # Only the running program knows which values are secret, so the secrets are declared inside the apply.
         references = verified.apply(
             lambda v: environment.store_secrets(name, v.deployment.endpoint_name, child_options(self))
         )
+        identities = pulumi.Output.all(verified, references).apply(
+            lambda both: declare(name, self, both[0], environment.existing_secret(both[0].args, both[1]))
+        )
         endpoint = ServingEndpoint(
             name,
             name=verified.apply(lambda v: v.deployment.endpoint_name),
-            served_entities=pulumi.Output.all(verified, references).apply(
-                lambda both: _served_entities(both[0], environment, both[1])
+            served_entities=pulumi.Output.all(verified, references, identities).apply(
+                lambda all_: _served_entities(all_[0], environment, all_[1], all_[2])
             ),
             traffic=verified.apply(lambda v: {**rules.traffic(v.deployment, v.numbers), **dict.fromkeys(v.kept, 0)}),
             ai_gateway=verified.apply(_ai_gateway),
@@ -74,7 +81,12 @@ class AgentDeployment(pulumi.ComponentResource):
             description=args.get("description"),
             budget_policy_id=args.get("budget_policy_id"),
             owner_mark=owner_mark,
-            opts=child_options(self, custom_timeouts=_timeouts(args)),
+            opts=child_options(
+                self,
+                custom_timeouts=_timeouts(args),
+                # An agent may touch what it declares before it answers, and until it has left.
+                depends_on=identities.apply(lambda i: i.components),
+            ),
         )
         if args.get("permissions"):
             Permissions(
@@ -83,6 +95,7 @@ class AgentDeployment(pulumi.ComponentResource):
                 access_controls=verified.apply(lambda v: [_access_control(p) for p in v.args["permissions"]]),
                 opts=child_options(self),
             )
+        self.identities = pulumi.Output.all(verified, identities).apply(_described)
         self._set_outputs(endpoint)
 
     def _set_outputs(self, endpoint: ServingEndpoint) -> None:
@@ -111,26 +124,41 @@ class AgentDeployment(pulumi.ComponentResource):
                 "reviewAppUrl": self.review_app_url,
                 "servedEntities": self.served_entities,
                 "inferenceTables": self.inference_tables,
+                "identities": self.identities,
             }
         )
 
 
-def _served_entities(verified: Verified, environment: Environment, references: References) -> dict[str, Any]:
+def _served_entities(
+    verified: Verified, environment: Environment, references: References, identities: Identities
+) -> dict[str, Any]:
     entities = rules.served_entities(verified.deployment, verified.numbers, verified.args.get("instance_profile_arn"))
     for index, entity in enumerate(entities.values()):
         # References to new secrets stay Outputs inside the map, so that a preview shows all the rest of it.
-        own = environment.of_version(index, verified.args, references)
+        own = {
+            **identities.environment(entity["entity_version"]),
+            **environment.of_version(index, verified.args, references),
+        }
         entity["environment_vars"] = agent_environment(own, verified.experiment_id)
     declared = {name: to_wire(entity) for name, entity in entities.items()}
     scope = verified.deployment.endpoint_name
     kept = {
         name: {
             **entity,
-            "environmentVars": environment.with_current(entity.get("environmentVars") or {}, scope, references),
+            "environmentVars": {
+                **environment.with_current(entity.get("environmentVars") or {}, scope, references),
+                **identities.environment(entity["entityVersion"]),
+            },
         }
         for name, entity in verified.kept.items()
     }
     return {**declared, **kept}
+
+
+def _described(both: Any) -> Any:
+    verified, identities = both
+    ids: Any = {version: principal.application_id for version, principal in identities.by_version.items()}
+    return pulumi.Output.from_input(ids).apply(lambda known: described(verified, known))
 
 
 def _ai_gateway(verified: Verified) -> dict[str, Any]:
@@ -149,7 +177,7 @@ def _ai_gateway(verified: Verified) -> dict[str, Any]:
     return to_wire({"inference_table_config": config})
 
 
-def _access_control(permission: Arguments) -> dict[str, str]:
+def _access_control(permission: Arguments) -> Any:
     named = {field: permission[field] for field in rules.PRINCIPAL_FIELDS if permission.get(field)}
     return to_wire({**named, "permission_level": permission["level"]})
 

@@ -7,6 +7,8 @@ from typing import Any
 import pulumi
 from typing_extensions import NotRequired, TypedDict
 
+from agent_deploy.components.agent_service_principal import AgentResourceArgs, ExistingServicePrincipalArgs
+
 
 class AgentVersionArgs(TypedDict):
     """One version of the agent's model behind the endpoint. What is not said here is taken from the deployment."""
@@ -90,6 +92,19 @@ class AgentDeploymentArgs(TypedDict):
 
     A Pulumi secret is put into a secret scope of the deployment, and the endpoint's configuration holds a reference.
     """
+    auth: NotRequired[pulumi.Input[str]]
+    """How the agent reaches Databricks: PASSTHROUGH (default: the platform makes an identity for each version),
+    SERVICE_PRINCIPAL (the deployment makes one for each version), or MANUAL (only what `environment` holds)."""
+    resources: NotRequired[list[AgentResourceArgs]]
+    """What the agent needs besides the resources that were declared when its model was logged."""
+    replace_resources: NotRequired[bool]
+    """Whether `resources` counts instead of what the model declares. Default false."""
+    rotation_days: NotRequired[pulumi.Input[int]]
+    """With SERVICE_PRINCIPAL: a new OAuth secret every so many days."""
+    secret_lifetime_days: NotRequired[pulumi.Input[int]]
+    """With SERVICE_PRINCIPAL: after how many days a secret expires; more than `rotation_days`."""
+    service_principal: NotRequired[ExistingServicePrincipalArgs]
+    """With SERVICE_PRINCIPAL: one that exists, for all versions; it is granted what is needed and never removed."""
     experiment_id: NotRequired[pulumi.Input[str]]
     """MLflow experiment for traces; default: the one in which the first version was logged."""
     instance_profile_arn: NotRequired[pulumi.Input[str]]
@@ -125,6 +140,21 @@ class ServedEntityState(TypedDict):
     """DEPLOYMENT_READY, or what else the workspace says."""
     message: str
     """The workspace's explanation."""
+
+
+class AgentIdentity(TypedDict):
+    """Who one version is, and what it may touch."""
+
+    version: str
+    """Model version."""
+    auth: str
+    """PASSTHROUGH, SERVICE_PRINCIPAL or MANUAL."""
+    application_id: str
+    """Of the deployment's service principal; empty where the platform or the user has the identity."""
+    access: list[str]
+    """One line for each privilege, such as "SELECT on table 'main.default.docs'"."""
+    user_scopes: list[str]
+    """API scopes that users consent to; never granted by the deployment."""
 
 
 class InferenceTableNames(TypedDict):

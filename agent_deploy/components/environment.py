@@ -10,6 +10,7 @@ import pulumi
 
 from agent_deploy.resources.databricks import SecretScope
 from agent_deploy.resources.secret import Secret
+from agent_deploy.rules.credentials import CLIENT_SECRET
 from agent_deploy.rules.environment import references as secret_references
 
 # A variable's place: None for the deployment's own environment, or the index of a version; and its name.
@@ -30,6 +31,11 @@ class Environment:
         self._args = args
         self._secrets: dict[Place, pulumi.Output[str]] = {}
 
+    def plain(self) -> pulumi.Output[Any]:
+        """As `separate`, for Pulumi: the Outputs in it resolved."""
+        separated: Any = self.separate()
+        return pulumi.Output.from_input(separated)
+
     async def separate(self) -> dict[str, Any]:
         """The arguments with None for each secret value: what may be looked at, compared and shown."""
         for place, value in self._variables():
@@ -43,6 +49,10 @@ class Environment:
                 {**version, "environment": self._masked(index, version.get("environment") or {})}
                 for index, version in enumerate(plain["versions"])
             ]
+        if plain.get("service_principal"):
+            plain["service_principal"] = self._masked(
+                None, plain["service_principal"], {"client_secret": CLIENT_SECRET}
+            )
         return plain
 
     def store_secrets(self, name: str, scope_name: str, opts: pulumi.ResourceOptions) -> References:
@@ -66,6 +76,11 @@ class Environment:
             merged.update({key: references.by_place.get((place, key), value) for key, value in variables.items()})
         return merged
 
+    def existing_secret(self, plain: Mapping[str, Any], references: References) -> pulumi.Input[str] | None:
+        """The credential of a service principal that the user gave: the reference to it."""
+        given = plain.get("service_principal")
+        return references.by_place.get((None, CLIENT_SECRET), given["client_secret"]) if given else None
+
     def with_current(self, variables: Mapping[str, str], scope: str, references: References) -> dict[str, Any]:
         """Variables of a version kept from an earlier run: what it reads of our own scope follows a changed secret."""
         current = dict[str, Any](variables)
@@ -80,9 +95,16 @@ class Environment:
         for index, version in enumerate(self._args.get("versions") or ()):
             for key, value in (version.get("environment") or {}).items():
                 yield (index, key), value
+        if self._args.get("service_principal"):
+            yield (None, CLIENT_SECRET), self._args["service_principal"]["client_secret"]
 
-    def _masked(self, index: int | None, variables: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: None if (index, key) in self._secrets else value for key, value in variables.items()}
+    def _masked(
+        self, index: int | None, variables: Mapping[str, Any], variable_of: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        names = variable_of or {}
+        return {
+            key: None if (index, names.get(key, key)) in self._secrets else value for key, value in variables.items()
+        }
 
     def _label(self, index: int) -> str:
         # Children are named after the version, not its place in the list: another order must not replace them.

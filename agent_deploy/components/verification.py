@@ -9,7 +9,11 @@ from typing import Any
 
 import pulumi
 
+from agent_deploy.components.errors import DeploymentError
 from agent_deploy.resources import functions
+from agent_deploy.rules import names
+from agent_deploy.rules.credentials import MANUAL, PASSTHROUGH, SERVICE_PRINCIPAL
+from agent_deploy.rules.declared_resources import combine, from_program
 from agent_deploy.rules.deployment import (
     Deployment,
     WantedVersion,
@@ -21,10 +25,7 @@ from agent_deploy.rules.deployment import (
 from agent_deploy.rules.environment import references
 from agent_deploy.rules.previous_versions import kept
 from agent_deploy.rules.problems import Problem
-
-
-class DeploymentError(pulumi.RunError):
-    """The program cannot be deployed as it stands; the message lists why, without a stack trace."""
+from agent_deploy.rules.resources import Resource, without_passthrough
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,17 @@ class Verified:
     deployment: Deployment
     numbers: tuple[str, ...]
     experiment_id: str | None
+    workspace_url: str = ""
     # Served entities of earlier runs that stay at 0 %, as they are served; in ServingEndpoint's words on the wire.
     kept: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    # What each version needs, the kept ones included; and the API scopes that its users consent to.
+    resources: Mapping[str, Sequence[Resource]] = field(default_factory=dict)
+    user_scopes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def auth(self) -> str:
+        """PASSTHROUGH, SERVICE_PRINCIPAL or MANUAL."""
+        return str(self.args.get("auth") or PASSTHROUGH)
 
 
 async def verify(name: str, args: Mapping[str, Any], owner_mark: str, opts: pulumi.InvokeOptions) -> Verified:
@@ -59,17 +69,25 @@ async def verify(name: str, args: Mapping[str, Any], owner_mark: str, opts: pulu
     found += resolved_duplicates(deployment, numbers)
     if found:
         raise _error(name, found)
-    logged_in = versions[0]["experimentId"] if versions else None
-    experiment = args.get("experiment_id") or logged_in or None
     declared = entity_names(deployment, numbers)
-    previous = kept(
-        served["servedEntities"],
-        served["traffic"],
-        deployment.model_name,
-        declared,
-        int(args.get("keep_previous") or 0),
+    keep = int(args.get("keep_previous") or 0)
+    previous = kept(served["servedEntities"], served["traffic"], deployment.model_name, declared, keep)
+    all_numbers = [*numbers, *(str(entity["entityVersion"]) for entity in previous.values())]
+    resources, scopes, unresolved = await _resources(args, deployment.model_name, all_numbers, opts)
+    found = [*unresolved, *await _check_permissions(args, deployment, resources, opts)]
+    if found:
+        raise _error(name, found)
+    logged_in = versions[0]["experimentId"] if versions else None
+    return Verified(
+        args=args,
+        deployment=deployment,
+        numbers=numbers,
+        experiment_id=args.get("experiment_id") or logged_in or None,
+        workspace_url=versions[0]["workspaceUrl"] if versions else "",
+        kept=previous,
+        resources=resources,
+        user_scopes=scopes,
     )
-    return Verified(args, deployment, numbers, experiment, previous)
 
 
 async def _resolve(model_name: str, wanted: WantedVersion, opts: pulumi.InvokeOptions) -> functions.ModelVersion:
@@ -84,6 +102,63 @@ async def _served(
     return await functions.get_served_versions(deployment.endpoint_name, owner_mark, opts)
 
 
+async def _resources(
+    args: Mapping[str, Any], model_name: str, numbers: Sequence[str], opts: pulumi.InvokeOptions
+) -> tuple[dict[str, list[Resource]], dict[str, list[str]], list[str]]:
+    """What each version needs, the scopes that its users consent to, and what cannot be told or served."""
+    if args.get("auth") == MANUAL:
+        return {}, {}, []
+    given = from_program("resources", args.get("resources") or [])[0]
+    replace = bool(args.get("replace_resources"))
+    declared = await asyncio.gather(*(functions.get_declared_resources(model_name, n, opts) for n in numbers))
+    resources: dict[str, list[Resource]] = {}
+    problems: list[str] = []
+    for number, of_model in zip(numbers, declared, strict=True):
+        if of_model["problem"] and not replace:
+            problems.append(of_model["problem"])
+        for kind in () if replace else of_model["unknownKinds"]:
+            remedy = "use a newer agent_deploy, or say resources and replace_resources"
+            problems.append(
+                f"version {number} declares a {kind!r}, a kind of resource that is not known here: {remedy}"
+            )
+        model = [Resource(r["kind"], r["name"], bool(r.get("onBehalfOfUser"))) for r in of_model["resources"]]
+        resources[number] = combine(model, given or None, replace)
+        if (args.get("auth") or PASSTHROUGH) == PASSTHROUGH:
+            problems += [
+                f"version {number} needs {resource}, which automatic passthrough does not support: "
+                "choose auth = SERVICE_PRINCIPAL"
+                for resource in without_passthrough(resources[number])
+            ]
+    scopes = {number: list(of_model["userScopes"]) for number, of_model in zip(numbers, declared, strict=True)}
+    return resources, scopes, problems
+
+
+async def _check_permissions(
+    args: Mapping[str, Any],
+    deployment: Deployment,
+    resources: Mapping[str, Sequence[Resource]],
+    opts: pulumi.InvokeOptions,
+) -> list[str]:
+    """What the deployer lacks, for all versions at once: each object is looked up once."""
+    wanted = dict.fromkeys(resource for needed in resources.values() for resource in needed)
+    own_principals = args.get("auth") == SERVICE_PRINCIPAL
+    catalog, schema, _ = names.split_model_name(deployment.model_name)
+    tables = args.get("inference_tables") or {}
+    place = f"{tables.get('catalog') or catalog}.{tables.get('schema') or schema}"
+    requirements = {
+        "model_name": deployment.model_name if deployment.versions else None,
+        "endpoint_name": deployment.endpoint_name,
+        "inference_schema": None if tables.get("enabled") is False else place,
+        "create_service_principal": own_principals and not args.get("service_principal"),
+        "grant": own_principals,
+    }
+    listed = [{"kind": r.kind, "name": r.name, "on_behalf_of_user": r.on_behalf_of_user} for r in wanted]
+    checked = await functions.check_permissions(listed, requirements, None, opts)
+    if checked["problem"]:
+        return checked["problem"].splitlines()
+    return [f"{failure['object']}: {failure['reason']}. {failure['remedy']}" for failure in checked["failures"]]
+
+
 async def _check_references(args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> list[str]:
     environments = [args.get("environment") or {}]
     environments += [version.get("environment") or {} for version in args.get("versions") or ()]
@@ -92,8 +167,4 @@ async def _check_references(args: Mapping[str, Any], opts: pulumi.InvokeOptions)
 
 
 def _error(name: str, problems: Sequence[Problem | str]) -> DeploymentError:
-    # The same cause can show at several places: an unreachable workspace is one problem.
-    lines = list(dict.fromkeys(str(problem) for problem in problems))
-    return DeploymentError(
-        "\n".join([f"AgentDeployment {name!r} cannot be deployed:", *(f"  - {line}" for line in lines)])
-    )
+    return DeploymentError.of("AgentDeployment", name, problems)

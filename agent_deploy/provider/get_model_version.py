@@ -10,6 +10,7 @@ from agent_deploy.provider.resource import Context, Values
 from agent_deploy.rules.names import check_model_name
 
 MODELS = "/api/2.1/unity-catalog/models"
+MLFLOW_VERSIONS = "/api/2.0/mlflow/unity-catalog/model-versions/get"
 # Seconds that a verification goes on asking a workspace that says "later".
 PATIENCE = 60.0
 READY = "READY"
@@ -29,6 +30,7 @@ def get_model_version(context: Context, arguments: Values) -> Values:
         "experimentId": "",
         "aliases": [],
         "found": False,
+        "workspaceUrl": "",
         "problem": "",
     }
     if problems := check_model_name("modelName", name):
@@ -40,7 +42,7 @@ def get_model_version(context: Context, arguments: Values) -> Values:
         found = _find(workspace, str(name), version, alias)
         if isinstance(found, str):
             return {**result, "problem": found}
-        return {**result, **_described(workspace, str(name), found)}
+        return {**result, "workspaceUrl": workspace.host, **_described(workspace, str(name), found)}
     except WorkspaceError as error:
         return {**result, "problem": str(error)}
 
@@ -74,7 +76,7 @@ def _described(workspace: Workspace, name: str, found: dict[str, Any]) -> Values
         "version": version,
         "status": status,
         "runId": run,
-        "experimentId": _experiment(workspace, run) if run else "",
+        "experimentId": _experiment(workspace, run) if run else _experiment_of_logged_model(workspace, name, version),
         "aliases": sorted(str(alias["alias_name"]) for alias in found.get("aliases") or []),
         "found": True,
     }
@@ -92,3 +94,18 @@ def _experiment(workspace: Workspace, run: str) -> str:
             return ""
         raise
     return str(((answer.get("run") or {}).get("info") or {}).get("experiment_id") or "")
+
+
+def _experiment_of_logged_model(workspace: Workspace, name: str, version: str) -> str:
+    """MLflow 3 logs models without a run, too: the version then names the logged model, which knows its experiment."""
+    try:
+        found = workspace.get(MLFLOW_VERSIONS, {"name": name, "version": version})
+        model = str((found.get("model_version") or {}).get("model_id") or "")
+        if not model:
+            return ""
+        answer = workspace.get(f"/api/2.0/mlflow/logged-models/{segment(model)}")
+    except ApiError as error:
+        if error.is_missing or error.status == 403:
+            return ""
+        raise
+    return str(((answer.get("model") or {}).get("info") or {}).get("experiment_id") or "")

@@ -14,9 +14,15 @@ from agent_deploy.provider.object_permission import ObjectPermission
 from agent_deploy.provider.resource import Package
 from agent_deploy.provider.schema import PACKAGE, schema, token
 from agent_deploy.provider.secret import Secret
+from agent_deploy.provider.securable_grant import SecurableGrant
 from agent_deploy.provider.serving_endpoint import ServingEndpoint
 
-RESOURCES = {"ServingEndpoint": ServingEndpoint, "Secret": Secret, "ObjectPermission": ObjectPermission}
+RESOURCES = {
+    "ServingEndpoint": ServingEndpoint,
+    "Secret": Secret,
+    "ObjectPermission": ObjectPermission,
+    "SecurableGrant": SecurableGrant,
+}
 FUNCTIONS = {
     "getModelVersion": get_model_version,
     "checkSecretReferences": check_secret_references,
@@ -29,8 +35,9 @@ FUNCTIONS = {
 def components() -> list[type]:
     """The components that programs in other languages use; imported only when the engine asks for one."""
     from agent_deploy.components.agent_deployment import AgentDeployment
+    from agent_deploy.components.agent_service_principal import AgentServicePrincipal
 
-    return [AgentDeployment]
+    return [AgentDeployment, AgentServicePrincipal]
 
 
 def package() -> Package:

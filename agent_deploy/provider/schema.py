@@ -200,6 +200,17 @@ RESOURCES: Schema = {
         _SECRET_OUTPUTS,
         ["scope", "name", "value"],
     ),
+    "SecurableGrant": _resource(
+        "Further privileges of one principal on one securable; what it has anyhow stays, then and after.",
+        {
+            "securableType": _of(_STRING, "catalog, schema, table, function, connection, …", willReplaceOnChanges=True),
+            "fullName": _of(_STRING, "Full name of the securable.", willReplaceOnChanges=True),
+            "principal": _of(_STRING, "E-mail address, group or application id.", willReplaceOnChanges=True),
+            "privileges": _of(_STRINGS, "Privileges, such as SELECT."),
+        },
+        {"added": _of(_STRINGS, "Those that the principal did not have before.")},
+        ["securableType", "fullName", "principal", "privileges"],
+    ),
     "ObjectPermission": _resource(
         "What one principal may do with one workspace object, added to what others may: their entries stay.",
         _PERMISSION_INPUTS,
@@ -233,6 +244,7 @@ FUNCTIONS: Schema = {
             "experimentId": _of(_STRING, "MLflow experiment of that run, or empty."),
             "aliases": _of(_STRINGS, "Aliases that point to it."),
             "found": _of(_BOOLEAN, "Whether it exists."),
+            "workspaceUrl": _of(_STRING, "Address of the workspace."),
             "problem": _of(_STRING, "Why it cannot be deployed and what to do; empty when it can."),
         },
         ["modelName"],

@@ -19,6 +19,7 @@ class ModelVersion(TypedDict):
     experimentId: str
     aliases: list[str]
     found: bool
+    workspaceUrl: str
     problem: str
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent_deploy.rules import names
+from agent_deploy.rules.credentials import PASSTHROUGH, check_auth, check_credentials
+from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.environment import EXPERIMENT_TAG, check_environment
 from agent_deploy.rules.previous_versions import check_keep_previous
 from agent_deploy.rules.problems import Problem
@@ -57,6 +59,11 @@ def check_arguments(args: Mapping[str, Any]) -> list[Problem]:
         problems += names.check_endpoint_name("endpoint_name", names.endpoint_name(args["model_name"]))
     problems += check_workload("", args.get("workload_size"), args.get("workload_type"))
     problems += check_environment("environment", args.get("environment") or {})
+    problems += check_auth(args) or check_credentials(
+        "environment", args.get("environment") or {}, args.get("auth") or PASSTHROUGH
+    )
+    if args.get("resources"):
+        problems += from_program("resources", args["resources"])[1]
     problems += _check_versions(args)
     problems += check_keep_previous(args.get("keep_previous"))
     for index, permission in enumerate(args.get("permissions") or ()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
@@ -27,6 +27,8 @@ class Workspace(pulumi.runtime.Mocks):
 
     def __init__(self) -> None:
         self.resources: dict[tuple[str, str], dict[str, Any]] = {}
+        self.checked: list[Mapping[Any, Any]] = []
+        self.failures: list[dict[str, str]] = []
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         self.resources[args.typ, args.name] = args.inputs
@@ -56,22 +58,29 @@ class Workspace(pulumi.runtime.Mocks):
                 for version in ("3", "4")
             }
             return {"servedEntities": entities, "traffic": {"main-default-qa_4": 100}, "problem": ""}
+        if args.token.endswith("getDeclaredResources"):
+            resources = [{"kind": "table", "name": "main.default.docs", "onBehalfOfUser": False}]
+            return {"resources": resources, "userScopes": [], "unknownKinds": [], "problem": ""}
+        if args.token.endswith("checkPermissions"):
+            self.checked.append(args.args)
+            return {"principal": "me", "failures": self.failures, "problem": "", "checked": 1}
         number = {"champion": "3"}.get(args.args.get("alias", ""), args.args.get("version", ""))
         known = number in {"1", "2", "3", "4", "5"}
         return {
             "modelName": args.args["modelName"],
             "version": number,
             "experimentId": "77",
+            "workspaceUrl": "https://w",
             "problem": "" if known else f"{args.args['modelName']} has no version {number}",
         }
 
 
 @pytest.fixture
-def workspace() -> Iterator[Workspace]:
+def workspace() -> Workspace:
     asyncio.set_event_loop(asyncio.new_event_loop())
     mocks = Workspace()
     pulumi.runtime.set_mocks(mocks, project="agents", stack="dev")
-    yield mocks
+    return mocks
 
 
 def deploy(args: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +90,7 @@ def deploy(args: Mapping[str, Any]) -> dict[str, Any]:
     @pulumi.runtime.test
     def program() -> pulumi.Output[Any]:
         agent = AgentDeployment("qa", {"model_name": MODEL, **args})  # type: ignore[typeddict-item]
-        names = ("endpoint_name", "query_endpoint", "endpoint_url", "served_entities", "inference_tables")
+        names = ("endpoint_name", "query_endpoint", "endpoint_url", "served_entities", "inference_tables", "identities")
         return pulumi.Output.all(**{name: getattr(agent, name) for name in names}).apply(outputs.update)
 
     program()
@@ -200,6 +209,85 @@ def test_every_problem_is_told_at_once_and_nothing_is_registered(workspace: Work
     assert "{{secrets/other/key}} does not exist" in text
     assert "versions[2] '3': expected another version than versions[1] (champion)" in text
     assert {typ for typ, _ in workspace.resources} <= {"agent-deploy:index:AgentDeployment", "pulumi:pulumi:Stack"}
+
+
+GRANT = "databricks:index/grant:Grant"
+PRINCIPAL = "databricks:index/servicePrincipal:ServicePrincipal"
+
+
+def test_each_version_is_a_service_principal_of_its_own_with_least_privilege(workspace: Workspace) -> None:
+    warehouse = {"kind": "sql_warehouse", "name": "abc123"}
+    deploy(
+        {
+            "versions": [{"version": "1"}, {"version": "2"}],
+            "traffic": {"1": 90, "2": 10},
+            "auth": "SERVICE_PRINCIPAL",
+            "resources": [warehouse],
+            "rotation_days": 30,
+            "secret_lifetime_days": 60,
+        }
+    )
+    assert workspace.resources[PRINCIPAL, "qa-v1"]["displayName"] == "main-default-qa_1"
+    for version in ("1", "2"):
+        grants = {
+            n: i["privileges"] for (t, n), i in workspace.resources.items() if t == GRANT and f"-v{version}-" in n
+        }
+        assert grants == {
+            f"qa-v{version}-grant-catalog-main": ["USE_CATALOG"],
+            f"qa-v{version}-grant-schema-main.default": ["USE_SCHEMA"],
+            f"qa-v{version}-grant-table-main.default.docs": ["SELECT"],
+        }
+        permit = "agent-deploy:index:ObjectPermission"
+        assert workspace.resources[permit, f"qa-v{version}-permission-sql/warehouses-abc123"]["level"] == "CAN_USE"
+        assert workspace.resources[permit, f"qa-v{version}-permission-experiment"]["objectId"] == "77"
+    secret = workspace.resources["databricks:index/servicePrincipalSecret:ServicePrincipalSecret", "qa-v1-oauth-secret"]
+    assert secret["lifetime"] == "5184000s"
+    assert secret["timeRotating"].endswith("/30d")
+    variables = workspace.resources[ENDPOINT, "qa"]["servedEntities"]["main-default-qa_2"]["environmentVars"]
+    assert variables["DATABRICKS_HOST"] == "https://w"
+    assert variables["DATABRICKS_CLIENT_SECRET"] == "{{secrets/main-default-qa_2/client-secret-0a1b2c3}}"
+    assert workspace.checked[0]["requirements"]["createServicePrincipal"] is True
+
+
+def test_a_service_principal_of_the_users_is_only_added_to(workspace: Workspace) -> None:
+    given = {"application_id": "app", "client_secret": pulumi.Output.secret("s3cret")}
+    deploy({"model_version": "1", "auth": "SERVICE_PRINCIPAL", "service_principal": given})
+    types = {typ for typ, _ in workspace.resources}
+    assert PRINCIPAL not in types
+    assert GRANT not in types
+    grant = workspace.resources["agent-deploy:index:SecurableGrant", "qa-v1-grant-table-main.default.docs"]
+    assert (grant["principal"], grant["privileges"]) == ("app", ["SELECT"])
+    variables = workspace.resources[ENDPOINT, "qa"]["servedEntities"]["main-default-qa_1"]["environmentVars"]
+    assert variables["DATABRICKS_CLIENT_ID"] == "app"
+    assert (
+        variables["DATABRICKS_CLIENT_SECRET"] == "{{secrets/agents_main-default-qa/DATABRICKS_CLIENT_SECRET-0a1b2c3}}"
+    )
+
+
+def test_passthrough_declares_no_identity_and_says_what_the_platform_will_grant(workspace: Workspace) -> None:
+    outputs = deploy({"model_version": "1"})
+    assert PRINCIPAL not in {typ for typ, _ in workspace.resources}
+    assert outputs["identities"] == [
+        {
+            "version": "1",
+            "auth": "PASSTHROUGH",
+            "application_id": "",
+            "access": [
+                "USE_CATALOG on Catalog 'main'",
+                "USE_SCHEMA on Schema 'main.default'",
+                "SELECT on Table 'main.default.docs'",
+            ],
+            "user_scopes": [],
+        }
+    ]
+
+
+def test_a_missing_privilege_stops_everything_with_its_remedy(workspace: Workspace) -> None:
+    remedy = "GRANT SELECT ON TABLE `main`.`default`.`docs` TO `me`"
+    workspace.failures = [{"object": "table", "reason": "me lacks SELECT", "remedy": remedy}]
+    with pytest.raises(DeploymentError, match=r"me lacks SELECT\. GRANT SELECT"):
+        deploy({"model_version": "1"})
+    assert ENDPOINT not in {typ for typ, _ in workspace.resources}
 
 
 def test_a_program_pays_for_nothing_heavy() -> None:

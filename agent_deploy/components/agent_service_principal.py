@@ -1,0 +1,155 @@
+"""AgentServicePrincipal: who one version of an agent is, what it may touch, and by which credential."""
+
+# No `from __future__ import annotations` here: the schema is inferred from this module.
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import pulumi
+from typing_extensions import NotRequired, TypedDict
+
+from agent_deploy.components.errors import DeploymentError
+from agent_deploy.components.options import child_options
+from agent_deploy.resources.databricks import Grant, SecretScope, ServicePrincipal, ServicePrincipalSecret
+from agent_deploy.resources.object_permission import ObjectPermission
+from agent_deploy.resources.secret import Secret
+from agent_deploy.resources.securable_grant import SecurableGrant
+from agent_deploy.rules.credentials import CLIENT_ID, CLIENT_SECRET, check_rotation
+from agent_deploy.rules.declared_resources import from_program
+from agent_deploy.rules.resources import Resource, agent_grants, agent_permissions
+from agent_deploy.rules.rotation import period
+from agent_deploy.rules.unity_catalog import Securable
+
+# Securable type → the argument of the vendor's Grant that names it.
+_GRANT_ARGUMENTS = {"connection": "foreign_connection"}
+_SECONDS_PER_DAY = 86_400
+
+
+class AgentResourceArgs(TypedDict):
+    """Something that an agent needs, as MLflow names it when a model is logged."""
+
+    kind: str
+    """sql_warehouse, serving_endpoint, function, genie_space, vector_search_index, table, uc_connection, lakebase, app
+    or uc_model_service."""
+    name: str
+    """Name or id of the resource."""
+
+
+class ExistingServicePrincipalArgs(TypedDict):
+    """A service principal that somebody else made and keeps: it is granted what the agent needs, never removed."""
+
+    application_id: pulumi.Input[str]
+    """Its application id."""
+    client_secret: pulumi.Input[str]
+    """An OAuth secret of it: a Pulumi secret, or a reference `{{secrets/scope/key}}`."""
+
+
+class AgentServicePrincipalArgs(TypedDict):
+    """The identity of an agent."""
+
+    display_name: pulumi.Input[str]
+    """Name of the service principal, and of the secret scope that keeps its credential."""
+    resources: NotRequired[list[AgentResourceArgs]]
+    """What it may use; each gets the least privilege that using it takes."""
+    experiment_id: NotRequired[str]
+    """MLflow experiment that it may write traces to."""
+    rotation_days: NotRequired[int]
+    """A new OAuth secret every so many days; default: none."""
+    secret_lifetime_days: NotRequired[int]
+    """After how many days a secret expires, more than `rotation_days`; default: the platform's."""
+    existing: NotRequired[ExistingServicePrincipalArgs]
+    """Use this service principal instead of making one."""
+
+
+class AgentServicePrincipal(pulumi.ComponentResource):
+    """A service principal with least-privilege grants and an OAuth secret in a secret scope that only its owner reads.
+
+    A rotated secret exists, and is used, before the old one goes.
+    """
+
+    application_id: pulumi.Output[str]
+    """By which grants and access control lists know it."""
+    client_secret: pulumi.Output[str]
+    """Reference to its OAuth secret: `{{secrets/scope/key}}`."""
+    environment: pulumi.Output[Mapping[str, str]]
+    """DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET for the agent's environment."""
+
+    def __init__(self, name: str, args: AgentServicePrincipalArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("agent-deploy:index:AgentServicePrincipal", name, {}, opts)
+        resources, problems = from_program("resources", args.get("resources") or [])
+        problems += check_rotation("", args.get("rotation_days"), args.get("secret_lifetime_days"))
+        if problems:
+            raise DeploymentError.of("AgentServicePrincipal", name, problems)
+        existing = args.get("existing")
+        if existing is None:
+            self.application_id, self.client_secret = self._made(name, args)
+        else:
+            self.application_id = pulumi.Output.from_input(existing["application_id"])
+            self.client_secret = pulumi.Output.from_input(existing["client_secret"])
+        self._grant(name, resources, added=existing is not None)
+        if args.get("experiment_id"):
+            self._permit(f"{name}-permission-experiment", "experiments", args["experiment_id"], None, "CAN_EDIT")
+        self.environment = pulumi.Output.all(self.application_id, self.client_secret).apply(
+            lambda both: {CLIENT_ID: both[0], CLIENT_SECRET: both[1]}
+        )
+        self.register_outputs(
+            {
+                "applicationId": self.application_id,
+                "clientSecret": self.client_secret,
+                "environment": self.environment,
+            }
+        )
+
+    def _made(self, name: str, args: AgentServicePrincipalArgs) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+        principal = ServicePrincipal(name, display_name=args["display_name"], opts=child_options(self))
+        rotation, lifetime = args.get("rotation_days"), args.get("secret_lifetime_days")
+        credential = ServicePrincipalSecret(
+            f"{name}-oauth-secret",
+            service_principal_id=principal.id,
+            lifetime=f"{int(lifetime) * _SECONDS_PER_DAY}s" if lifetime else None,
+            # Another period is another secret: it shows in the preview on the day on which it is due.
+            time_rotating=period(int(rotation), date.today()) if rotation else None,
+            opts=child_options(self),
+        )
+        scope = SecretScope(f"{name}-scope", name=args["display_name"], opts=child_options(self))
+        secret = Secret(
+            f"{name}-client-secret",
+            scope=scope.name,
+            name="client-secret",
+            value=credential.secret,
+            opts=child_options(self),
+        )
+        return principal.application_id, secret.reference
+
+    def _grant(self, name: str, resources: list[Resource], added: bool) -> None:
+        for securable, privileges in agent_grants(resources).items():
+            child = f"{name}-grant-{securable.type}-{securable.name}"
+            (self._add if added else self._give)(child, securable, list(privileges))
+        for target, level in agent_permissions(resources).items():
+            self._permit(f"{name}-permission-{target.type}-{target.name}", target.type, None, target.name, level)
+
+    def _give(self, child: str, securable: Securable, privileges: list[str]) -> None:
+        argument: dict[str, Any] = {_GRANT_ARGUMENTS.get(securable.type, securable.type): securable.name}
+        Grant(child, principal=self.application_id, privileges=privileges, opts=child_options(self), **argument)
+
+    def _add(self, child: str, securable: Securable, privileges: list[str]) -> None:
+        SecurableGrant(
+            child,
+            securable_type=securable.type,
+            full_name=securable.name,
+            principal=self.application_id,
+            privileges=privileges,
+            opts=child_options(self),
+        )
+
+    def _permit(self, child: str, object_type: str, id: str | None, name: str | None, level: str) -> None:
+        ObjectPermission(
+            child,
+            object_type=object_type,
+            object_id=id,
+            object_name=name,
+            principal_kind="service_principal",
+            principal=self.application_id,
+            level=level,
+            opts=child_options(self),
+        )

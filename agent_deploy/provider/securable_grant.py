@@ -1,0 +1,99 @@
+"""The resource SecurableGrant: privileges of one principal on one securable, added to those that it has anyhow.
+
+The vendor's Grant owns all that its principal has there, which is right for a principal of our own and wrong for one
+that somebody else made: its other privileges would go.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from agent_deploy.client.errors import ApiError
+from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.provider.resource import Context, Created, Found, Resource, UserError, Values
+
+PATIENCE = 300.0  # seconds that one operation may take
+_REPLACED = ("securableType", "fullName", "principal")
+
+
+class SecurableGrant(Resource):
+    """Id: ``<securable type>/<full name>/<principal>``. ``added`` are the privileges that only we have given."""
+
+    inputs: ClassVar[tuple[str, ...]] = (*_REPLACED, "privileges")
+    outputs: ClassVar[tuple[str, ...]] = ("added",)
+    replaces: ClassVar[frozenset[str]] = frozenset(_REPLACED)
+
+    def create(self, context: Context, inputs: Values) -> Created:
+        """Grants what the principal lacks."""
+        workspace = _workspace(context)
+        added = sorted(set(inputs["privileges"]) - _held(workspace, inputs))
+        _change(workspace, inputs, add=added)
+        return Created("/".join(str(inputs[name]) for name in _REPLACED), {**inputs, "added": added})
+
+    def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
+        """What is left of the privileges; none, or no securable, is gone."""
+        inputs = old_inputs or _imported(id)
+        try:
+            held = _held(_workspace(context), inputs)
+        except ApiError as error:
+            if error.is_missing:
+                return None
+            raise
+        wanted = inputs.get("privileges")
+        left = sorted(held) if wanted is None else [privilege for privilege in wanted if privilege in held]
+        if not left:
+            return None
+        added = [privilege for privilege in old.get("added", ()) if privilege in held]
+        found = {**inputs, "privileges": left}
+        return Found(id, {**found, "added": added}, found)
+
+    def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
+        """Grants what is new, revokes what we had given and is no longer wanted."""
+        workspace = _workspace(context)
+        wanted, ours = set(inputs["privileges"]), set(old.get("added") or ())
+        new = wanted - _held(workspace, inputs)
+        _change(workspace, inputs, add=sorted(new), remove=sorted(ours - wanted))
+        return {**inputs, "added": sorted((ours & wanted) | new)}
+
+    def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
+        """Revokes what we have given, and only that."""
+        try:
+            _change(_workspace(context), old_inputs, remove=list(old.get("added") or ()))
+        except ApiError as error:
+            if not error.is_missing:
+                raise
+
+
+def _workspace(context: Context) -> Workspace:
+    workspace: Workspace = context.configuration
+    return workspace.during(context.cancelled, context.timeout or PATIENCE)
+
+
+def _path(inputs: Values) -> str:
+    return f"/api/2.1/unity-catalog/permissions/{inputs['securableType']}/{segment(str(inputs['fullName']))}"
+
+
+def _held(workspace: Workspace, inputs: Values) -> set[str]:
+    """The principal's direct privileges."""
+    answer = workspace.get(_path(inputs))
+    return {
+        str(privilege)
+        for assignment in answer.get("privilege_assignments") or []
+        if assignment.get("principal") == inputs["principal"]
+        for privilege in assignment.get("privileges") or []
+    }
+
+
+def _change(
+    workspace: Workspace, inputs: Values, add: list[str] | None = None, remove: list[str] | None = None
+) -> None:
+    if add or remove:
+        change = {"principal": inputs["principal"], "add": add or [], "remove": remove or []}
+        workspace.patch(_path(inputs), {"changes": [{name: value for name, value in change.items() if value}]})
+
+
+def _imported(id: str) -> Values:
+    parts = id.split("/")
+    if len(parts) != len(_REPLACED):
+        raise UserError(f"{id!r} is not the id of a grant: expected <securable type>/<full name>/<principal>")
+    return dict(zip(_REPLACED, parts, strict=True))

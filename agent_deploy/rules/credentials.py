@@ -1,0 +1,129 @@
+"""Credentials in an agent's environment: the variables of Databricks' unified authentication, by name.
+
+Source: Databricks, "Databricks client unified authentication"; databricks-sdk, `Config`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.secrets import parse_reference
+
+PASSTHROUGH, SERVICE_PRINCIPAL, MANUAL = "PASSTHROUGH", "SERVICE_PRINCIPAL", "MANUAL"
+AUTHS = (PASSTHROUGH, SERVICE_PRINCIPAL, MANUAL)
+
+HOST, CLIENT_ID, CLIENT_SECRET = "DATABRICKS_HOST", "DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET"
+# What must never stand in plain text, whoever reads the endpoint's configuration.
+SECRET_VARIABLES = frozenset({"DATABRICKS_TOKEN", CLIENT_SECRET, "DATABRICKS_PASSWORD", "ARM_CLIENT_SECRET"})
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to sign in: the variables that tell it, and all that it takes."""
+
+    auth_type: str
+    signs: frozenset[str]
+    takes: frozenset[str]
+
+
+METHODS = (
+    Method("pat", frozenset({"DATABRICKS_TOKEN"}), frozenset({HOST, "DATABRICKS_TOKEN"})),
+    Method("oauth-m2m", frozenset({CLIENT_ID, CLIENT_SECRET}), frozenset({HOST, CLIENT_ID, CLIENT_SECRET})),
+    Method(
+        "basic",
+        frozenset({"DATABRICKS_USERNAME", "DATABRICKS_PASSWORD"}),
+        frozenset({HOST, "DATABRICKS_USERNAME", "DATABRICKS_PASSWORD"}),
+    ),
+    Method(
+        "azure-client-secret",
+        frozenset({"ARM_CLIENT_ID", "ARM_CLIENT_SECRET", "ARM_TENANT_ID"}),
+        frozenset({HOST, "ARM_CLIENT_ID", "ARM_CLIENT_SECRET", "ARM_TENANT_ID"}),
+    ),
+)
+_OWN = frozenset().union(*(method.signs for method in METHODS))
+
+
+def check_auth(args: Mapping[str, object]) -> list[Problem]:
+    """Problems of ``auth`` and of what goes with it."""
+    auth = args.get("auth") or PASSTHROUGH
+    if auth not in AUTHS:
+        return [Problem("auth", auth, "one of " + ", ".join(AUTHS))]
+    problems = []
+    if auth == MANUAL and args.get("resources"):
+        remedy = "Take resources out, or choose PASSTHROUGH or SERVICE_PRINCIPAL"
+        problems.append(Problem("resources", None, "none with auth = MANUAL, where nothing is granted", remedy))
+    only = "only with auth = SERVICE_PRINCIPAL"
+    for field in ("rotation_days", "secret_lifetime_days", "service_principal"):
+        if auth != SERVICE_PRINCIPAL and args.get(field) is not None:
+            problems.append(Problem(field, None, only, "Take it out, or set auth"))
+    existing = args.get("service_principal")
+    if isinstance(existing, Mapping):
+        if _is_exposed(CLIENT_SECRET, existing.get("client_secret")):
+            problems.append(_plain_text("service_principal", "client_secret"))
+        if args.get("rotation_days") is not None:
+            expected = "none beside service_principal, whose secret is rotated by whoever owns it"
+            problems.append(Problem("rotation_days", args["rotation_days"], expected))
+    return problems + check_rotation("", args.get("rotation_days"), args.get("secret_lifetime_days"))
+
+
+def check_rotation(prefix: str, rotation_days: object, lifetime_days: object) -> list[Problem]:
+    """A secret must live longer than it is used."""
+    problems = []
+    for field, value in (("rotation_days", rotation_days), ("secret_lifetime_days", lifetime_days)):
+        if value is not None and not (_whole(value) and 1 <= int(value) <= MAX_LIFETIME_DAYS):  # type: ignore[call-overload]
+            expected = f"a whole number of days from 1 to {MAX_LIFETIME_DAYS}"
+            problems.append(Problem(f"{prefix}{field}", value, expected))
+    both = not problems and rotation_days is not None and lifetime_days is not None
+    if both and int(lifetime_days) <= int(rotation_days):  # type: ignore[call-overload]
+        expected = f"more than rotation_days ({rotation_days}), or the secret expires while it is used"
+        problems.append(Problem(f"{prefix}secret_lifetime_days", lifetime_days, expected))
+    return problems
+
+
+# Source: Databricks, "Authorize service principal access with OAuth": at most 730 days, 5 secrets a principal.
+MAX_LIFETIME_DAYS, MAX_SECRETS = 730, 5
+
+
+def check_credentials(field: str, environment: Mapping[str, object], auth: str) -> list[Problem]:
+    """Problems of the variables by which the agent signs in; None is a secret value and counts as set."""
+    problems = [_plain_text(field, key) for key, value in environment.items() if _is_exposed(key, value)]
+    if auth == SERVICE_PRINCIPAL:
+        # A deployment sets these itself; DATABRICKS_HOST may be the user's.
+        return problems + [
+            Problem(
+                f"{field}[{key!r}]", None, "not to be set with auth = SERVICE_PRINCIPAL, which sets it", "Take it out"
+            )
+            for key in sorted(_OWN & set(environment))
+        ]
+    begun = [method for method in METHODS if method.signs & set(environment)]
+    pinned = environment.get("DATABRICKS_AUTH_TYPE")
+    if pinned is not None:
+        begun = [method for method in begun if method.auth_type == pinned]
+    if len(begun) > 1:
+        named = " and ".join(method.auth_type for method in begun)
+        remedy = "Keep the variables of one, or say which by DATABRICKS_AUTH_TYPE"
+        problems.append(Problem(field, None, f"one way to sign in, but {named} are both there", remedy))
+    for method in begun[:1]:
+        if len(begun) == 1 and (missing := sorted(method.takes - set(environment))):
+            there = ", ".join(sorted(method.signs & set(environment)))
+            problems.append(Problem(f"{field} ({method.auth_type}: {there})", None, f"{', '.join(missing)} as well"))
+    return problems
+
+
+def _is_exposed(key: str, value: object) -> bool:
+    return key in SECRET_VARIABLES and isinstance(value, str) and parse_reference(value) is None
+
+
+def _plain_text(field: str, key: str) -> Problem:
+    # The value is not shown: it is the secret.
+    remedy = (
+        f"Either keep it in the stack (pulumi config set --secret, then config.require_secret), or put it into a "
+        f"secret scope and write {key}: {{{{secrets/scope/key}}}}"
+    )
+    return Problem(f"{field}[{key!r}]", None, "a secret, not plain text", remedy)
+
+
+def _whole(value: object) -> bool:
+    return not isinstance(value, bool) and (isinstance(value, int) or (isinstance(value, float) and value.is_integer()))
