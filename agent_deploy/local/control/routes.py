@@ -23,7 +23,7 @@ def install(app: FastAPI, workspace: Workspace) -> None:
     app.include_router(_health(workspace))
     guarded = Depends(_administrator(workspace))
     for routes in (_faults, _requests, _transitions):
-        app.include_router(routes(workspace), dependencies=[guarded])
+        app.include_router(routes(workspace, guarded))
 
 
 def _administrator(workspace: Workspace) -> Any:
@@ -43,8 +43,8 @@ def _health(workspace: Workspace) -> APIRouter:
     return router
 
 
-def _faults(workspace: Workspace) -> APIRouter:
-    router = APIRouter(prefix="/_local/faults")
+def _faults(workspace: Workspace, guarded: Any) -> APIRouter:
+    router = APIRouter(prefix="/_local/faults", dependencies=[guarded])
 
     @router.get("")
     def listing() -> Document:
@@ -67,8 +67,8 @@ def _faults(workspace: Workspace) -> APIRouter:
     return router
 
 
-def _requests(workspace: Workspace) -> APIRouter:
-    router = APIRouter(prefix="/_local/requests")
+def _requests(workspace: Workspace, guarded: Any) -> APIRouter:
+    router = APIRouter(prefix="/_local/requests", dependencies=[guarded])
 
     @router.get("")
     def listing(request: Request) -> Document:
@@ -84,8 +84,8 @@ def _requests(workspace: Workspace) -> APIRouter:
     return router
 
 
-def _transitions(workspace: Workspace) -> APIRouter:
-    router, transitions = APIRouter(prefix="/_local/transitions"), workspace.transitions
+def _transitions(workspace: Workspace, guarded: Any) -> APIRouter:
+    router, transitions = APIRouter(prefix="/_local/transitions", dependencies=[guarded]), workspace.transitions
 
     # In the event loop, all three: what waits there is woken there.
     @router.get("")

@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -61,7 +63,7 @@ def create_app(workspace: Workspace, apis: tuple[str, ...] = APIS) -> FastAPI:
         yield
         await _call(reversed(workspace.on_stop))
 
-    app = FastAPI(
+    app = Application(
         title="agent_deploy local workspace",
         docs_url=None,
         redoc_url=None,
@@ -84,6 +86,27 @@ def create_app(workspace: Workspace, apis: tuple[str, ...] = APIS) -> FastAPI:
     app.add_middleware(Recorder, recording=workspace.recording)
     app.add_middleware(WorkspaceId, workspace_id=workspace.workspace_id)
     return app
+
+
+class Application(FastAPI):
+    """FastAPI with one flat list of routes: its nested routers cost every request a walk through all of them."""
+
+    def include_router(self, router: APIRouter, *, prefix: str = "", **options: Any) -> None:
+        """Take the router's own routes over; other options than the prefix belong to the router itself."""
+        if options:
+            raise TypeError(f"include_router takes a router and a prefix; give {', '.join(options)} to the router")
+        for route in router.routes:
+            if not isinstance(route, APIRoute):
+                raise TypeError(f"{route} is not a route of its own: include its router in the application")
+            self.router.add_api_route(
+                prefix + route.path,
+                route.endpoint,
+                methods=list(route.methods or ()),
+                status_code=route.status_code,
+                response_model=route.response_model,
+                response_class=route.response_class,
+                dependencies=route.dependencies,
+            )
 
 
 def _is_written(api: str) -> bool:

@@ -104,6 +104,7 @@ def _entry(scope: Scope, body: bytes, status: int, started: float) -> dict[str, 
         "body": body,
         "status": status,  # 0: the client got no answer
         "caller": principal.name if principal else None,
+        "client": dict(scope["headers"]).get(b"user-agent", b"").decode("latin-1"),
         "fault": state.get("fault"),
         "time_ms": int(started * 1000),
         "duration_ms": round((time.time() - started) * 1000, 1),
