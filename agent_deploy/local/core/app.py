@@ -39,6 +39,7 @@ APIS = (
     "genie",
     "connections",
     "jobs",
+    "pipelines",
     "files",
     "serving",
     "registry",
