@@ -123,7 +123,7 @@ class _Tries:
     def __init__(self, method: str, repeatable: bool, patience: float, cancelled: threading.Event | None) -> None:
         self._read_only = method in ("GET", "HEAD")
         self._repeatable, self._patience, self._cancelled = repeatable, patience, cancelled
-        self._backoff = tenacity.wait_exponential_jitter(initial=0.3, max=MAX_WAIT, jitter=0.3)
+        self._backoff = tenacity.wait_exponential(multiplier=0.3, max=MAX_WAIT) + tenacity.wait_random(0, 0.3)
 
     def worth_another(self, state: tenacity.RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
