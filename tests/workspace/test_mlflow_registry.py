@@ -49,13 +49,19 @@ def test_a_logged_model_is_registered_and_loads_by_version_and_alias(
         assert mlflow.pyfunc.load_model(uri).predict(["a"]) == ["echo a"]
 
 
-def test_a_version_tells_where_it_comes_from(mlflow_client: MlflowClient, schema: str, code: Path) -> None:
+def test_a_version_tells_where_it_comes_from(
+    mlflow_client: MlflowClient, schema: str, code: Path, admin: Caller
+) -> None:
     info = log(f"{schema}.echo", code)
     version = mlflow_client.get_model_version(f"{schema}.echo", "1")
     assert (version.name, version.version, version.status) == (f"{schema}.echo", "1", "READY")
     assert version.run_id == info.run_id
     assert version.model_id == info.model_id
     assert version.user_id == "admin@local"
+    # MLflow's entity leaves the experiment out; AgentDeployment reads it, for the traces.
+    query = {"name": f"{schema}.echo", "version": "1"}
+    raw = admin.http.get("/api/2.0/mlflow/unity-catalog/model-versions/get", params=query).json()["model_version"]
+    assert raw["run_experiment_id"] == mlflow_client.get_run(info.run_id).info.experiment_id
 
 
 def test_versions_count_up_and_a_deleted_number_is_not_given_again(

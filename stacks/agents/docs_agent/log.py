@@ -40,9 +40,14 @@ def log_version(model_name: str, alias: str = "", resources: list[Resource] | No
 
 
 def declared_resources(model_name: str) -> list[Resource]:
-    """What the agent may touch under its own identity: the table of curated questions beside the model."""
-    schema = model_name.rpartition(".")[0]
-    return [DatabricksTable(table_name=f"{schema}.docs_questions")]
+    """What the agent may touch under its own identity: the table of curated questions beside the model, if any.
+
+    A resource that does not exist cannot be granted: declaring it would stop every deployment of the version.
+    """
+    from databricks.sdk import WorkspaceClient  # here, since it takes a second to import
+
+    table = f"{model_name.rpartition('.')[0]}.docs_questions"
+    return [DatabricksTable(table_name=table)] if WorkspaceClient().tables.exists(table).table_exists else []
 
 
 def _documentation(folder: Path) -> Path:
