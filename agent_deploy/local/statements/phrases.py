@@ -26,8 +26,8 @@ class Phrase:
         try:
             tokens = Databricks().tokenize(self.text)
             if tokens:
-                # The tokenizer takes what follows some verbs (SHOW) as one string.
-                tokens = [tokens[0], *Databricks().tokenize(self.text[tokens[0].end + 1 :])]
+                # The tokenizer takes what follows some verbs (SHOW, EXECUTE) as one string when they come first.
+                tokens = [tokens[0], *Databricks().tokenize(f"_ {self.text[tokens[0].end + 1 :]}")[1:]]
             self.tokens = [token for token in tokens if token.token_type != TokenType.SEMICOLON]
         except TokenError as error:
             raise SqlError("PARSE_SYNTAX_ERROR", f"{error}.") from error
