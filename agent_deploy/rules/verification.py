@@ -155,10 +155,14 @@ def satisfied(target: Target, privilege: str, held: Held) -> bool:
 
 def verdict(wanted: Sequence[Need], facts: Mapping[Target, Held], principal: Principal, rest: Requirements) -> Verdict:
     """What is missing, all of it; ``rest`` are the requirements that are about no object of their own."""
-    result = Verdict()
+    result, gone = Verdict(), set()
     for need in wanted:
         outcome, told = _judge(need, facts, principal)
         result.checks.append(Check(need.shown, need.kind, words(need.access.privilege), outcome))
+        if told and _is_missing(facts[need.access.target]):
+            if need.access.target in gone:
+                continue  # once, however many privileges are wanted on it
+            gone.add(need.access.target)
         if told:
             (result.unverified if outcome is Outcome.UNKNOWN else result.failures).append(told)
     result.failures += _untold(result.failures, wanted, facts, principal)

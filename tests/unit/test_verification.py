@@ -110,6 +110,15 @@ def test_what_does_not_exist_is_told_apart_from_what_may_not_be_seen() -> None:
     assert "GRANT SELECT ON TABLE `main`.`default`.`docs`" in failure.remedy
 
 
+def test_what_is_missing_is_told_once_however_much_is_wanted_of_it() -> None:
+    requirements = Requirements(grant=True)
+    wanted = needs([TABLE], requirements)
+    facts = {**full(wanted), target(TABLE): Held(Presence.MISSING)}
+    found = verdict(wanted, facts, ANN, requirements)
+    assert [failure.object for failure in found.failures] == ["Table main.default.docs"]
+    assert [check.outcome for check in found.checks].count(Outcome.NO) == 2
+
+
 def test_a_missing_catalog_is_told_once_for_each_resource_in_it() -> None:
     wanted = needs([TABLE], NOTHING)
     facts = {need.access.target: Held(Presence.MISSING) for need in wanted}
