@@ -1,0 +1,234 @@
+"""AgentDeployment on the real engine and the local workspace: what is made, in what order, and that all of it goes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_deploy.local.databricks_plugin.selection import select_plugin
+from tests.engine.serving import MODEL, Site
+from tests.engine.support import BIN, Stack
+
+PROGRAM = """
+import json
+import pulumi
+from agent_deploy import AgentDeployment
+
+args = json.loads(ARGS)
+for variable in args.pop("secret_variables", []):
+    args.setdefault("environment", {})[variable] = pulumi.Config().require_secret(variable)
+agent = AgentDeployment("qa", args)
+for output in ("query_endpoint", "served_entities", "inference_tables", "identities"):
+    pulumi.export(output, getattr(agent, output))
+"""
+SECRET = "a-value-that-nobody-may-see"
+
+
+@pytest.fixture(scope="module")
+def site(local_workspace_factory: Callable[..., Any]) -> Site:
+    """A workspace with three versions of a model; `champion` is the second."""
+    found = Site(local_workspace_factory())
+    found.register(MODEL, 3)
+    found.workspace.put(f"/api/2.1/unity-catalog/models/{MODEL}/aliases/champion", {"version_num": 2})
+    return found
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """An endpoint of the test's own."""
+    return "".join(c if c.isalnum() else "-" for c in request.node.name)[:50].strip("-")
+
+
+@pytest.fixture
+def deploy(site: Site, name: str, open_stack: Callable[..., Stack], tmp_path: Path) -> Callable[..., Stack]:
+    """``deploy(**args)`` is a stack with one AgentDeployment of MODEL, not yet up."""
+    folder = select_plugin(tmp_path / "plugins").folder
+
+    def make(**args: Any) -> Stack:
+        plugins = {"agent-deploy": BIN, **({"databricks": folder} if folder else {})}
+        return open_stack(program(name, **args), environment=site.environment, plugins=plugins)
+
+    return make
+
+
+def program(name: str, **args: Any) -> str:
+    """A program with one AgentDeployment; its inference table is named after the test."""
+    tables = {"prefix": name.replace("-", "_")}
+    declared = {"model_name": MODEL, "endpoint_name": name, "inference_tables": tables, **args}
+    return PROGRAM.replace("ARGS", repr(json.dumps(declared)))
+
+
+def nothing_to_do(stack: Stack) -> None:
+    """A further preview is empty."""
+    assert stack.preview("--expect-no-changes").operations == {}
+
+
+def writes(site: Site) -> list[str]:
+    """Methods and paths of what was changed since the recording began."""
+    asked = [request for request in site.asked("*", "/api/*") if request["method"] != "GET"]
+    return [f"{request['method']} {request['path']}" for request in asked]
+
+
+def test_from_nothing_to_nothing(site: Site, name: str, deploy: Callable[..., Stack]) -> None:
+    permissions = [{"group_name": "users", "level": "CAN_QUERY"}]
+    args = {"environment": {"GREETING": "hello"}, "secret_variables": ["API_KEY"], "permissions": permissions}
+    stack = deploy(model_version="1", **args)
+    stack.set_secret("API_KEY", SECRET)
+    site.forget_requests()
+    preview = stack.preview()
+    assert set(preview.operations.values()) == {"create"}
+    assert writes(site) == []
+    up = stack.up()
+    nothing_to_do(stack)
+
+    kept = stack.resources()
+    assert set(kept) == {"qa", "qa-secrets", "qa-secret-API_KEY", "qa-permissions"}
+    parents = {resource["parent"].rsplit("::", 1)[-1] for resource in kept.values() if "parent" in resource}
+    assert parents <= {"qa", "project-test"}
+    variables = site.endpoint(name)["config"]["served_entities"][0]["environment_vars"]
+    assert variables["GREETING"] == "hello"
+    assert variables["API_KEY"].startswith(f"{{{{secrets/{name}/API_KEY-")
+    assert variables["MLFLOW_EXPERIMENT_ID"].isdigit()
+    answer = site.workspace.post(f"/serving-endpoints/{name}/invocations", {"inputs": ["you"]})
+    assert answer["predictions"] == ["hello you"]
+    everything = "\n".join([stack.state_text(), preview.output, up.output, json.dumps(up.events)])
+    assert SECRET not in everything
+
+    stack.destroy()
+    assert stack.resources() == {}
+    assert not site.exists(name)
+    scopes = site.workspace.get("/api/2.0/secrets/scopes/list").get("scopes", [])
+    assert name not in {scope["name"] for scope in scopes}
+
+
+def test_a_canary_is_promoted_kept_for_a_rollback_and_gone(site: Site, name: str, deploy: Callable[..., Stack]) -> None:
+    stack = deploy(model_version="1")
+    stack.up()
+    canary = {"versions": [{"version": "1", "traffic_percentage": 90}, {"version": "3", "traffic_percentage": 10}]}
+    stack.write(program(name, **canary))
+    shown = stack.preview().output
+    assert re.search(r"main-default-qa_1: 100 => 90", shown)
+    assert re.search(r"\+ main-default-qa_3: 10", shown)
+    stack.up()
+    nothing_to_do(stack)
+    stack.write(program(name, model_version="3", keep_previous=1))
+    stack.up()
+    assert traffic(site, name) == {"main-default-qa_1": 0, "main-default-qa_3": 100}
+    nothing_to_do(stack)
+    stack.write(program(name, model_version="1", keep_previous=1))
+    stack.up()
+    assert traffic(site, name) == {"main-default-qa_1": 100, "main-default-qa_3": 0}
+    stack.write(program(name, model_version="1"))
+    stack.up()
+    assert traffic(site, name) == {"main-default-qa_1": 100}
+    nothing_to_do(stack)
+    stack.destroy()
+
+
+def test_an_alias_that_moves_is_a_deployment(site: Site, name: str, deploy: Callable[..., Stack]) -> None:
+    stack = deploy(versions=[{"alias": "champion"}])
+    stack.up()
+    assert traffic(site, name) == {"main-default-qa_2": 100}
+    aliases = f"/api/2.1/unity-catalog/models/{MODEL}/aliases/champion"
+    site.workspace.put(aliases, {"version_num": 3})
+    try:
+        stack.up()
+        assert traffic(site, name) == {"main-default-qa_3": 100}
+    finally:
+        site.workspace.put(aliases, {"version_num": 2})
+    stack.destroy()
+
+
+def test_an_endpoint_ahead_of_its_first_version_gets_it_later(
+    site: Site, name: str, deploy: Callable[..., Stack]
+) -> None:
+    stack = deploy(versions=[], permissions=[{"group_name": "users", "level": "CAN_VIEW"}])
+    stack.up()
+    nothing_to_do(stack)
+    id = site.endpoint(name)["id"]
+    stack.write(program(name, model_version="1", permissions=[{"group_name": "users", "level": "CAN_VIEW"}]))
+    stack.up()
+    assert site.endpoint(name)["id"] == id
+    assert traffic(site, name) == {"main-default-qa_1": 100}
+    nothing_to_do(stack)
+    stack.destroy()
+
+
+MISTAKES: list[tuple[dict[str, Any], str]] = [
+    ({"model_name": "qa", "model_version": "1"}, "model_name 'qa': expected a Unity Catalog name of three levels"),
+    ({"model_version": "9"}, "model_version: main.default.qa has no version 9 (there: 1, 2, 3)"),
+    ({"versions": [{"alias": "nobody"}]}, "versions[0]: main.default.qa has no alias 'nobody'"),
+    ({"model_name": "main.default.nothing", "model_version": "1"}, "there is no registered model main.default.nothing"),
+    ({"versions": [{"version": "1"}, {"version": "2"}], "traffic": {"1": 60, "2": 30}}, "percentages that sum to 100"),
+    ({"versions": [{"version": "1"}], "traffic": {"1": 50, "2": 50}}, "a version that is served (1)"),
+    ({"versions": [{"version": str(n)} for n in range(1, 17)]}, "versions 16: expected at most 15"),
+    ({"model_version": "1", "endpoint_name": "no spaces"}, "endpoint_name 'no spaces': expected 1 to 63 letters"),
+    ({"model_version": "1", "environment": {"lower": "x"}}, "environment key 'lower': expected upper-case letters"),
+    ({"model_version": "1", "environment": {"K": 3}}, "environment['K'] 3: expected a string"),
+    ({"model_version": "1", "environment": {"K": "{{secrets/x}}"}}, "environment['K']: expected a secret reference"),
+    ({"model_version": "1", "environment": {"K": "{{secrets/no/k}}"}}, "there is no secret scope 'no'"),
+    ({"model_version": "1", "workload_size": "Huge"}, "workload_size 'Huge': expected one of Small, Medium, Large"),
+    ({"model_version": "1", "workload_type": "TPU"}, "workload_type 'TPU': expected one of CPU"),
+    ({"model_version": "1", "keep_previous": -1}, "keep_previous -1: expected a whole number"),
+    ({"model_version": "1", "environment": {"DATABRICKS_TOKEN": "dapi"}}, "expected a secret, not plain text"),
+    ({"model_version": "1", "auth": "NONE"}, "auth 'NONE': expected one of PASSTHROUGH"),
+    ({"model_version": "1", "resources": [{"kind": "shelf", "name": "x"}]}, "resources[0].kind 'shelf'"),
+    (
+        {"model_version": "1", "resources": [{"kind": "table", "name": "main.default.gone"}]},
+        "Table main.default.gone: it does not exist",
+    ),
+    ({"model_version": "1", "inference_tables": {"schema": "gone"}}, "main.gone"),
+]
+
+
+def test_every_mistake_is_told_in_the_preview_and_nothing_is_created(
+    site: Site, name: str, deploy: Callable[..., Stack]
+) -> None:
+    stack = deploy(model_version="1")
+    site.forget_requests()
+    for args, said in MISTAKES:
+        stack.write(program(name, **args))
+        failed = stack.preview(check=False)
+        assert failed.code != 0, args
+        assert said in failed.output, f"{args}: {failed.output}"
+        assert "Traceback" not in failed.output
+    assert writes(site) == []
+
+
+def test_a_version_leaves_with_its_identity_after_the_endpoint_is_ready_without_it(
+    site: Site, name: str, deploy: Callable[..., Stack]
+) -> None:
+    identity = {"auth": "SERVICE_PRINCIPAL", "rotation_days": 30}
+    stack = deploy(versions=[{"version": "1"}, {"version": "2"}], traffic={"1": 90, "2": 10}, **identity)
+    stack.up()
+    nothing_to_do(stack)
+    assert principals(site) == {"main-default-qa_1", "main-default-qa_2"}
+    site.forget_requests()
+    stack.write(program(name, model_version="2", **identity))
+    stack.up()
+    order = writes(site)
+    update = order.index(f"PUT /api/2.0/serving-endpoints/{name}/config")
+    gone = [index for index, call in enumerate(order) if "ServicePrincipals/" in call and call.startswith("DELETE")]
+    assert gone
+    assert min(gone) > update
+    assert principals(site) == {"main-default-qa_2"}
+    nothing_to_do(stack)
+    stack.destroy()
+    assert principals(site) == set()
+
+
+def traffic(site: Site, name: str) -> dict[str, int]:
+    """Served entity → percentage."""
+    routes = site.endpoint(name)["config"]["traffic_config"]["routes"]
+    return {route["served_model_name"]: route["traffic_percentage"] for route in routes}
+
+
+def principals(site: Site) -> set[str]:
+    """Display names of the workspace's service principals."""
+    found = site.workspace.get("/api/2.0/preview/scim/v2/ServicePrincipals").get("Resources", [])
+    return {principal["displayName"] for principal in found}
