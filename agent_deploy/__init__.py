@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         AgentVersionArgs,
     )
     from agent_deploy.resources.object_permission import ObjectPermission
-    from agent_deploy.resources.object_permission import ObjectPermission
     from agent_deploy.resources.secret import Secret
     from agent_deploy.resources.securable_grant import SecurableGrant
     from agent_deploy.resources.serving_endpoint import ServingEndpoint
@@ -39,7 +38,6 @@ _HOMES = {
         "AgentTimeoutsArgs",
         "AgentVersionArgs",
     ),
-    "agent_deploy.resources.object_permission": ("ObjectPermission",),
     "agent_deploy.resources.securable_grant": ("SecurableGrant",),
     "agent_deploy.resources.object_permission": ("ObjectPermission",),
     "agent_deploy.resources.secret": ("Secret",),
@@ -57,7 +55,6 @@ __all__ = [
     "AgentTimeoutsArgs",
     "AgentVersionArgs",
     "ExistingServicePrincipalArgs",
-    "ObjectPermission",
     "ObjectPermission",
     "Secret",
     "SecurableGrant",
