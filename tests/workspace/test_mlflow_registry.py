@@ -9,6 +9,10 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_uc_registry_messages_pb2 import CreateModelVersionRequest, StorageMode
+from mlflow.store.artifact.presigned_url_artifact_repo import PresignedUrlArtifactRepository
+from mlflow.utils.databricks_utils import get_databricks_host_creds
+from mlflow.utils.proto_json_utils import message_to_json
 
 from tests.workspace.conftest import Caller
 
@@ -138,6 +142,25 @@ def test_a_large_file_arrives_whole(mlflow_client: MlflowClient, schema: str, co
     log(f"{schema}.echo", code, artifacts={"weights": str(big)})
     target = mlflow.artifacts.download_artifacts(f"models:/{schema}.echo/1", dst_path=str(tmp_path / "loaded"))
     assert (Path(target) / "artifacts" / "weights.bin").read_bytes() == big.read_bytes()
+
+
+def test_clients_that_ask_for_presigned_urls_get_them(mlflow_client: MlflowClient, schema: str, tmp_path: Path) -> None:
+    # What MLflow falls back to in workspaces that do not answer that the SDK's repository is enabled.
+    model = f"{schema}.echo"
+    mlflow_client.create_registered_model(model)
+    store = mlflow_client._get_registry_client().store
+    body = message_to_json(CreateModelVersionRequest(name=model, source="models:/m-1"))
+    version = store._call_endpoint(CreateModelVersionRequest, body).model_version.version
+    credentials = store._get_temporary_model_version_write_credentials(model, version)
+    assert credentials.storage_mode == StorageMode.DEFAULT_STORAGE
+    repository = PresignedUrlArtifactRepository(get_databricks_host_creds("databricks-uc"), model, version)
+    (tmp_path / "MLmodel").write_text("flavors: {}")
+    repository.log_artifact(str(tmp_path / "MLmodel"))
+    repository.log_artifact(str(tmp_path / "MLmodel"), "sub")
+    assert [(found.path, found.is_dir) for found in repository.list_artifacts()] == [("MLmodel", False), ("sub", True)]
+    loaded = repository.download_artifacts("sub/MLmodel", str(tmp_path))
+    assert Path(loaded).read_text() == "flavors: {}"
+    assert store._finalize_model_version(model, version).version == "1"
 
 
 def test_a_model_in_an_unknown_schema_is_refused(mlflow_client: MlflowClient) -> None:

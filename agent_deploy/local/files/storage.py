@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -31,6 +32,7 @@ class Files:
         self._workspace = workspace
         self._mounts: dict[str, Mount] = {}
         self._staging = workspace.folder / "files" / ".staging"
+        shutil.rmtree(self._staging, ignore_errors=True)  # uploads that a killed process left half done
 
     def mount(self, name: str, resolve: Mount) -> None:
         """Serve ``/<name>/…`` from where ``resolve`` says."""
