@@ -16,6 +16,10 @@ class ProcessGone(Exception):
     """The process ended before it answered."""
 
 
+class NotReached(ProcessGone):
+    """The process had ended before the request was sent: it may be sent to another."""
+
+
 class Connections:
     """Opened when first needed; each is a thread in the process."""
 
@@ -46,7 +50,7 @@ class Connections:
         try:
             return await self.process.connect()
         except ConnectionError as error:
-            raise ProcessGone(str(error)) from error
+            raise NotReached(str(error)) from error
 
     def close(self) -> None:
         """The process is going: free connections are hung up, those in use end with their requests."""

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent_deploy.local.core.errors import ApiError, not_found
 from agent_deploy.local.core.principals import Principal
-from agent_deploy.local.serving.connections import Answer, ProcessGone
+from agent_deploy.local.serving.connections import Answer, NotReached, ProcessGone
 from agent_deploy.local.serving.endpoints import Endpoint, Endpoints
 from agent_deploy.local.serving.payloads import Exchange
 from agent_deploy.local.serving.process import BuildFailed
@@ -80,12 +80,8 @@ class Invocation:
         replica = self._replica
         replica.in_flight += 1
         try:
-            connections = await replica.running()
-            async with connections.ask(self._question, self._body) as answer:
-                if answer.header.get("stream"):
-                    await self._stream(answer, receive, send)
-                else:
-                    await self._whole(answer, send)
+            while not await self._asked(receive, send):
+                pass
         except BuildFailed as error:
             message = f"The served entity '{replica.entity['name']}' of endpoint '{self._endpoint.name}' does not run"
             raise ApiError(503, "TEMPORARILY_UNAVAILABLE", f"{message}: {error}") from error
@@ -97,6 +93,22 @@ class Invocation:
         finally:
             replica.in_flight -= 1
             replica.last_used = time.monotonic()
+
+    async def _asked(self, receive: Receive, send: Send) -> bool:
+        """Whether the process could be asked; it may have ended a moment ago, and then another one comes."""
+        connections = await self._replica.running()
+        try:
+            async with connections.ask(self._question, self._body) as answer:
+                if answer.header.get("stream"):
+                    await self._stream(answer, receive, send)
+                else:
+                    await self._whole(answer, send)
+        except ProcessGone as error:
+            await self._replica.gone(connections)
+            if isinstance(error, NotReached):
+                return False
+            raise
+        return True
 
     async def _whole(self, answer: Answer, send: Send) -> None:
         status, length = answer.header["status"], answer.header["length"]

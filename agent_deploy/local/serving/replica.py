@@ -72,6 +72,7 @@ class Replica:
         self._starting: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._deaths = 0
+        self._born = 0.0
 
     @property
     def state(self) -> dict[str, str]:
@@ -156,7 +157,8 @@ class Replica:
         limit = self.entity.get("max_provisioned_concurrency") or CONCURRENCY[self.entity["workload_size"]]
         self.connections = Connections(process, int(limit))
         self.last_used = time.monotonic()
-        self._watching = asyncio.create_task(self._watch(process, time.monotonic()))
+        self._born = time.monotonic()
+        self._watching = asyncio.create_task(self._watch(process))
         self._set(READY, "")
 
     def _order(self, check_requirements: bool) -> Order:
@@ -190,13 +192,21 @@ class Replica:
         finally:
             self._starting = None
 
-    async def _watch(self, process: ModelProcess, born: float) -> None:
+    async def gone(self, connections: Connections) -> None:
+        """A request found the process ended: return when that is known here, so that the next one waits for another."""
+        await asyncio.wait({connections.process.exited}, timeout=_GRACE_SECONDS)
+        self._died(connections.process)
+
+    async def _watch(self, process: ModelProcess) -> None:
         await asyncio.shield(process.exited)
+        self._died(process)
+
+    def _died(self, process: ModelProcess) -> None:
         if self.connections is None or self.connections.process is not process:
-            return  # we ended it
+            return  # we ended it, or know already
         self._detach()
         self._release()
-        if time.monotonic() - born > _STABLE_SECONDS:
+        if time.monotonic() - self._born > _STABLE_SECONDS:
             self._deaths = 0
         message = f"The process of served entity '{self.entity['name']}' ended with {process.describe_exit()}"
         self._starting = asyncio.create_task(self._recover(message))
