@@ -25,7 +25,7 @@ def run(progress: Progress) -> list[Row]:
     """Seconds from the request to its answer; the bare load includes the interpreter's start and one prediction."""
     import json
 
-    with tempfile.TemporaryDirectory() as folder, LocalWorkspace(idle_seconds=IDLE_SECONDS) as workspace:
+    with tempfile.TemporaryDirectory() as folder, LocalWorkspace(scale_to_zero_seconds=IDLE_SECONDS) as workspace:
         progress("deploying the model")
         url = served(workspace, Path(folder), scale_to_zero=True)
         model = models.save(Path(folder))

@@ -1,4 +1,4 @@
-"""A closed-loop load, in a process of its own: N callers, each with its next request as soon as the last is answered."""
+"""A closed-loop load, in a process of its own: N callers, each asking again as soon as it was answered."""
 
 from __future__ import annotations
 

@@ -10,9 +10,11 @@ from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.local.databricks_plugin.grant import Grant
 from agent_deploy.local.databricks_plugin.job import Job
+from agent_deploy.local.databricks_plugin.model_serving import ModelServing
 from agent_deploy.local.databricks_plugin.permissions import Permissions
 from agent_deploy.local.databricks_plugin.pipeline import Pipeline
 from agent_deploy.local.databricks_plugin.registered_model import RegisteredModel
+from agent_deploy.local.databricks_plugin.secret import Secret
 from agent_deploy.local.databricks_plugin.secret_acl import SecretAcl
 from agent_deploy.local.databricks_plugin.secret_scope import SecretScope
 from agent_deploy.local.databricks_plugin.service_principal import ServicePrincipal
@@ -35,6 +37,8 @@ RESOURCES: dict[str, VendorResource] = {
         WorkspaceFile,
         Pipeline,
         Job,
+        ModelServing,
+        Secret,
     )
 }
 

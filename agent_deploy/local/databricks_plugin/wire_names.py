@@ -24,7 +24,7 @@ _PLURAL = {wire: name for name, wire in _SINGULAR.items()}
 _MAPS = frozenset(
     {
         "tags", "configuration", "parameters", "customTags", "sparkConf", "sparkEnvVars", "baseParameters",
-        "namedParameters", "jobParameters", "sqlParams", "pythonNamedParams",
+        "namedParameters", "environmentVars", "jobParameters", "sqlParams", "pythonNamedParams",
     }
 )  # fmt: skip
 # What tells one element of a list from the others.

@@ -1,0 +1,83 @@
+"""The vendor's serving endpoint, with what it leaves undone: what our ServingEndpoint is measured against."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from agent_deploy.client.workspace import Workspace
+from agent_deploy.local.databricks_plugin.vendor_resource import VendorResource, declared, workspace_of
+from agent_deploy.local.databricks_plugin.wire_names import as_declared, from_wire, to_wire
+from agent_deploy.provider.resource import Context, Created, Found, UserError, Values
+
+ENDPOINTS = "/api/2.0/serving-endpoints"
+PATIENCE = 45 * 60.0  # the vendor's default timeout
+FIRST_PAUSE, LAST_PAUSE = 1.0, 10.0
+NOT_UPDATING, ENDED_BADLY = "NOT_UPDATING", ("UPDATE_FAILED", "UPDATE_CANCELED")
+
+
+class ModelServing(VendorResource):
+    """Id: the endpoint's name. A failed creation is removed again; `ready` is not looked at."""
+
+    inputs = (
+        "name", "config", "aiGateway", "tags", "description", "budgetPolicyId", "routeOptimized", "emailNotifications",
+        "providerConfig",
+    )  # fmt: skip
+    outputs = ("servingEndpointId", "endpointUrl")
+    replaces = frozenset({"name", "routeOptimized", "providerConfig"})
+    autonamed = True
+    sets = frozenset({"tags"})
+
+    def make(self, context: Context, inputs: Values) -> Created:
+        workspace = workspace_of(context)
+        body = {name: value for name, value in declared(inputs).items() if name != "providerConfig"}
+        workspace.post(ENDPOINTS, to_wire(body))
+        try:
+            _await(context, workspace, inputs["name"])
+        except UserError:
+            workspace.delete(f"{ENDPOINTS}/{inputs['name']}")
+            raise
+        return Created(inputs["name"], {})
+
+    def complete(self, context: Context, id: str, inputs: Values) -> Values:
+        return _properties(workspace_of(context).get(f"{ENDPOINTS}/{id}"))
+
+    def find(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
+        actual = workspace_of(context).get(f"{ENDPOINTS}/{id}")
+        seen = as_declared({n: v for n, v in old_inputs.items() if n != "budgetPolicyId"}, from_wire(actual))
+        never_told = {n: old_inputs[n] for n in ("budgetPolicyId", "providerConfig") if n in old_inputs}
+        return Found(id, _properties(actual), {**seen, **never_told, "name": id})
+
+    def change(self, context: Context, id: str, old: Values, inputs: Values) -> None:
+        workspace = workspace_of(context)
+        if old.get("config") != inputs.get("config"):
+            workspace.put(f"{ENDPOINTS}/{id}/config", to_wire(inputs.get("config") or {}))
+            _await(context, workspace, id)
+        if old.get("tags") != inputs.get("tags"):
+            workspace.get(f"{ENDPOINTS}/{id}")
+            before, after = ({t["key"]: t.get("value", "") for t in v.get("tags") or []} for v in (old, inputs))
+            add = [{"key": key, "value": value} for key, value in after.items() if before.get(key) != value]
+            workspace.patch(
+                f"{ENDPOINTS}/{id}/tags", {"add_tags": add, "delete_tags": sorted(set(before) - set(after))}
+            )
+        if old.get("aiGateway") != inputs.get("aiGateway"):
+            workspace.put(f"{ENDPOINTS}/{id}/ai-gateway", to_wire(inputs.get("aiGateway") or {}))
+
+    def remove(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
+        workspace_of(context).delete(f"{ENDPOINTS}/{id}")
+
+
+def _await(context: Context, workspace: Workspace, name: str) -> None:
+    deadline, pause = context.deadline(PATIENCE), FIRST_PAUSE
+    while True:
+        state = workspace.get(f"{ENDPOINTS}/{name}").get("state", {}).get("config_update", NOT_UPDATING)
+        if state == NOT_UPDATING:
+            return
+        if state in ENDED_BADLY or time.monotonic() > deadline:
+            raise UserError(f"failed to reach {NOT_UPDATING}, got {state}: current status: {state}")
+        context.pause(pause)
+        pause = min(pause + 1.0, LAST_PAUSE)
+
+
+def _properties(actual: dict[str, Any]) -> Values:
+    return {"servingEndpointId": actual.get("id", ""), "endpointUrl": actual.get("endpoint_url", "")}

@@ -1,0 +1,171 @@
+"""(a) Preview of N agents, against the same resources hand-written with pulumi_databricks; (d) calls per preview.
+
+Both programs run on the same engine, the same databricks plugin and the same workspace, in turn. The programs' memory
+is the peak of the process that runs the program. Endpoints are made without waiting for a build: previews are measured.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from agent_deploy.local import LocalWorkspace
+from agent_deploy.local.databricks_plugin.selection import select_plugin
+from bench import models
+from bench.report import Progress, Row
+
+AGENTS = (1, 10, 50)
+ROUNDS = 3
+MODEL = "main.default.echo"
+# Written by each program when it ends: its peak memory in kB.
+MEASURE = """
+import atexit, os, resource
+peak = lambda: str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+atexit.register(lambda: open(os.environ["PEAK_FILE"], "w").write(peak()))
+"""
+OURS = """
+import pulumi
+from agent_deploy import AgentDeployment
+key = pulumi.Config().require_secret("key")
+for number in range(AGENTS):
+    AgentDeployment(f"agent{number}", {
+        "model_name": "main.default.echo", "model_version": "1", "endpoint_name": f"ours-{number}",
+        "inference_tables": {"prefix": f"ours_{number}"}, "environment": {"KEY": key},
+        "permissions": [{"group_name": "users", "level": "CAN_QUERY"}],
+    })
+"""
+THEIRS = """
+import pulumi
+import pulumi_databricks as databricks
+key = pulumi.Config().require_secret("key")
+for number in range(AGENTS):
+    name = f"theirs-{number}"
+    scope = databricks.SecretScope(f"agent{number}-secrets", name=name)
+    secret = databricks.Secret(f"agent{number}-secret", scope=scope.name, key="KEY", string_value=key)
+    variables = {"KEY": secret.config_reference, "ENABLE_MLFLOW_TRACING": "true",
+                 "ENABLE_LANGCHAIN_STREAMING": "true", "RETURN_REQUEST_ID_IN_RESPONSE": "true"}
+    endpoint = databricks.ModelServing(
+        f"agent{number}", name=name,
+        config=databricks.ModelServingConfigArgs(
+            served_entities=[databricks.ModelServingConfigServedEntityArgs(
+                name="echo_1", entity_name="main.default.echo", entity_version="1", workload_size="Small",
+                workload_type="CPU", scale_to_zero_enabled=False, environment_vars=variables)],
+            traffic_config=databricks.ModelServingConfigTrafficConfigArgs(
+                routes=[databricks.ModelServingConfigTrafficConfigRouteArgs(
+                    served_model_name="echo_1", traffic_percentage=100)])),
+        ai_gateway=databricks.ModelServingAiGatewayArgs(
+            inference_table_config=databricks.ModelServingAiGatewayInferenceTableConfigArgs(
+                enabled=True, catalog_name="main", schema_name="default", table_name_prefix=f"theirs_{number}")))
+    databricks.Permissions(f"agent{number}-permissions", serving_endpoint_id=endpoint.serving_endpoint_id,
+        access_controls=[databricks.PermissionsAccessControlArgs(group_name="users", permission_level="CAN_QUERY")])
+"""
+
+
+def run(progress: Progress) -> list[Row]:
+    """Seconds and megabytes, first preview and no-op; then the calls of a no-op preview."""
+    rows, calls = [], {}
+    with tempfile.TemporaryDirectory() as text, LocalWorkspace(serving_start="on_request") as workspace:
+        folder = Path(text)
+        models.register(MODEL, folder, workspace.env())
+        for agents in AGENTS:
+            programs = {
+                which: Program(folder / f"{which}{agents}", source, agents, workspace)
+                for which, source in (("ours", OURS), ("theirs", THEIRS))
+            }
+            for phase in ("first", "no-op"):
+                progress(f"{agents} agents, {phase} preview")
+                taken: dict[str, list[tuple[float, float]]] = {"ours": [], "theirs": []}
+                for _ in range(ROUNDS):
+                    for which, program in programs.items():
+                        taken[which].append(program.preview())
+                what = f"{agents} agent{'s' if agents > 1 else ''}, {phase} preview"
+                rows += _rows(what, taken)
+                if phase == "first":
+                    progress(f"{agents} agents, up")
+                    for program in programs.values():
+                        program.up()
+            with _counted(workspace) as count:
+                programs["ours"].preview()
+            calls[agents] = count()
+            progress(f"{agents} agents, destroy")
+            for program in programs.values():
+                program.destroy()
+    rows += [Row(f"{n} agents: calls to the workspace per no-op preview", "calls", calls[n]) for n in AGENTS]
+    per_agent = [calls[n] / n for n in AGENTS]
+    return [*rows, Row("calls per agent, 50 agents against 10", "calls", per_agent[-1], per_agent[-2], goal=1.05)]
+
+
+def _rows(what: str, taken: dict[str, list[tuple[float, float]]]) -> list[Row]:
+    seconds, megabytes = (
+        {which: statistics.median(round_[figure] for round_ in rounds) for which, rounds in taken.items()}
+        for figure in (0, 1)
+    )
+    return [
+        Row(f"{what}: time", "s", seconds["ours"], seconds["theirs"], goal=0.65),
+        Row(f"{what}: program's memory", "MB", megabytes["ours"], megabytes["theirs"], goal=0.4),
+    ]
+
+
+class Program:
+    """One Pulumi program in a folder and a stack of its own."""
+
+    def __init__(self, folder: Path, source: str, agents: int, workspace: LocalWorkspace) -> None:
+        self._folder = folder
+        (folder / "state").mkdir(parents=True)
+        (folder / "__main__.py").write_text(MEASURE + source.replace("AGENTS", str(agents)))
+        (folder / "Pulumi.yaml").write_text("name: bench\nruntime: python\n")
+        plugin = select_plugin(folder / "plugins")
+        self._environment = {
+            **os.environ,
+            **workspace.env(),
+            **plugin.environment(os.environ),
+            "PEAK_FILE": str(folder / "peak"),
+            "PULUMI_BACKEND_URL": (folder / "state").as_uri(),
+            "PULUMI_CONFIG_PASSPHRASE": "bench",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+        }
+        self._run("stack", "init", "bench")
+        self._run("config", "set", "--secret", "key", stdin="a-secret")
+
+    def preview(self) -> tuple[float, float]:
+        """Seconds and the program's peak in MB."""
+        begin = time.perf_counter()
+        self._run("preview")
+        return time.perf_counter() - begin, int((self._folder / "peak").read_text()) / 1024
+
+    def up(self) -> None:
+        """Makes what it declares."""
+        self._run("up", "--yes", "--skip-preview")
+
+    def destroy(self) -> None:
+        """Removes it."""
+        self._run("destroy", "--yes", "--skip-preview")
+
+    def _run(self, *arguments: str, stdin: str = "") -> None:
+        done = subprocess.run(
+            ["pulumi", *arguments, "--non-interactive"],
+            cwd=self._folder, env=self._environment, input=stdin, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise RuntimeError(f"pulumi {' '.join(arguments)} failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
+
+
+@contextmanager
+def _counted(workspace: LocalWorkspace) -> Iterator[object]:
+    headers = {"Authorization": f"Bearer {workspace.token}"}
+    url = f"{workspace.host}/_local/requests"
+    httpx.delete(url, headers=headers).raise_for_status()
+
+    def count() -> int:
+        requests = httpx.get(url, headers=headers, timeout=30).json()["requests"]
+        return len([request for request in requests if not request["path"].startswith("/_local")])
+
+    yield count
