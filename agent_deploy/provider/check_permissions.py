@@ -57,6 +57,7 @@ def _requirements(given: Mapping[str, Any]) -> Requirements:
         secret_scope=given.get("secretScope") or None,
         create_service_principal=bool(given.get("createServicePrincipal")),
         grant=bool(given.get("grant")),
+        skip_open=bool(given.get("skipOpen")),
     )
 
 

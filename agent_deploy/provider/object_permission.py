@@ -111,6 +111,8 @@ class ObjectPermission(Resource):
         """Gives the level, unless the principal has it or more already."""
         workspace = _workspace(context)
         place = _place(workspace, inputs)
+        if place is None:
+            return Created(str(_open_place(inputs)), {**inputs, "resolvedObjectId": "", "previousLevel": ""})
         with self._turn(place):
             held = _direct_levels(_existing(workspace, place), place)
             previous = place.type.highest(held) or ""
@@ -121,8 +123,13 @@ class ObjectPermission(Resource):
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """The principal's direct level; None when it has none, or the object is gone. Inherited ones are not ours."""
         place, previous = Place.parse(id), str(old.get("previousLevel") or "")
+        workspace = _workspace(context)
         try:
-            held = _direct_levels(_entries(_workspace(context), place), place)
+            if _is_open(old):
+                return (
+                    Found(id, old, old_inputs) if _id_of(workspace, place.object_type, place.object_id) == "" else None
+                )
+            held = _direct_levels(_entries(workspace, place), place)
         except ApiError as error:
             if error.is_missing:
                 return None
@@ -144,6 +151,8 @@ class ObjectPermission(Resource):
 
     def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
         """Another level, but never less than what the principal had before."""
+        if _is_open(old):
+            return {**inputs, "resolvedObjectId": "", "previousLevel": ""}
         workspace, place, previous = _workspace(context), Place.parse(id), str(old.get("previousLevel") or "")
         level = previous if previous and _includes(place, {previous}, inputs["level"]) else inputs["level"]
         with self._turn(place):
@@ -153,6 +162,8 @@ class ObjectPermission(Resource):
 
     def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
         """Takes out what was given, back to what was before; a higher level that somebody else gave since stays."""
+        if _is_open(old):
+            return
         workspace, place, previous = _workspace(context), Place.parse(id), str(old.get("previousLevel") or "")
         given = str(old_inputs.get("level") or old.get("level") or "")
         try:
@@ -213,29 +224,38 @@ def _check_level(inputs: Values) -> list[Problem]:
     return [Problem("level", level, f"one of {', '.join(levels)} ({OBJECT_TYPES[kind].title})", remedy)]
 
 
-def _place(workspace: Workspace, inputs: Values) -> Place:
-    """With the object's id, looked up by its name when that is what the program knows. Raises UserError."""
-    kind, name = inputs["objectType"], inputs.get("objectName")
-    id = inputs.get("objectId")
+def _place(workspace: Workspace, inputs: Values) -> Place | None:
+    """With the object's id, looked up by its name when that is what the program knows; None when there is no list.
+
+    Raises UserError when there is no such object.
+    """
+    kind, id = inputs["objectType"], inputs.get("objectId")
     if id is None:
-        id = _id_of(workspace, kind, str(name))
-    return Place(kind, str(id), inputs["principalKind"], inputs["principal"])
+        try:
+            id = _id_of(workspace, kind, inputs["objectName"])
+        except ApiError as error:
+            if not error.is_missing:
+                raise
+            shown = f"{OBJECT_TYPES[kind].title} {inputs['objectName']!r}"
+            raise UserError(f"{shown} does not exist: create it first, or correct objectName.") from None
+    return Place(kind, str(id), inputs["principalKind"], inputs["principal"]) if id else None
+
+
+def _open_place(inputs: Values) -> Place:
+    """Of an endpoint of the platform itself, which everybody may query: there is nothing to give."""
+    return Place(inputs["objectType"], inputs["objectName"], inputs["principalKind"], inputs["principal"])
+
+
+def _is_open(old: Values) -> bool:
+    return old.get("resolvedObjectId") == ""
 
 
 def _id_of(workspace: Workspace, kind: str, name: str) -> str:
+    """By which the permissions API knows it; empty for the platform's own. Raises ApiError."""
     route = ROUTES[kind]
     if not route.id_field:
         return name
-    title = OBJECT_TYPES[kind].title
-    try:
-        found = workspace.get(route.path.format(segment(name))).get(route.id_field)
-    except ApiError as error:
-        if error.is_missing:
-            raise UserError(f"{title} {name!r} does not exist: create it first, or correct objectName.") from None
-        raise
-    if not found:
-        raise UserError(f"{title} {name!r} is the platform's own: it has no permissions, everybody may use it.")
-    return str(found)
+    return str(workspace.get(route.path.format(segment(name))).get(route.id_field) or "")
 
 
 def _entries(workspace: Workspace, place: Place) -> list[Entry]:

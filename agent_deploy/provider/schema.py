@@ -99,6 +99,7 @@ TYPES: Schema = {
             "secretScope": _of(_STRING, "Secret scope that is to be created, or written to when it exists."),
             "createServicePrincipal": _of(_BOOLEAN, "Whether a service principal is to be created."),
             "grant": _of(_BOOLEAN, "Whether the deployer gives the agent its privileges on the resources."),
+            "skipOpen": _of(_BOOLEAN, "Whether what everybody has anyhow (openToAll) is not given, nor to be managed."),
         }
     },
     "PermissionFailure": {

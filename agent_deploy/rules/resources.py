@@ -8,7 +8,7 @@ index resource to a Databricks app" (an index is a table to Unity Catalog: Can U
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent_deploy.rules.object_permissions import OBJECT_TYPES
@@ -152,9 +152,8 @@ def check_resources(field: str, resources: Sequence[Resource]) -> list[Problem]:
 
 def without_passthrough(resources: Iterable[Resource]) -> list[Resource]:
     """Those that the platform's automatic passthrough does not support; they need a service principal of their own."""
-    return [
-        resource for resource in resources if not resource.on_behalf_of_user and not KINDS[resource.kind].passthrough
-    ]
+    unsupported = {kind.name for kind in KINDS.values() if not kind.passthrough}
+    return [resource for resource in resources if resource.kind in unsupported and not resource.on_behalf_of_user]
 
 
 def target(resource: Resource) -> Target:
@@ -195,11 +194,18 @@ def agent_access(resources: Iterable[Resource]) -> list[Access]:
     return list(found)
 
 
-def agent_grants(resources: Iterable[Resource]) -> dict[Securable, tuple[str, ...]]:
-    """Securable → the agent's privileges there, sorted: one grant each."""
+def agent_grants(
+    resources: Iterable[Resource], open_to_all: Collection[tuple[str, str, str]] = ()
+) -> dict[Securable, tuple[str, ...]]:
+    """Securable → the agent's privileges there, sorted: one grant each.
+
+    ``open_to_all`` (securable's type, name, privilege) is what everybody has and nobody must be given.
+    """
     grants: dict[Securable, set[str]] = {}
     for needed in agent_access(resources):
         if isinstance(needed.target, Securable):
+            if (needed.target.type, needed.target.name, needed.privilege) in open_to_all:
+                continue
             grants.setdefault(needed.target, set()).add(needed.privilege)
     return {securable: tuple(sorted(privileges)) for securable, privileges in grants.items()}
 

@@ -77,6 +77,7 @@ class Requirements:
     secret_scope: str | None = None
     create_service_principal: bool = False
     grant: bool = False  # whether the deployer gives the agent its privileges himself
+    skip_open: bool = False  # whether he leaves out what everybody has anyhow, and need not manage that
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ class Need:
     shown: str
     path: bool = False
     may_be_missing: bool = False
+    # To give this privilege, unless everybody has it anyhow.
+    gives: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class Verdict:
 def needs(resources: Iterable[Resource], wanted: Requirements) -> list[Need]:
     """Everything to look at, each privilege on each object once, in the order of the declaration."""
     found: dict[Access, Need] = {}
-    for need in (*_of_resources(resources, wanted.grant), *_of_deployment(wanted)):
+    for need in (*_of_resources(resources, wanted), *_of_deployment(wanted)):
         found.setdefault(need.access, need)
     return list(found.values())
 
@@ -185,18 +188,18 @@ def open_to_all(wanted: Iterable[Need], facts: Mapping[Target, Held]) -> list[Ac
     return list(found)
 
 
-def _of_resources(resources: Iterable[Resource], grant: bool) -> Iterator[Need]:
+def _of_resources(resources: Iterable[Resource], wanted: Requirements) -> Iterator[Need]:
     for resource in resources:
         needed = deployer_access(resource)
         yield from _needs(needed, resource.kind, str(resource))
-        if not grant:
+        if not wanted.grant:
             continue
         # Whoever gives a privilege manages the object, and what is around it for USE CATALOG and USE SCHEMA.
         for each in needed:
             manage = CAN_MANAGE if isinstance(each.target, WorkspaceObject) else MANAGE
             is_own = each is needed[-1]
             kind, shown = (resource.kind, str(resource)) if is_own else (each.target.type, str(each.target))
-            yield Need(Access(each.target, manage), kind, shown)
+            yield Need(Access(each.target, manage), kind, shown, gives=each.privilege if wanted.skip_open else "")
 
 
 def _of_deployment(wanted: Requirements) -> Iterator[Need]:
@@ -233,6 +236,8 @@ def _judge(need: Need, facts: Mapping[Target, Held], principal: Principal) -> tu
             return Outcome.YES, None
         # What is missing around an object is told with the object.
         return Outcome.NO, None if need.path else _missing(need, facts, principal)
+    if need.gives and {need.gives, ALL_PRIVILEGES} & held.open_to_all:
+        return Outcome.YES, None
     if satisfied(target, privilege, held):
         kind = KINDS.get(need.kind)
         if kind is None or not kind.beyond or privilege != kind.deployer:

@@ -80,6 +80,23 @@ def test_what_the_principal_had_is_never_lowered_and_comes_back(double: Double, 
     assert double.levels(WAREHOUSE) == OTHERS | {(BO, before, False)}
 
 
+def test_the_platforms_own_endpoint_is_everybodys_and_nothing_is_written(double: Double) -> None:
+    double.answers["/api/2.0/serving-endpoints/databricks-llm"] = {"name": "databricks-llm"}
+    inputs = {**INPUTS, "objectType": "serving-endpoints", "objectName": "databricks-llm", "level": "CAN_QUERY"}
+    del inputs["objectId"]
+    resource = ObjectPermission()
+    created = resource.create(double.context, inputs)
+    assert created.properties["resolvedObjectId"] == ""
+    found = resource.read(double.context, created.id, inputs, created.properties)
+    assert found is not None
+    assert (found.inputs, found.properties) == (inputs, created.properties)
+    resource.delete(double.context, created.id, inputs, created.properties)
+    assert double.writes() == []
+    # It became an endpoint with a list of its own: the entry is not there.
+    double.answers["/api/2.0/serving-endpoints/databricks-llm"] = {"name": "databricks-llm", "id": "e1"}
+    assert resource.read(double.context, created.id, inputs, created.properties) is None
+
+
 def test_a_level_changes_in_place_but_not_below_what_was_there(double: Double) -> None:
     give(double, ("user", BO, "CAN_USE"))
     resource = ObjectPermission()

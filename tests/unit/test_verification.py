@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_deploy.rules.resources import KINDS, Resource, Target, WorkspaceObject, target
+from agent_deploy.rules.resources import KINDS, Resource, Target, WorkspaceObject, agent_grants, target
 from agent_deploy.rules.unity_catalog import Securable
 from agent_deploy.rules.verification import (
     SECRET_SCOPE,
@@ -209,6 +209,18 @@ def test_whoever_gives_privileges_manages_the_objects() -> None:
         ("Table 'main.default.docs'", "MANAGE"),
         ("SQL warehouse 'abc'", "CAN_MANAGE"),
     }
+
+
+def test_what_everybody_has_need_not_be_managed_when_it_is_not_given() -> None:
+    for skip, expected in ((False, 3), (True, 2)):
+        requirements = Requirements(grant=True, skip_open=skip)
+        wanted = needs([TABLE], requirements)
+        facts = full(needs([TABLE], NOTHING))
+        facts[CATALOG] = Held(FOUND, frozenset({"USE_CATALOG"}), open_to_all=frozenset({"USE_CATALOG"}))
+        assert len(verdict(wanted, facts, ANN, requirements).failures) == expected
+    opened = {("catalog", "main", "USE_CATALOG")}
+    assert CATALOG not in agent_grants([TABLE], opened)
+    assert SCHEMA in agent_grants([TABLE], opened)
 
 
 def test_what_everybody_has_is_told() -> None:
