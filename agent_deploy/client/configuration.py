@@ -34,6 +34,8 @@ PROFILE_KEYS = {
 SECRETS = frozenset({"token", "clientSecret"})
 _CREDENTIALS = ("token", "clientId", "clientSecret", "authType")
 PAT, OAUTH_M2M = "pat", "oauth-m2m"
+# Nothing shorter is a credential; blotting it out would only make messages unreadable.
+_MIN_HIDDEN = 6
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Settings:
     @property
     def hidden(self) -> tuple[str, ...]:
         """What must never be shown."""
-        return tuple(value for value in (self.token, self.client_secret) if value)
+        return tuple(value for value in (self.token, self.client_secret) if len(value) >= _MIN_HIDDEN)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def _check_entity(context: Context, name: str, entity: object) -> Iterator[Failu
         problems.append(Problem(f"{where}.entityVersion", version, "the number of a model version, such as '3'"))
     known = {field: None if value is UNKNOWN else value for field, value in entity.items()}
     problems += check_workload(f"{where}.", known.get("workloadSize"), known.get("workloadType"))
-    if entity.get("workloadSize") and any(field.endswith("ProvisionedConcurrency") for field in entity):
+    if "workloadSize" in entity and any(field.endswith("ProvisionedConcurrency") for field in entity):
         problems.append(Problem(f"{where}.workloadSize", None, "either a size or provisioned concurrency, not both"))
     yield from (Failure("", str(p)) for p in problems)
     if isinstance(entity.get("environmentVars"), dict):
@@ -103,7 +103,7 @@ def _check_gateway(gateway: object) -> Iterator[Failure]:
     table = gateway.get("inferenceTableConfig")
     if isinstance(table, dict) and table.get("enabled", True) is True:
         for field in ("catalogName", "schemaName"):
-            if not table.get(field) and table.get(field) is not UNKNOWN:
+            if table.get(field) in (None, ""):
                 yield Failure(f"aiGateway.inferenceTableConfig.{field}", "needed where inference tables are on")
 
 

@@ -17,6 +17,8 @@ FIRST_POLL, LAST_POLL, POLL_GROWTH = 0.2, 5.0, 1.5
 # How often the build log is asked for, for the line beside the resource.
 LOG_EVERY = 5.0
 LOG_TAIL_LINES = 25
+# How often the line is told anew while only time passes.
+TELL_EVERY = 10.0
 # An entity that failed is told at once; its update is given this long to end, so that the next one is not refused.
 SETTLE_SECONDS = 10.0
 # An update that the workspace accepted must show within this time, even if reads lag behind.
@@ -68,6 +70,7 @@ def wait_until_ready(
                 raise EndpointFailed(failure_text(workspace, remote), remote)
         elif states.is_healthy(remote):
             if is_wanted(remote):
+                context.status("ready")
                 return remote
             stale_since = stale_since or time.monotonic()
             if time.monotonic() - stale_since > APPEAR_SECONDS:
@@ -191,21 +194,30 @@ class _Progress:
         self._since: dict[tuple[str, str], float] = {}
         self._log_at = time.monotonic() - LOG_EVERY / 2
         self._log_line = ""
+        self._told: tuple[object, float] = (None, 0.0)
 
     def tell(self, remote: Remote) -> None:
         """Says what is still on its way."""
         now = time.monotonic()
-        waiting = {n: s for n, s in states.entity_states(remote).items() if s["deployment"] != states.ENTITY_READY}
+        by_entity = states.entity_states(remote)
+        waiting = {name: s["deployment"] for name, s in by_entity.items() if s["deployment"] != states.ENTITY_READY}
+        if waiting:
+            self._read_log(next(iter(waiting)), now)
+        news = (waiting, self._log_line, states.ready(remote), states.config_update(remote))
+        # Where nobody watches, each text is a line of the log: without news, one in a while is enough.
+        if news != self._told[0] or now - self._told[1] >= TELL_EVERY:
+            self._told = (news, now)
+            self._context.status(self._text(remote, waiting, now))
+
+    def _text(self, remote: Remote, waiting: dict[str, str], now: float) -> str:
         if not waiting:
-            self._context.status(f"{states.ready(remote)}, config update {states.config_update(remote)}")
-            return
+            return f"{states.ready(remote)}, config update {states.config_update(remote)}"
         parts = []
-        for entity, state in waiting.items():
-            since = self._since.setdefault((entity, state["deployment"]), now)
-            word = state["deployment"].removeprefix("DEPLOYMENT_").lower() or "waiting"
+        for entity, deployment in waiting.items():
+            since = self._since.setdefault((entity, deployment), now)
+            word = deployment.removeprefix("DEPLOYMENT_").lower() or "waiting"
             parts.append(f"{entity} {word} for {_duration(now - since)}")
-        self._read_log(next(iter(waiting)), now)
-        self._context.status(", ".join(parts) + (f": {self._log_line}" if self._log_line else ""))
+        return ", ".join(parts) + (f": {self._log_line}" if self._log_line else "")
 
     def _read_log(self, entity: str, now: float) -> None:
         if now - self._log_at < LOG_EVERY:

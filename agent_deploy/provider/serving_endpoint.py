@@ -68,10 +68,12 @@ class ServingEndpoint(Resource):
         """What is really there (as the state's properties have it, also after a failure) against what is wanted."""
         present = {name: old[name] for name in INPUTS if name in old} if old else old_inputs
         before, after = _with_traffic(present), _with_traffic(inputs)
+        # The API takes no config without entities: an endpoint that is to serve nothing again is made anew.
+        emptied = before.get("servedEntities") not in (None, {}) and after.get("servedEntities") in (None, {})
         changes = {}
         for path, kind in differences(before, after):
             if _is_change(path, _at(before, path), _at(after, path)):
-                replaces = rule_for(path).changing is Changing.REPLACES
+                replaces = rule_for(path).changing is Changing.REPLACES or (emptied and path[0] == "servedEntities")
                 changes[path] = Change(kind, replaces, of_inputs=False)
         # Two endpoints cannot have one name: unless it changes, the old one must go first.
         return Diff(changes, delete_before_replace=old_inputs.get("name") == inputs.get("name"))
@@ -171,7 +173,7 @@ def _own(remote: Remote, inputs: Values) -> Remote:
 
 
 def _with_traffic(inputs: Values) -> Values:
-    if inputs.get("traffic") or not isinstance(inputs.get("servedEntities"), dict):
+    if inputs.get("traffic") not in (None, {}) or not isinstance(inputs.get("servedEntities"), dict):
         return inputs
     implied = traffic_of(inputs)
     return {**inputs, "traffic": implied} if implied else inputs
@@ -198,7 +200,7 @@ def _foreseen_table(inputs: Mapping[str, Any]) -> Values:
     table = gateway.get("inferenceTableConfig") if isinstance(gateway, dict) else gateway
     if table is UNKNOWN:
         return {}
-    if not table or not table.get("enabled", True):
+    if not table or table.get("enabled", True) is False:
         return {"payloadTable": "", "tableNamePrefix": ""}
     names = [table.get(field) for field in ("catalogName", "schemaName", "tableNamePrefix")]
     if None in names or UNKNOWN in names:

@@ -1,0 +1,510 @@
+"""ServingEndpoint under the real engine against the local workspace: its whole life, failures and interruptions."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agent_deploy.client.workspace import Workspace
+from tests.engine.serving import MODEL, PATH, Site, entity, program, spec
+from tests.engine.support import Stack, eventually, kill_group
+
+
+@pytest.fixture(scope="module")
+def site(local_workspace: Any) -> Site:
+    made = Site(local_workspace)
+    made.register(MODEL, 3)
+    return made
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    return re.sub(r"\W", "_", request.node.name)[-50:].strip("_")
+
+
+@pytest.fixture
+def deployed(site: Site, open_stack: Callable[..., Stack]) -> Callable[..., Stack]:
+    def make(arguments: dict[str, Any], **opts: Any) -> Stack:
+        stack = open_stack(program(arguments, **opts), environment=site.environment)
+        stack.up()
+        return stack
+
+    return make
+
+
+def table(**more: Any) -> dict[str, Any]:
+    return {"inference_table_config": {"catalog_name": "main", "schema_name": "default", **more}}
+
+
+def test_from_nothing_to_nothing(site: Site, open_stack: Callable[..., Stack], name: str) -> None:
+    arguments = spec(name, ai_gateway=table(table_name_prefix_hint=name), tags={"team": "x"}, description="first")
+    stack = open_stack(program(arguments), environment=site.environment)
+    assert f"main.default.{name}_payload" in stack.preview().output
+    assert not site.exists(name)
+    stack.up()
+    remote = site.endpoint(name)
+    assert remote["state"] == {"ready": "READY", "config_update": "NOT_UPDATING"}
+    assert remote["ai_gateway"]["inference_table_config"]["table_name_prefix"] == name
+    stack.preview("--expect-no-changes")
+    stack.refresh("--expect-no-changes")
+    stack.up("--expect-no-changes")
+    state = stack.resources()["qa"]["outputs"]
+    assert state["endpointId"] == remote["id"]
+    assert state["servedEntityStates"] == {"qa_1": {"deployment": "DEPLOYMENT_READY", "message": ""}}
+
+    stack.destroy()
+    assert not site.exists(name)
+    # Payloads are kept; the endpoint's successor gets a table of its own, and keeps it.
+    stack.up()
+    assert stack.resources()["qa"]["outputs"]["payloadTable"] == f"main.default.{name}_1_payload"
+    stack.preview("--expect-no-changes")
+    # Gone by hand: destroy has nothing to do, and says so.
+    site.workspace.delete(f"{PATH}/{name}")
+    stack.destroy()
+
+
+Step = tuple[str, dict[str, Any], set[str], list[str]]
+BASE_ENTITY = entity(environment_vars={"GREETING": "hello"})
+CANARY = {"qa_1": BASE_ENTITY, "qa_2": entity(2)}
+# What changes, the new arguments (None takes one out), the paths that the preview must name, the calls that it takes.
+STEPS: list[Step] = [
+    ("a canary", {"served_entities": CANARY, "traffic": {"qa_1": 90, "qa_2": 10}},
+     {"servedEntities.qa_2", "traffic.qa_1", "traffic.qa_2"}, ["PUT config"]),
+    ("its promotion", {"traffic": {"qa_1": 0, "qa_2": 100}}, {"traffic.qa_1", "traffic.qa_2"}, ["PUT config"]),
+    ("a variable", {"served_entities": {**CANARY, "qa_2": entity(2, environment_vars={"GREETING": "hi"})}},
+     {"servedEntities.qa_2.environmentVars"}, ["PUT config"]),
+    ("size, and zero", {"served_entities": {"qa_2": entity(2, workload_size="Medium", scale_to_zero_enabled=True)},
+                        "traffic": {"qa_2": 100}},
+     {"servedEntities.qa_1", "servedEntities.qa_2.environmentVars", "servedEntities.qa_2.workloadSize",
+      "servedEntities.qa_2.scaleToZeroEnabled"}, ["PUT config"]),
+    ("tags", {"tags": {"team": "y", "new": "1"}}, {"tags.team", "tags.new"}, ["PATCH tags"]),
+    ("fewer tags", {"tags": {"team": "y"}}, {"tags.new"}, ["PATCH tags"]),
+    ("a description", {"description": "second"}, {"description"}, ["PATCH description"]),
+    ("no description", {"description": None}, {"description"}, ["PATCH description"]),
+    ("a policy", {"budget_policy_id": "p-1"}, {"budgetPolicyId"}, ["PATCH budget-policy"]),
+    ("addresses", {"email_notifications": {"on_update_failure": ["a@example.org"]}}, {"emailNotifications"},
+     ["PATCH notifications"]),
+    ("no table", {"ai_gateway": {}}, {"aiGateway.inferenceTableConfig"}, ["PUT ai-gateway"]),
+    ("a table again", {"ai_gateway": table(table_name_prefix="other_PREFIX")}, {"aiGateway.inferenceTableConfig"},
+     ["PUT ai-gateway"]),
+    ("another table", {"ai_gateway": table(table_name_prefix="third_PREFIX")},
+     {"aiGateway.inferenceTableConfig.tableNamePrefix"}, ["PUT ai-gateway", "PUT ai-gateway"]),
+]  # fmt: skip
+
+
+def test_each_field_changes_in_place_with_no_call_too_many(
+    site: Site, deployed: Callable[..., Stack], name: str
+) -> None:
+    arguments = spec(name, ai_gateway=table(table_name_prefix_hint=name), tags={"team": "x"}, description="first")
+    arguments["served_entities"] = {"qa_1": BASE_ENTITY}
+    stack = deployed(arguments)
+    for what, change, paths, calls in STEPS:
+        given = json.loads(json.dumps(change).replace("PREFIX", name))
+        arguments = {key: value for key, value in {**arguments, **given}.items() if value is not None}
+        stack.write(program(arguments))
+        assert set(stack.preview().changed_paths["qa"]) == paths, what
+        site.forget_requests()
+        assert stack.up().operations == {"qa": "update"}, what
+        changing = [each for each in site.asked("*", f"{PATH}/{name}*") if each["method"] != "GET"]
+        assert [f"{each['method']} {each['path'].rsplit('/', 1)[1]}" for each in changing] == calls, what
+        site.forget_requests()
+        stack.preview("--expect-no-changes")
+        assert site.asked("*", "*/serving-endpoints*") == []
+        stack.refresh("--expect-no-changes")
+    assert site.endpoint(name)["ai_gateway"]["inference_table_config"]["table_name_prefix"] == f"third_{name}"
+
+
+def test_the_preview_shows_shares_as_old_and_new(site: Site, deployed: Callable[..., Stack], name: str) -> None:
+    arguments = spec(name)
+    stack = deployed(arguments)
+    arguments |= {"served_entities": {"qa_1": entity(), "qa_2": entity(2)}, "traffic": {"qa_1": 90, "qa_2": 10}}
+    stack.write(program(arguments))
+    shown = stack.preview().output
+    assert re.search(r"qa_1: 100 => 90", shown)
+    assert re.search(r"\+ qa_2: 10", shown)
+
+
+def test_changes_by_hand_are_drift_and_are_mended(site: Site, deployed: Callable[..., Stack], name: str) -> None:
+    arguments = spec(name, tags={"team": "x"}, description="declared", ai_gateway=table(table_name_prefix_hint=name))
+    stack = deployed(arguments)
+    by_hand = {
+        "served_entities": [{"name": "qa_1", "entity_name": MODEL, "entity_version": "1", "workload_size": "Small",
+                             "environment_vars": {"BY": "HAND"}},
+                            {"name": "qa_3", "entity_name": MODEL, "entity_version": "3", "workload_size": "Small"}],
+        "traffic_config": {"routes": [{"served_model_name": "qa_1", "traffic_percentage": 60},
+                                      {"served_model_name": "qa_3", "traffic_percentage": 40}]},
+    }  # fmt: skip
+    site.workspace.put(f"{PATH}/{name}/config", by_hand)
+    site.settled(name)
+    added = [{"key": "team", "value": "z"}, {"key": "by", "value": "hand"}]
+    site.workspace.patch(f"{PATH}/{name}/tags", {"add_tags": added})
+    site.workspace.patch(f"{PATH}/{name}/description", {"description": "by hand"})
+    site.workspace.put(f"{PATH}/{name}/ai-gateway", {"inference_table_config": {"enabled": False}})
+    seen = stack.refresh()
+    assert set(seen.changed_paths["qa"]) == {
+        "servedEntities.qa_1.environmentVars",
+        "servedEntities.qa_3",
+        "traffic.qa_1",
+        "traffic.qa_3",
+        "tags.team",
+        "tags.by",
+        "description",
+        "aiGateway.inferenceTableConfig.enabled",
+    }
+    stack.up()
+    remote = site.endpoint(name)
+    assert [each["name"] for each in remote["config"]["served_entities"]] == ["qa_1"]
+    assert {tag["key"]: tag["value"] for tag in remote["tags"]}["team"] == "x"
+    assert "by" not in {tag["key"] for tag in remote["tags"]}
+    assert remote["description"] == "declared"
+    assert remote["ai_gateway"]["inference_table_config"]["enabled"] is True
+    stack.refresh("--expect-no-changes")
+    # Gone by hand: seen, and made again.
+    site.workspace.delete(f"{PATH}/{name}")
+    assert stack.refresh().operations == {"qa": "delete"}
+    assert stack.up().operations == {"qa": "create"}
+
+
+def test_an_endpoint_made_by_hand_is_imported(site: Site, open_stack: Callable[..., Stack], name: str) -> None:
+    config = {
+        "served_entities": [{"name": "qa_1", "entity_name": MODEL, "entity_version": "1", "workload_size": "Medium"}]
+    }
+    site.workspace.post(PATH, {"name": name, "config": config, "tags": [{"key": "team", "value": "x"}]})
+    site.settled(name)
+    arguments = spec(name, tags={"team": "x"})
+    arguments["served_entities"] = {"qa_1": {"entity_name": MODEL, "entity_version": "1", "workload_size": "Medium"}}
+    del arguments["owner_mark"], arguments["traffic"]
+    stack = open_stack("", environment=site.environment)
+    stack.run(
+        "import", "agent-deploy:index:ServingEndpoint", "qa", name, "--yes", "--protect=false", "--generate-code=false"
+    )
+    stack.write(program(arguments))
+    stack.up("--expect-no-changes")
+    # By the resource option, with a mark of its own: taken over in one run.
+    other = open_stack(program({**arguments, "owner_mark": "a/b/c"}, import_=repr(name)), environment=site.environment)
+    other.up()
+    assert "a/b/c" in {tag["value"] for tag in site.endpoint(name)["tags"]}
+    other.write(program({**arguments, "owner_mark": "a/b/c"}))
+    other.up("--expect-no-changes")
+    other.destroy()
+    assert not site.exists(name)
+
+
+def test_a_name_that_somebody_else_has_is_left_alone(site: Site, open_stack: Callable[..., Stack], name: str) -> None:
+    site.workspace.post(PATH, {"name": name, "tags": [{"key": "agent_deploy_stack", "value": "theirs/prod/qa"}]})
+    stack = open_stack(program(spec(name)), environment=site.environment)
+    refused = stack.up(check=False)
+    assert "belongs to theirs/prod/qa" in refused.output
+    assert "import_" in refused.output
+    assert stack.resources() == {}
+    assert "config" not in site.endpoint(name)
+
+
+def test_a_failing_version_is_told_and_mended(site: Site, deployed: Callable[..., Stack], name: str) -> None:
+    stack = deployed(spec(name))
+    both = {"served_entities": {"qa_1": entity(), "qa_2": entity(2)}, "traffic": {"qa_1": 0, "qa_2": 100}}
+    stack.write(program(spec(name, **both)))
+    with site.fault(match="build", entity="qa_2", fail="no space left on device"):
+        failed = stack.up(check=False)
+        assert failed.code != 0
+        assert "served entity qa_2 is DEPLOYMENT_FAILED" in failed.output
+        assert "no space left on device" in failed.output
+        assert "build log of qa_2" in failed.output
+        assert "Still serving: qa_1 (100 %)" in failed.output
+        state = stack.resources()["qa"]
+        assert set(state["outputs"]["servedEntities"]) == {"qa_1"}
+        assert state["outputs"]["configUpdate"] == "UPDATE_FAILED"
+        # The preview says what is still to be done; the same program tries again.
+        assert "servedEntities.qa_2" in stack.preview().changed_paths["qa"]
+        assert "is unhealthy" in stack.refresh().messages or stack.resources()["qa"]["initErrors"]
+        site.forget_requests()
+        assert stack.up(check=False).code != 0
+        assert len(site.asked("PUT", f"{PATH}/{name}/config")) == 1
+    assert stack.up().operations == {"qa": "update"}
+    assert site.endpoint(name)["config"]["traffic_config"]["routes"][1]["traffic_percentage"] == 100
+    stack.preview("--expect-no-changes")
+
+
+def test_a_failed_creation_is_kept_and_mended_or_removed(
+    site: Site, open_stack: Callable[..., Stack], name: str
+) -> None:
+    stack = open_stack(program(spec(name)), environment=site.environment)
+    with site.fault(match="build", entity="qa_1", fail="broken"):
+        failed = stack.up(check=False)
+        assert "Nothing serves" in failed.output
+        assert stack.resources()["qa"]["id"] == name
+    assert stack.up().operations == {"qa": "update"}
+    assert site.endpoint(name)["state"]["ready"] == "READY"
+    stack.preview("--expect-no-changes")
+    stack.destroy()
+    with site.fault(match="build", entity="qa_1", fail="broken"):
+        assert stack.up(check=False).code != 0
+        stack.destroy()
+    assert not site.exists(name)
+
+
+def test_after_a_timeout_the_next_run_goes_on_waiting(site: Site, deployed: Callable[..., Stack], name: str) -> None:
+    stack = deployed(spec(name))
+    changed = spec(name, served_entities={"qa_1": entity(environment_vars={"GREETING": "changed"})})
+    site.forget_requests()
+    with site.stepped():
+        stack.write(program(changed, custom_timeouts="pulumi.CustomTimeouts(update='2s')"))
+        late = stack.up(check=False)
+        assert "not ready within the time allowed" in late.output
+        assert "custom_timeouts" in late.output
+        assert site.waits_for_step(name)
+        stack.write(program(changed))
+        running = stack.start("up", "--yes", "--skip-preview")
+        eventually(lambda: site.asked("GET", f"{PATH}/{name}") and site.waits_for_step(name))
+        site.step()
+        assert running.wait(timeout=120) == 0, stack.started_output
+    assert len(site.asked("PUT", f"{PATH}/{name}/config")) == 1
+    stack.preview("--expect-no-changes")
+
+
+@pytest.mark.parametrize("victim", ["engine", "plugin"])
+def test_killed_in_the_middle_of_an_update(site: Site, deployed: Callable[..., Stack], name: str, victim: str) -> None:
+    stack = deployed(spec(name))
+    changed = spec(name, served_entities={"qa_1": entity(environment_vars={"GREETING": victim})}, tags={"after": "it"})
+    stack.write(program(changed))
+    with site.stepped():
+        running = stack.start("up", "--yes", "--skip-preview")
+        eventually(lambda: site.waits_for_step(name))
+        pid = running.pid if victim == "engine" else plugin_of(running.pid)
+        os.kill(pid, signal.SIGKILL)
+        running.wait(timeout=60)
+        kill_group(running, signal.SIGKILL)
+        site.step()
+    site.settled(name)
+    stack.run("cancel", "--yes", check=False)  # the lock of the run that was killed
+    stack.up()
+    remote = site.endpoint(name)
+    assert remote["config"]["served_entities"][0]["environment_vars"] == {"GREETING": victim}
+    assert {"key": "after", "value": "it"} in remote["tags"]
+    stack.preview("--expect-no-changes")
+    stack.refresh("--expect-no-changes")
+
+
+def test_killed_while_creating_the_endpoint_is_taken_over(
+    site: Site, open_stack: Callable[..., Stack], name: str
+) -> None:
+    arguments = spec(name, ai_gateway=table(table_name_prefix_hint=name))
+    stack = open_stack(program(arguments), environment=site.environment)
+    with site.stepped():
+        running = stack.start("up", "--yes", "--skip-preview")
+        eventually(lambda: site.waits_for_step(name))
+        kill_group(running, signal.SIGKILL)
+        site.step()
+    first = site.settled(name)
+    stack.run("cancel", "--yes", check=False)
+    stack.up()
+    assert site.endpoint(name)["id"] == first["id"]
+    assert stack.resources()["qa"]["outputs"]["payloadTable"] == f"main.default.{name}_payload"
+    stack.preview("--expect-no-changes")
+    stack.destroy()
+    assert not site.exists(name)
+
+
+def test_an_answer_lost_after_the_creation_makes_no_orphan(
+    site: Site, open_stack: Callable[..., Stack], name: str
+) -> None:
+    stack = open_stack(program(spec(name)), environment=site.environment)
+    with site.fault(method="POST", path=PATH, lose_answer=True, times=1):
+        stack.up()
+    assert stack.resources()["qa"]["id"] == name
+    stack.preview("--expect-no-changes")
+
+
+def test_a_workspace_that_asks_to_wait_is_waited_for(site: Site, deployed: Callable[..., Stack], name: str) -> None:
+    stack = deployed(spec(name))
+    with (
+        site.fault(method="DELETE", path=f"{PATH}/*", status=503, times=2),
+        site.fault(method="GET", path=f"{PATH}/*", status=429, times=1, retry_after=1),
+    ):
+        stack.destroy()
+    assert not site.exists(name)
+
+
+def test_what_cannot_change_is_replaced_and_says_so(site: Site, deployed: Callable[..., Stack], name: str) -> None:
+    stack = deployed(spec(name))
+    first = site.endpoint(name)["id"]
+    stack.write(program(spec(name, route_optimized=True)))
+    previewed = stack.preview()
+    assert previewed.changed_paths["qa"] == {"routeOptimized": "add-replace"}
+    stack.up()
+    remote = site.endpoint(name)
+    assert remote["route_optimized"] is True
+    assert remote["id"] != first
+    stack.preview("--expect-no-changes")
+    stack.write(program(spec(f"{name}_b", route_optimized=True)))
+    assert stack.preview().changed_paths["qa"]["name"] == "update-replace"
+    stack.up()
+    assert site.exists(f"{name}_b")
+    assert not site.exists(name)
+
+
+def test_an_endpoint_ahead_of_its_first_version(site: Site, deployed: Callable[..., Stack], name: str) -> None:
+    stack = deployed({"name": name, "owner_mark": "m"})
+    assert "config" not in site.endpoint(name)
+    stack.preview("--expect-no-changes")
+    stack.refresh("--expect-no-changes")
+    stack.write(program(spec(name, owner_mark="m")))
+    assert stack.up().operations == {"qa": "update"}
+    assert site.endpoint(name)["state"]["ready"] == "READY"
+
+
+def test_all_mistakes_are_told_at_preview(site: Site, open_stack: Callable[..., Stack], name: str) -> None:
+    wrong = spec("bad name!")
+    wrong["served_entities"] = {
+        "qa_1": entity(workload_size="Gigantic", environment_vars={"lower": "x", "REF": "{{secrets/half}}"}),
+        "qa_2": {"entity_name": "two.levels", "entity_version": "2"},
+    }
+    wrong["traffic"] = {"qa_1": 50, "qa_9": 10}
+    said = open_stack(program(wrong), environment=site.environment).preview(check=False)
+    assert said.code != 0
+    for part in ("bad name!", "Gigantic", "'lower'", "['REF']", "two.levels", "qa_9", "Traceback"):
+        assert (part in said.output) is (part != "Traceback"), part
+
+
+@pytest.mark.parametrize("secret", [True, False])
+def test_a_secret_in_plain_text_is_refused(
+    site: Site, open_stack: Callable[..., Stack], name: str, secret: bool
+) -> None:
+    text = program(spec(name)).replace(
+        'ServingEndpoint("qa", **json.loads(SPEC)', 'ServingEndpoint("qa", **json.loads(SPEC)'
+    )
+    value = "pulumi.Output.secret('hush-hush-hush')" if secret else "'plain-plain'"
+    text = text.replace(
+        "endpoint = ",
+        f"spec = json.loads({json.dumps(json.dumps(spec(name)))})\n"
+        f"spec['served_entities']['qa_1']['environment_vars'] = {{'KEY': {value}}}\nendpoint = ",
+    )
+    text = re.sub(r"\*\*json\.loads\('.*'\), opts", "**spec, opts", text)
+    stack = open_stack(text, environment=site.environment)
+    said = stack.preview(check=False)
+    assert (said.code != 0) is secret
+    if secret:
+        assert "would stand in the endpoint's config as plain text" in said.output
+        assert "hush-hush-hush" not in said.output + said.messages + stack.state_text()
+
+
+def test_no_workspace_and_a_refused_token_are_told_within_seconds(
+    site: Site, open_stack: Callable[..., Stack], name: str
+) -> None:
+    arguments = spec(name, ai_gateway=table(table_name_prefix=name))
+    nowhere = {"DATABRICKS_HOST": "http://127.0.0.1:9", "DATABRICKS_TOKEN": "dapi-secret-token"}
+    stack = open_stack(program(arguments), environment=nowhere)
+    began = time.monotonic()
+    said = stack.preview(check=False)
+    assert time.monotonic() - began < 20  # the engine's own start included
+    assert "No Databricks workspace answers at http://127.0.0.1:9" in said.output
+    refused = open_stack(program(arguments), environment={**site.environment, "DATABRICKS_TOKEN": "dapi-secret-token"})
+    said = refused.preview(check=False)
+    assert "refused the credentials from the environment variable DATABRICKS_TOKEN" in said.output
+    unset = open_stack(program(arguments), environment={})
+    assert "No Databricks workspace is configured" in unset.preview(check=False).output
+    assert "dapi-secret-token" not in said.output + refused.state_text()
+
+
+def test_the_stacks_configuration_names_the_workspace(
+    site: Site, open_stack: Callable[..., Stack], local_workspace: Any, name: str
+) -> None:
+    stack = open_stack(program({"name": name, "owner_mark": "m"}), config={"databricks:host": site.host})
+    stack.set_secret("databricks:token", local_workspace.token)
+    stack.up()
+    assert site.exists(name)
+    assert local_workspace.token not in stack.state_text()
+
+
+def test_a_changed_secret_is_a_new_key_and_the_old_one_goes_last(
+    site: Site, open_stack: Callable[..., Stack], name: str
+) -> None:
+    site.workspace.post("/api/2.0/secrets/scopes/create", {"scope": name})
+    text = (
+        "import pulumi\nfrom agent_deploy import Secret, ServingEndpoint\n"
+        f"secret = Secret('s', scope={name!r}, name='KEY', value='first-value-xyz')\n"
+        f"entity = {entity()!r}\nentity['environment_vars'] = {{'GREETING': secret.reference}}\n"
+        f"ServingEndpoint('qa', name={name!r}, served_entities={{'qa_1': entity}}, owner_mark='m')\n"
+    )
+    stack = open_stack(text, environment=site.environment)
+    stack.up()
+    (first,) = keys(site.workspace, name)
+    assert re.fullmatch(r"KEY-[0-9a-f]{7}", first)
+    stack.preview("--expect-no-changes")
+    stack.write(text.replace("first-value-xyz", "second-value-xyz"))
+    site.forget_requests()
+    stack.up()
+    order = [each["path"].rsplit("/", 1)[1] for each in site.asked("*", "*") if each["method"] != "GET"]
+    assert order == ["put", "config", "delete"]
+    (second,) = keys(site.workspace, name)
+    assert second != first
+    answer = site.workspace.post(f"/serving-endpoints/{name}/invocations", {"inputs": ["you"]})
+    assert answer == {"predictions": ["second-value-xyz you"]}
+    # Deleted by hand: seen, and put again under another key.
+    site.workspace.post("/api/2.0/secrets/delete", {"scope": name, "key": second})
+    assert stack.refresh().operations["s"] == "delete"
+    stack.up()
+    assert "value-xyz" not in stack.state_text()
+    stack.destroy()
+    assert keys(site.workspace, name) == []
+
+
+def keys(workspace: Workspace, scope: str) -> list[str]:
+    listed = workspace.get("/api/2.0/secrets/list", {"scope": scope})
+    return [secret["key"] for secret in listed.get("secrets") or []]
+
+
+def test_functions_tell_mistakes_as_data(site: Site, open_stack: Callable[..., Stack], name: str) -> None:
+    site.workspace.post("/api/2.0/secrets/scopes/create", {"scope": name})
+    site.workspace.post("/api/2.0/secrets/put", {"scope": name, "key": "k", "string_value": "v"})
+    asked = {
+        "good": {"modelName": MODEL, "version": "2"},
+        "no_version": {"modelName": MODEL, "version": "99"},
+        "no_alias": {"modelName": MODEL, "alias": "champion"},
+        "no_model": {"modelName": "main.default.nobody", "version": "1"},
+    }
+    references = [f"{{{{secrets/{name}/k}}}}", f"{{{{secrets/{name}/other}}}}", "{{secrets/nowhere/k}}"]
+    text = (
+        "import pulumi\n"
+        f"for name, args in {asked!r}.items():\n"
+        "    result = pulumi.runtime.invoke('agent-deploy:index:getModelVersion', args).value\n"
+        "    pulumi.export(name, result)\n"
+        f"found = pulumi.runtime.invoke('agent-deploy:index:checkSecretReferences', {{'references': {references!r}}})\n"
+        "pulumi.export('references', found.value['problems'])\n"
+    )
+    stack = open_stack(text, environment=site.environment)
+    stack.up()
+    told = json.loads(stack.run("stack", "output", "--json").output)
+    assert told["good"]["problem"] == ""
+    assert told["good"]["found"] is True
+    assert told["good"]["experimentId"] != ""
+    assert "has no version 99 (there: 1, 2, 3)" in told["no_version"]["problem"]
+    assert "has no alias 'champion'" in told["no_alias"]["problem"]
+    assert "no registered model main.default.nobody" in told["no_model"]["problem"]
+    assert len(told["references"]) == 2
+
+
+def plugin_of(engine: int) -> int:
+    """Process id of our plugin below an engine."""
+    found = []
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry.name}/cmdline", "rb") as file:
+                command = file.read()
+            with open(f"/proc/{entry.name}/stat") as file:
+                parent = int(file.read().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # ended just now
+        if parent == engine and b"pulumi-resource-agent-deploy" in command:
+            found.append(int(entry.name))
+    assert len(found) == 1, found
+    return found[0]

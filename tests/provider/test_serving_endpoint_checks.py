@@ -1,0 +1,221 @@
+"""ServingEndpoint's check, diff and preview: what is told before anything is created, and what a preview shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agent_deploy.provider.property_values import path_text
+from agent_deploy.provider.resource import UNKNOWN, Kind, Values
+from agent_deploy.provider.serving_endpoint import ServingEndpoint
+from agent_deploy.rules.endpoint_fields import FIELDS, Changing
+from tests.provider.serving_api import HOST, ServingApi
+
+QA = {"entityName": "main.default.qa", "entityVersion": "1"}
+HINT = {"catalogName": "main", "schemaName": "default", "tableNamePrefixHint": "qa"}
+
+
+def inputs(**more: Any) -> Values:
+    return {"name": "e", "servedEntities": {"qa_1": dict(QA)}, "ownerMark": "p/s/e", **more}
+
+
+@pytest.fixture
+def api() -> ServingApi:
+    return ServingApi()
+
+
+def check(api: ServingApi, new: Values, old: Values | None = None, **context: Any) -> tuple[Values, str]:
+    checked, failures = ServingEndpoint().check(api.context(**context), old or {}, new)
+    texts = [f"{f.path}: {f.reason}" if f.path else f.reason for f in failures]
+    return checked, "\n".join(texts)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"name": "no spaces"}, "name 'no spaces': expected 1 to 63"),
+        ({"servedEntities": {"-x": QA}}, "servedEntities[\"-x\"] key '-x'"),
+        ({"servedEntities": {"x": {**QA, "entityName": "a.b"}}}, "entityName 'a.b': expected a Unity Catalog name"),
+        ({"servedEntities": {"x": {**QA, "entityVersion": "latest"}}}, "entityVersion 'latest'"),
+        ({"servedEntities": {"x": {**QA, "workloadSize": "small"}}}, "workload_size 'small'"),
+        ({"servedEntities": {"x": {**QA, "size": "Small"}}}, 'servedEntities["x"].size: this field does not exist'),
+        ({"servedEntities": {"x": {**QA, "environmentVars": {"a b": "1"}}}}, "key 'a b'"),
+        ({"servedEntities": {"x": {**QA, "environmentVars": {"A": "{{secrets/a}}"}}}}, "a secret reference"),
+        ({"servedEntities": {f"x{n}": QA for n in range(16)}, "traffic": {"x0": 100}}, "at most 15 served entities"),
+        ({"servedEntities": {"a": QA, "b": QA}}, "traffic 0: expected percentages that sum to 100"),
+        ({"traffic": {"qa_1": 99}}, "traffic 99: expected percentages that sum to 100"),
+        ({"traffic": {"other": 100}}, "traffic['other'] 100: expected a version that is served (qa_1)"),
+        ({"servedEntities": {}, "traffic": {"x": 100}}, "traffic"),
+        ({"aiGateway": {"guardrails": {}}}, "aiGateway.guardrails: this field does not exist"),
+        ({"aiGateway": {"inferenceTableConfig": {"schemaName": "s"}}}, "inferenceTableConfig.catalogName: needed"),
+        ({"tags": {"agent_deploy_stack": "x"}}, "owner's mark"),
+        ({"colour": "red"}, "colour: this field does not exist"),
+    ],
+)
+def test_mistakes_are_told_with_field_and_value(api: ServingApi, change: Values, told: str) -> None:
+    _, said = check(api, inputs(**change))
+    assert told in said
+    assert api.calls == []
+
+
+def test_all_mistakes_are_told_at_once(api: ServingApi) -> None:
+    _, said = check(api, inputs(name="?", servedEntities={"x": {"entityName": "a", "entityVersion": "b"}}))
+    assert len(said.splitlines()) == 3
+
+
+def test_good_inputs_pass_without_a_call(api: ServingApi) -> None:
+    checked, said = check(api, inputs(servedEntities={"qa_1": {**QA, "entityVersion": 1}}))
+    assert said == ""
+    assert checked["servedEntities"]["qa_1"]["entityVersion"] == "1"
+    assert api.calls == []
+
+
+def test_what_is_not_known_yet_is_passed_over(api: ServingApi) -> None:
+    entity = {**QA, "environmentVars": {"A": UNKNOWN}, "workloadSize": UNKNOWN, "entityVersion": UNKNOWN}
+    wanted = inputs(name=UNKNOWN, servedEntities={"qa_1": entity}, traffic={"qa_1": UNKNOWN})
+    assert check(api, {**wanted, "aiGateway": {"inferenceTableConfig": {**HINT, "catalogName": UNKNOWN}}})[1] == ""
+    assert check(api, {"name": UNKNOWN, "servedEntities": UNKNOWN, "traffic": UNKNOWN, "aiGateway": UNKNOWN})[1] == ""
+
+
+def test_a_secret_that_is_no_reference_is_refused_without_being_shown(api: ServingApi) -> None:
+    path = ("servedEntities", "qa_1", "environmentVars", "KEY")
+    wanted = inputs(servedEntities={"qa_1": {**QA, "environmentVars": {"KEY": "hush", "OTHER": "{{secrets/s/k}}"}}})
+    _, said = check(api, wanted, secret_paths=frozenset({path, (*path[:3], "OTHER")}))
+    assert 'environmentVars["KEY"]: a secret would stand' in said
+    assert "OTHER" not in said
+    assert "hush" not in said
+
+
+# ---- the table's prefix
+
+
+def prefix(checked: Values) -> Any:
+    return checked["aiGateway"]["inferenceTableConfig"].get("tableNamePrefix")
+
+
+def hinted() -> Values:
+    return inputs(aiGateway={"inferenceTableConfig": dict(HINT)})
+
+
+def test_the_first_free_prefix_is_taken_and_then_kept(api: ServingApi) -> None:
+    api.tables = {"main.default.qa_payload", "main.default.qa_1_payload"}
+    first, _ = check(api, hinted())
+    assert prefix(first) == "qa_2"
+    api.tables.add("main.default.qa_2_payload")
+    calls = len(api.calls)
+    again, _ = check(api, hinted(), first)
+    assert prefix(again) == "qa_2"
+    assert len(api.calls) == calls
+
+
+def test_an_interrupted_run_finds_its_own_prefix_again(api: ServingApi) -> None:
+    checked, _ = check(api, hinted())
+    ServingEndpoint().create(api.context(), checked)
+    api.tables = {"main.default.qa_payload"}
+    assert prefix(check(api, hinted())[0]) == "qa"
+
+
+def test_two_endpoints_of_one_run_get_two_prefixes(api: ServingApi) -> None:
+    resource = ServingEndpoint()
+    found = []
+    for urn in ("urn:a", "urn:b"):
+        context = api.context()
+        context.urn = urn
+        found.append(prefix(resource.check(context, {}, {**hinted(), "name": urn[-1]})[0]))
+    assert found == ["qa", "qa_1"]
+
+
+def test_a_wanted_prefix_that_is_taken_is_an_error(api: ServingApi) -> None:
+    api.tables = {"main.default.mine_payload"}
+    table = {"catalogName": "main", "schemaName": "default", "tableNamePrefix": "mine"}
+    _, said = check(api, inputs(aiGateway={"inferenceTableConfig": table}))
+    assert "the table main.default.mine_payload exists" in said
+    assert "leave it out" in said
+
+
+def test_a_long_hint_is_cut_to_what_the_platform_allows(api: ServingApi) -> None:
+    api.tables = {f"main.default.{'x' * 63}_payload"}
+    table = {**HINT, "tableNamePrefixHint": "x" * 70}
+    found = prefix(check(api, inputs(aiGateway={"inferenceTableConfig": table}))[0])
+    assert found == "x" * 61 + "_1"
+
+
+# ---- diff
+
+
+def diff(api: ServingApi, old: Values, new: Values) -> dict[str, str]:
+    found = ServingEndpoint().diff(api.context(), "e", old, {**old, "ready": "READY"}, new)
+    return {
+        path_text(path): f"{change.kind.value}{'-replace' if change.replaces else ''}"
+        for path, change in found.changes.items()
+    }
+
+
+TWO = {"qa_1": QA, "qa_2": {**QA, "entityVersion": "2"}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changes"),
+    [
+        ({}, {}, {}),
+        ({"servedEntities": TWO, "traffic": {"qa_1": 100, "qa_2": 0}},
+         {"servedEntities": TWO, "traffic": {"qa_1": 90, "qa_2": 10}},
+         {"traffic.qa_1": "update", "traffic.qa_2": "update"}),
+        ({}, {"servedEntities": TWO, "traffic": {"qa_1": 90, "qa_2": 10}},
+         {"servedEntities.qa_2": "add", "traffic.qa_1": "update", "traffic.qa_2": "add"}),
+        ({"servedEntities": {"a-b": {**QA, "environmentVars": {"K": "1"}}}},
+         {"servedEntities": {"a-b": {**QA, "environmentVars": {"K": "2"}}}},
+         {'servedEntities["a-b"].environmentVars.K': "update"}),
+        ({}, {"traffic": {"qa_1": 100}}, {}),
+        ({}, {"servedEntities": {"qa_1": {**QA, "workloadSize": "Small", "environmentVars": {}}}}, {}),
+        ({"aiGateway": {"inferenceTableConfig": {"tableNamePrefix": "qa"}}},
+         {"aiGateway": {"inferenceTableConfig":
+                        {"tableNamePrefix": "qa", "tableNamePrefixHint": "z", "enabled": True}}}, {}),
+        ({}, {"aiGateway": {}, "tags": {}, "description": "", "routeOptimized": False}, {}),
+        ({}, {"routeOptimized": True}, {"routeOptimized": "add-replace"}),
+        ({}, {"name": "f"}, {"name": "update-replace"}),
+        ({}, {"servedEntities": {}}, {"servedEntities.qa_1": "delete-replace", "traffic": "delete"}),
+        ({"tags": {"a": "1"}}, {"tags": {"a": UNKNOWN}}, {"tags.a": "update"}),
+    ],
+)  # fmt: skip
+def test_a_diff_names_what_changes_and_how(api: ServingApi, old: Values, new: Values, changes: dict[str, str]) -> None:
+    assert diff(api, inputs(**old), inputs(**new)) == changes
+
+
+def test_a_diff_goes_by_what_is_really_there(api: ServingApi) -> None:
+    wanted = inputs(servedEntities=TWO, traffic={"qa_1": 0, "qa_2": 100})
+    truth = {**inputs(traffic={"qa_1": 100}), "ready": "READY"}
+    found = ServingEndpoint().diff(api.context(), "e", wanted, truth, wanted)
+    assert found.changes[("servedEntities", "qa_2")].kind is Kind.ADD
+
+
+def test_an_endpoint_of_the_same_name_goes_before_its_successor_comes(api: ServingApi) -> None:
+    assert (
+        ServingEndpoint()
+        .diff(api.context(), "e", inputs(), inputs(), inputs(routeOptimized=True))
+        .delete_before_replace
+    )
+    assert not ServingEndpoint().diff(api.context(), "e", inputs(), inputs(), inputs(name="f")).delete_before_replace
+
+
+def test_every_rule_has_a_source_and_every_replacement_is_diffed_as_one() -> None:
+    assert all(rule.source for rule in FIELDS)
+    assert {rule.path for rule in FIELDS if rule.changing is Changing.REPLACES} == {"name", "routeOptimized"}
+
+
+# ---- preview
+
+
+def test_a_preview_knows_what_can_be_known(api: ServingApi) -> None:
+    wanted, _ = check(api, hinted())
+    seen = ServingEndpoint().foresee(api.context(), None, wanted)
+    assert seen["payloadTable"] == "main.default.qa_payload"
+    assert seen["workspaceUrl"] == HOST
+    assert seen["endpointId"] is UNKNOWN
+    old = ServingEndpoint().create(api.context(), wanted).properties
+    kept = ServingEndpoint().foresee(api.context(), old, {**wanted, "tags": {"a": "1"}})
+    assert UNKNOWN not in [kept[name] for name in ServingEndpoint.outputs]
+    moved = ServingEndpoint().foresee(api.context(), old, {**wanted, "servedEntities": TWO})
+    assert moved["endpointId"] == old["endpointId"]
+    assert moved["servedEntityStates"] is UNKNOWN
