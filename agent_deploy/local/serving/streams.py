@@ -51,13 +51,18 @@ def _responses(events: list[Event]) -> Event:
     for event in events:
         if event.get("type") == "response.completed" and isinstance(event.get("response"), dict):
             return dict(event["response"])
-    output = [event["item"] for event in events if event.get("type") == "response.output_item.done"]
-    done = {item.get("id") for item in output if isinstance(item, dict)}
-    parts: dict[Any, list[str]] = {}
+    output: list[Any] = []
+    open_texts: dict[Any, list[str]] = {}
     for event in events:
-        if event.get("type") == "response.output_text.delta" and event.get("item_id") not in done:
-            parts.setdefault(event.get("item_id"), []).append(str(event.get("delta", "")))
-    for item_id, texts in parts.items():
+        if event.get("type") == "response.output_item.done":
+            item = event.get("item") or {}
+            output.append(item)
+            # A message that is done holds the text before it, even when the agent gave its parts other ids.
+            if item.get("type") == "message":
+                open_texts.clear()
+        elif event.get("type") == "response.output_text.delta":
+            open_texts.setdefault(event.get("item_id"), []).append(str(event.get("delta", "")))
+    for item_id, texts in open_texts.items():
         content = [{"type": "output_text", "text": "".join(texts), "annotations": []}]
         output.append({"type": "message", "id": item_id, "role": "assistant", "content": content})
     return {"object": "response", "output": output}
