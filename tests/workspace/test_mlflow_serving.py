@@ -29,13 +29,20 @@ READY_SECONDS = 180.0
 @pytest.fixture(scope="module")
 def workspace(local_workspace_factory: Callable[..., LocalWorkspace]) -> LocalWorkspace:
     """A workspace of these tests' own, with the agent's version 1 behind an endpoint."""
-    workspace = local_workspace_factory()
+    return deploy(local_workspace_factory())
+
+
+def deploy(workspace: LocalWorkspace) -> LocalWorkspace:
+    """Register the agent and serve it; returns when the endpoint is ready."""
     run(workspace, sys.executable, "-m", "stacks.agents.docs_agent.log", MODEL, "--alias", "champion")
     with http_client(workspace.host, workspace.token) as http:
         query = {"experiment_name": EXPERIMENT}
         found = http.get("/api/2.0/mlflow/experiments/get-by-name", params=query).raise_for_status().json()
         entity = {"name": "docs_1", "entity_name": MODEL, "entity_version": "1", "workload_size": "Small"}
-        entity |= {"scale_to_zero_enabled": True, "environment_vars": environment(found["experiment"]["experiment_id"])}
+        entity |= {
+            "scale_to_zero_enabled": True,
+            "environment_vars": deployed_environment(found["experiment"]["experiment_id"]),
+        }
         body = {"name": ENDPOINT, "config": {"served_entities": [entity]}}
         http.post("/api/2.0/serving-endpoints", json=body).raise_for_status()
         deadline = time.monotonic() + READY_SECONDS
@@ -45,7 +52,7 @@ def workspace(local_workspace_factory: Callable[..., LocalWorkspace]) -> LocalWo
     return workspace
 
 
-def environment(experiment_id: str) -> dict[str, str]:
+def deployed_environment(experiment_id: str) -> dict[str, str]:
     """As `deploy()` and AgentDeployment inject it, and one setting of the agent's own."""
     return {
         "ENABLE_MLFLOW_TRACING": "true",
@@ -55,11 +62,13 @@ def environment(experiment_id: str) -> dict[str, str]:
     }
 
 
-def run(workspace: LocalWorkspace, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def run(
+    workspace: LocalWorkspace, *command: str, stdin: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         cwd=ROOT,
-        env={**os.environ, **workspace.env()},
+        env={**os.environ, **workspace.env(), **environment},
         input=stdin,
         capture_output=True,
         text=True,
@@ -68,8 +77,13 @@ def run(workspace: LocalWorkspace, *command: str, stdin: str = "") -> subprocess
     )
 
 
-def query(workspace: LocalWorkspace, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return run(workspace, str(Path(sys.executable).with_name("agent-deploy")), "query", *arguments, stdin=stdin)
+def query(
+    workspace: LocalWorkspace, *arguments: str, stdin: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """The installed command."""
+    return run(
+        workspace, str(Path(sys.executable).with_name("agent-deploy")), "query", *arguments, stdin=stdin, **environment
+    )
 
 
 @pytest.fixture
@@ -147,3 +161,29 @@ def test_the_command_names_the_endpoints_that_there_are(workspace: LocalWorkspac
     message = f"agent-deploy: There is no serving endpoint 'docs-agnt' at {workspace.host}: it has {ENDPOINT}.\n"
     assert raised.value.stderr == message
     assert raised.value.returncode == 1
+
+
+def test_the_command_says_that_it_waits_for_an_endpoint_scaled_to_zero(
+    local_workspace_factory: Callable[..., LocalWorkspace],
+) -> None:
+    workspace = local_workspace_factory(scale_to_zero_seconds=1)
+    deploy(workspace)
+    with http_client(workspace.host, workspace.token) as http:
+        deadline = time.monotonic() + 60
+        while "Scaled to zero" not in http.get(f"/api/2.0/serving-endpoints/{ENDPOINT}").text:
+            assert time.monotonic() < deadline, "it was never scaled to zero"
+            time.sleep(0.2)
+    result = query(workspace, ENDPOINT, QUESTION)
+    assert f"{ENDPOINT} is scaled to zero: waiting for docs_1 to start (since " in result.stderr
+    assert "127.0.0.1" in result.stdout
+
+
+def test_the_command_tells_who_may_not_ask(workspace: LocalWorkspace) -> None:
+    with http_client(workspace.host, workspace.token) as http:
+        made = http.post("/api/2.0/preview/scim/v2/ServicePrincipals", json={"displayName": "x"}).json()
+        body = {"application_id": made["applicationId"], "lifetime_seconds": 600}
+        token = http.post("/api/2.0/token-management/on-behalf-of/tokens", json=body).json()["token_value"]
+    with pytest.raises(subprocess.CalledProcessError) as raised:
+        query(workspace, ENDPOINT, QUESTION, DATABRICKS_TOKEN=token)
+    assert f"You may not ask '{ENDPOINT}'" in raised.value.stderr
+    assert raised.value.stderr.count("\n") == 1
