@@ -87,7 +87,10 @@ def securable(admin: Caller, kind: str, schema: str, name: str) -> str:
         make(admin, f"{UC}/functions", {"function_info": {**place, **routine}})
     elif kind == "vector_search_index":
         make(admin, "/api/2.0/vector-search/endpoints", {"name": name, "endpoint_type": "STANDARD"})
-        spec = {"embedding_vector_columns": [{"name": "v", "embedding_dimension": 2}], "schema_json": '{"id": "int"}'}
+        spec = {
+            "embedding_vector_columns": [{"name": "v", "embedding_dimension": 2}],
+            "schema_json": '{"id": "int", "v": "array<float>"}',
+        }
         index = {"name": f"{schema}.x", "endpoint_name": name, "primary_key": "id", "index_type": "DIRECT_ACCESS"}
         make(admin, "/api/2.0/vector-search/indexes", {**index, "direct_access_index_spec": spec})
     return f"{schema}.x"
@@ -139,12 +142,15 @@ def test_an_owner_needs_no_grant_and_a_group_counts(admin: Caller, deployer: Dep
     )
     body = {"displayName": name, "members": [{"value": member.json()["Resources"][0]["id"]}]}
     group = admin.http.post("/api/2.0/preview/scim/v2/Groups", json=body).raise_for_status().json()
+    around = {"displayName": f"{name}-all", "members": [{"value": group["id"]}]}
+    outer = admin.http.post("/api/2.0/preview/scim/v2/Groups", json=around).raise_for_status().json()
     deployer.grant("catalog", "main", "USE_CATALOG", to=name)
-    deployer.grant("schema", schema, "USE_SCHEMA", to=name)
+    deployer.grant("schema", schema, "USE_SCHEMA", to=f"{name}-all")
     assert deployer.lacking(resource) == [("table", "SELECT")]
     admin.http.patch(f"{UC}/tables/{full_name}", json={"owner": deployer.name}).raise_for_status()
     assert deployer.lacking(resource) == []
-    admin.http.delete(f"/api/2.0/preview/scim/v2/Groups/{group['id']}")
+    for made in (outer, group):
+        admin.http.delete(f"/api/2.0/preview/scim/v2/Groups/{made['id']}")
 
 
 def test_connections(admin: Caller, deployer: Deployer, name: str) -> None:

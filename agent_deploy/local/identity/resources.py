@@ -138,11 +138,15 @@ class Resources:
         return [{"value": principal["id"]} for principal in everybody if not principal.get("hidden")]
 
     def _groups(self, member_id: str) -> Documents:
-        return [
-            {"display": group["displayName"], "value": group["id"], "type": "direct", "$ref": f"Groups/{group['id']}"}
-            for group in self._store.list("group")
-            if any(member["value"] == member_id for member in group["members"])
-        ]
+        """Direct ones, and those that these are in (RFC 7643, 4.1.2); everybody's group only for its listed members."""
+        around, found = self._principals.groups_of(member_id), []
+        for group in self._store.list("group"):
+            is_direct = any(member["value"] == member_id for member in group["members"])
+            if is_direct or (group["displayName"] in around and group["displayName"] != USERS):
+                kind = "direct" if is_direct else "indirect"
+                reference = {"value": group["id"], "$ref": f"Groups/{group['id']}"}
+                found.append({"display": group["displayName"], "type": kind, **reference})
+        return found
 
     def _member(self, member_id: str) -> Document:
         for kind in KINDS:
