@@ -184,3 +184,21 @@ def test_the_catalogs_api_sees_the_same_model(
     assert admin.sdk.registered_models.get(model, include_aliases=True).full_name == model
     assert admin.sdk.model_versions.get_by_alias(model, "champion").version == 1
     assert [found.version for found in admin.sdk.model_versions.list(model)] == [1]
+
+
+def test_a_model_made_by_the_catalogs_api_takes_versions(
+    mlflow_client: MlflowClient, schema: str, code: Path, admin: Caller
+) -> None:
+    # As infrastructure code does it: the model first, its versions later, by MLflow.
+    admin.sdk.registered_models.create(catalog_name="main", schema_name=schema.split(".")[1], name="Echo", comment="c")
+    model = f"{schema}.echo"
+    assert log(model, code).registered_model_version == "1"
+    mlflow_client.set_registered_model_tag(model, "a", "b")
+    found = mlflow_client.get_registered_model(model)
+    assert (found.description, found.tags) == ("c", {"a": "b"})
+    admin.sdk.registered_models.set_alias(model, "champion", 1)
+    assert mlflow_client.get_model_version_by_alias(model, "champion").version == "1"
+    admin.sdk.model_versions.delete(model, 1)
+    admin.sdk.registered_models.delete(model)
+    with pytest.raises(MlflowException, match="does not exist"):
+        mlflow_client.get_registered_model(model)
