@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from tests.workspace.conftest import Caller
 from tests.workspace.serving.conftest import Endpoint, ok, question, register, served, text_of, wait
@@ -211,3 +212,17 @@ def test_the_model_s_own_identity(create: Create, agent: str, admin: Caller) -> 
     ok(endpoint.http.delete(endpoint.url))
     again = create(served(agent))
     assert again.say("me") != identity  # the first one went with the version
+
+
+def test_traces_reach_the_experiment(
+    create: Create, agent: str, admin: Caller, name: str, monkeypatch: pytest.MonkeyPatch, local_workspace: Any
+) -> None:
+    for variable, value in local_workspace.env().items():
+        monkeypatch.setenv(variable, value)
+    client = MlflowClient("databricks")
+    experiment = client.create_experiment(f"/Users/{admin.name}/{name}")
+    endpoint = create(served(agent, environment_vars={"MLFLOW_EXPERIMENT_ID": experiment}))
+    response = endpoint.post(question("say traced"))
+    (trace,) = wait(lambda: client.search_traces(locations=[experiment]), lambda traces: len(traces) == 1, 60)
+    assert trace.info.client_request_id == response.headers["x-request-id"]
+    assert [span.name for span in trace.data.spans] == ["predict", "thinking"]
