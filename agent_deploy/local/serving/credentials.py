@@ -10,12 +10,15 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.principals import TOKEN_SECONDS
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.serving import passthrough
 from agent_deploy.local.serving.logs import Mask
+from agent_deploy.rules.resources import Resource
 
 _KIND = "serving_principal"
 _EXPERIMENTS, _EDIT = "experiments", "CAN_EDIT"  # in the words of the permissions API
@@ -41,6 +44,11 @@ class Credentials:
         self._masks.setdefault(key, []).append(mask)
         self._issue(document)
         return self._folder / document["application_id"]
+
+    def allow(self, model: str, version: str, resources: Iterable[Resource]) -> None:
+        """Grant the version's identity what the version declares."""
+        if (document := self.principal_of(model, version)) is not None:
+            passthrough.grant(self._workspace, document["application_id"], resources)
 
     def allow_traces(self, model: str, version: str, experiment_id: str | None, creator: str) -> None:
         """Let the version log its traces in the experiment, if its deployer may."""

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, forbidden
+from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
-from agent_deploy.local.serving import environment
+from agent_deploy.local.serving import environment, passthrough
 from agent_deploy.local.serving.connections import Connections
 from agent_deploy.local.serving.credentials import Credentials
 from agent_deploy.local.serving.logs import Log, Mask, last_lines, read
@@ -166,20 +167,26 @@ class Replica:
         variables, secrets = environment.resolve(self.entity, self._secret)
         for secret in secrets:
             self.mask.add(secret)
+        folder = shared.workspace.services["registry"].version_folder(model, version)
+        resources = passthrough.declared(folder)
+        if missing := passthrough.lacking(shared.workspace, self._deployer(), resources):
+            raise BuildFailed(f"Automatic authentication passthrough: {'; '.join(missing)}.")
         credentials = shared.credentials.open(model, version, self.mask)
+        shared.credentials.allow(model, version, resources)
         shared.credentials.allow_traces(model, version, variables.get(EXPERIMENT_VARIABLE), self.creator)
         home = shared.homes / self.entity["id"]
         whole = environment.complete(variables, shared.workspace.host, home, credentials)
-        folder = shared.workspace.services["registry"].version_folder(model, version)
         return Order(folder, self.endpoint, whole, home, check_requirements)
 
     def _secret(self, reference: SecretReference) -> str:
-        workspace = self.surroundings.workspace
-        creator = workspace.principals.by_name(self.creator)
+        value: str = self.surroundings.workspace.services["secrets"].resolve(reference, self._deployer())
+        return value
+
+    def _deployer(self) -> Principal:
+        creator = self.surroundings.workspace.principals.by_name(self.creator)
         if creator is None:
             raise forbidden(f"{self.creator}, who deployed the served entity, is not in the workspace any more.")
-        value: str = workspace.services["secrets"].resolve(reference, creator)
-        return value
+        return creator
 
     async def _wake(self) -> None:
         try:
