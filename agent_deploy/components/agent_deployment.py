@@ -20,6 +20,7 @@ from agent_deploy.components.options import child_options
 from agent_deploy.components.verification import Verified
 from agent_deploy.resources.databricks import Permissions
 from agent_deploy.resources.properties import to_wire
+from agent_deploy.resources.provider import in_workspace
 from agent_deploy.resources.serving_endpoint import ServingEndpoint
 from agent_deploy.rules import deployment as rules
 from agent_deploy.rules import names
@@ -54,7 +55,7 @@ class AgentDeployment(pulumi.ComponentResource):
     """Who each version is and what it may touch."""
 
     def __init__(self, name: str, args: AgentDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("agent-deploy:index:AgentDeployment", name, {}, opts)
+        super().__init__("agent-deploy:index:AgentDeployment", name, {}, in_workspace(name, opts))
         environment = Environment(args)
         invoke = pulumi.InvokeOptions(parent=self)
         owner_mark = f"{pulumi.get_project()}/{pulumi.get_stack()}/{name}"

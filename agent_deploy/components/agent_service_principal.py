@@ -12,6 +12,7 @@ from agent_deploy.components.errors import DeploymentError
 from agent_deploy.components.options import child_options
 from agent_deploy.resources.databricks import Grant, SecretScope, ServicePrincipal, ServicePrincipalSecret
 from agent_deploy.resources.object_permission import ObjectPermission
+from agent_deploy.resources.provider import in_workspace
 from agent_deploy.resources.secret import Secret
 from agent_deploy.resources.securable_grant import SecurableGrant
 from agent_deploy.rules.credentials import CLIENT_ID, CLIENT_SECRET, check_rotation
@@ -75,7 +76,7 @@ class AgentServicePrincipal(pulumi.ComponentResource):
     """DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET for the agent's environment."""
 
     def __init__(self, name: str, args: AgentServicePrincipalArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("agent-deploy:index:AgentServicePrincipal", name, {}, opts)
+        super().__init__("agent-deploy:index:AgentServicePrincipal", name, {}, in_workspace(name, opts))
         resources, problems = from_program("resources", args.get("resources") or [])
         problems += check_rotation("", args.get("rotation_days"), args.get("secret_lifetime_days"))
         if problems:

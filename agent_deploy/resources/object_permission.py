@@ -3,6 +3,7 @@
 import pulumi
 
 from agent_deploy.resources.properties import output
+from agent_deploy.resources.provider import in_workspace
 
 TOKEN = "agent-deploy:index:ObjectPermission"
 
@@ -49,4 +50,4 @@ class ObjectPermission(pulumi.CustomResource):
             "resolvedObjectId": None,
             "previousLevel": None,
         }
-        super().__init__(TOKEN, resource_name, inputs, opts)
+        super().__init__(TOKEN, resource_name, inputs, in_workspace(resource_name, opts))

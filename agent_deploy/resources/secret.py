@@ -3,6 +3,7 @@
 import pulumi
 
 from agent_deploy.resources.properties import output
+from agent_deploy.resources.provider import in_workspace
 
 TOKEN = "agent-deploy:index:Secret"
 
@@ -29,4 +30,4 @@ class Secret(pulumi.CustomResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         inputs = {"scope": scope, "name": name, "value": pulumi.Output.secret(value), "key": None, "reference": None}
-        super().__init__(TOKEN, resource_name, inputs, opts)
+        super().__init__(TOKEN, resource_name, inputs, in_workspace(resource_name, opts))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pulumi
 
 from agent_deploy.resources.properties import output
+from agent_deploy.resources.provider import in_workspace
 
 TOKEN = "agent-deploy:index:SecurableGrant"
 
@@ -33,4 +34,4 @@ class SecurableGrant(pulumi.CustomResource):
             "privileges": privileges,
             "added": None,
         }
-        super().__init__(TOKEN, resource_name, inputs, opts)
+        super().__init__(TOKEN, resource_name, inputs, in_workspace(resource_name, opts))

@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 
 from agent_deploy.resources.properties import output, to_wire
+from agent_deploy.resources.provider import in_workspace
 
 TOKEN = "agent-deploy:index:ServingEndpoint"
 
@@ -68,7 +69,8 @@ class ServingEndpoint(pulumi.CustomResource):
             "email_notifications": email_notifications,
             "owner_mark": owner_mark,
         }
-        super().__init__(TOKEN, resource_name, {**to_wire(inputs), **dict.fromkeys(_OUTPUTS)}, opts)
+        properties = {**to_wire(inputs), **dict.fromkeys(_OUTPUTS)}
+        super().__init__(TOKEN, resource_name, properties, in_workspace(resource_name, opts))
 
 
 # Set by the provider alone; they must be named for the SDK to hand them out.
