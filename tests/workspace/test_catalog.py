@@ -107,6 +107,56 @@ class TestSecurables:
         assert created.options == {"host": "db.example.com", "user": "u"}
         admin.sdk.connections.delete(name)
 
+    def test_each_kind_is_listed_and_changed(self, admin: Caller, schema: str, name: str) -> None:
+        sdk, schema_name = admin.sdk, schema.partition(".")[2]
+        assert sdk.metastores.summary().metastore_id == sdk.metastores.current().metastore_id
+        sdk.volumes.create("main", schema_name, "docs", VolumeType.MANAGED)
+        sdk.connections.create(name, ConnectionType.POSTGRESQL, {"host": "a", "password": "p"})
+        function = {"catalog_name": "main", "schema_name": schema_name, "name": "f"}
+        admin.http.post("/api/2.1/unity-catalog/functions", json={"function_info": function}).raise_for_status()
+        assert [volume.name for volume in sdk.volumes.list("main", schema_name)] == ["docs"]
+        assert [found.name for found in sdk.functions.list("main", schema_name)] == ["f"]
+        assert name in [connection.name for connection in sdk.connections.list()]
+        assert sdk.schemas.update(schema, comment="s").comment == "s"
+        assert sdk.volumes.update(f"{schema}.docs", comment="v").comment == "v"
+        assert sdk.functions.update(f"{schema}.f", owner="users").owner == "users"
+        assert sdk.connections.update(name, {"host": "b"}).options == {"host": "b"}
+        assert sdk.connections.get(name).options == {"host": "b"}
+        sdk.volumes.delete(f"{schema}.docs")
+        sdk.connections.delete(name)
+        with pytest.raises(NotFound):
+            sdk.volumes.read(f"{schema}.docs")
+
+    def test_a_catalog_is_changed_but_not_renamed(self, admin: Caller, name: str) -> None:
+        admin.sdk.catalogs.create(name=name)
+        changed = admin.sdk.catalogs.update(name, comment="c", owner="users")
+        assert (changed.comment, changed.owner) == ("c", "users")
+        answer = admin.http.patch(f"/api/2.1/unity-catalog/catalogs/{name}", json={"new_name": f"{name}2"})
+        assert (answer.status_code, answer.json()["error_code"]) == (501, "NOT_IMPLEMENTED")
+        admin.sdk.catalogs.delete(name, force=True)
+
+    def test_versions_and_aliases_of_a_model(self, admin: Caller, schema: str) -> None:
+        full_name = model(admin, schema)
+        created = {"name": full_name, "source": "dbfs:/x", "run_id": ""}
+        registry = "/api/2.0/mlflow/unity-catalog/model-versions/create"
+        for _ in range(2):
+            admin.http.post(registry, json=created).raise_for_status()
+        versions, models = admin.sdk.model_versions, admin.sdk.registered_models
+        assert [version.version for version in versions.list(full_name)] == [2, 1]
+        assert models.set_alias(full_name, "champion", 1).version_num == 1
+        assert versions.get_by_alias(full_name, "champion").version == 1
+        assert [alias.alias_name for alias in models.get(full_name, include_aliases=True).aliases or []] == ["champion"]
+        assert full_name in [found.full_name for found in models.list(catalog_name="main")]
+        assert versions.update(full_name, 1, comment="first").comment == "first"
+        with pytest.raises(DatabricksError, match="not empty"):
+            models.delete(full_name)
+        models.delete_alias(full_name, "champion")
+        with pytest.raises(NotFound):
+            versions.get_by_alias(full_name, "champion")
+        for number in (1, 2):
+            versions.delete(full_name, number)
+        models.delete(full_name)
+
     def test_a_model_and_a_function_share_their_names(self, admin: Caller, schema: str) -> None:
         model(admin, schema, "f")
         function = {"catalog_name": "main", "schema_name": schema.partition(".")[2], "name": "f"}

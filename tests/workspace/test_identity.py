@@ -133,6 +133,32 @@ def test_a_deactivated_principal_is_refused(admin: Caller, stranger: Caller) -> 
     assert stranger.http.get(f"{SCIM}/Me").status_code == 401
 
 
+def test_put_replaces_what_it_leaves_out(admin: Caller, stranger: Caller, name: str) -> None:
+    sdk = admin.sdk
+    sdk.service_principals.update(stranger.id, display_name=name, roles=[ComplexValue(value="arn:x")], active=True)
+    assert [role.value for role in sdk.service_principals.get(stranger.id).roles or []] == ["arn:x"]
+    sdk.service_principals.update(stranger.id, display_name=name, active=True)
+    replaced = sdk.service_principals.get(stranger.id)
+    assert (replaced.roles or None, replaced.display_name, replaced.application_id) == (None, name, stranger.name)
+    user = sdk.users.create(user_name=f"{name}@example.com", external_id="e")
+    sdk.users.update(str(user.id), user_name=str(user.user_name), display_name="New", active=True)
+    found = sdk.users.get(str(user.id))
+    assert (found.display_name, found.external_id) == ("New", None)
+    group = sdk.groups.create(display_name=name, members=[ComplexValue(value=stranger.id)])
+    sdk.groups.update(str(group.id), display_name=name)
+    assert not sdk.groups.get(str(group.id)).members
+    sdk.groups.delete(str(group.id))
+
+
+def test_the_groups_that_are_built_in_stay(admin: Caller) -> None:
+    built_in = {str(group.display_name): str(group.id) for group in admin.sdk.groups.list()}
+    for group in ("admins", "users"):
+        assert admin.http.delete(f"{SCIM}/Groups/{built_in[group]}").status_code == 400
+        rename = {"op": "replace", "path": "displayName", "value": "other"}
+        answer = admin.http.patch(f"{SCIM}/Groups/{built_in[group]}", json={"Operations": [rename]})
+        assert answer.status_code == 400
+
+
 class TestOAuth:
     def test_client_credentials_give_a_token(
         self, local_workspace: LocalWorkspace, admin: Caller, stranger: Caller
@@ -161,6 +187,12 @@ class TestOAuth:
         refused = httpx.post(url, data=grant, auth=(stranger.name, str(created.secret)))
         assert refused.status_code == 401
         assert refused.json()["error"] == "invalid_client"
+
+    def test_the_token_endpoint_is_discovered(self, admin: Caller) -> None:
+        for document in ("oauth-authorization-server", "openid-configuration"):
+            found = httpx.get(f"{admin.http.base_url}/oidc/.well-known/{document}").json()
+            assert found["token_endpoint"] == f"{admin.http.base_url}/oidc/v1/token"
+            assert found["authorization_endpoint"]
 
     def test_only_client_credentials_are_granted(self, admin: Caller) -> None:
         answer = httpx.post(f"{admin.http.base_url}/oidc/v1/token", data={"grant_type": "password"})
@@ -201,7 +233,9 @@ class TestTokens:
     ) -> None:
         with pytest.raises(PermissionDenied):
             stranger.sdk.token_management.create_obo_token(newcomer().name)
-        assert str(stranger.id) in [str(info.owner_id) for info in admin.sdk.token_management.list()]
+        held = [info for info in admin.sdk.token_management.list() if str(info.owner_id) == stranger.id]
+        admin.sdk.token_management.delete(str(held[0].token_id))
+        assert stranger.http.get(f"{SCIM}/Me").status_code == 401
 
     def test_deleting_a_principal_ends_its_tokens(self, admin: Caller, stranger: Caller) -> None:
         assert stranger.http.get(f"{SCIM}/Me").status_code == 200

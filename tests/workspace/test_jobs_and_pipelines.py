@@ -28,6 +28,18 @@ def test_a_job_is_created_found_changed_and_deleted(admin: Caller, name: str) ->
     assert (gone.status_code, gone.json()["message"]) == (400, f"Job {job_id} does not exist.")
 
 
+@pytest.mark.parametrize("version", ["2.0", "2.1", "2.2"])
+def test_each_version_of_the_jobs_api_answers(admin: Caller, name: str, version: str) -> None:
+    path = f"/api/{version}/jobs"
+    job_id = admin.http.post(f"{path}/create", json={"name": name}).json()["job_id"]
+    admin.http.post(f"{path}/reset", json={"job_id": job_id, "new_settings": {"name": f"{name}-2", "tags": {"a": "b"}}})
+    admin.http.post(f"{path}/update", json={"job_id": job_id, "fields_to_remove": ["tags"]}).raise_for_status()
+    assert admin.http.get(f"{path}/get", params={"job_id": job_id}).json()["settings"] == {"name": f"{name}-2"}
+    listed = admin.http.get(f"{path}/list", params={"name": f"{name}-2"}).json()
+    assert ([job["job_id"] for job in listed["jobs"]], listed["has_more"]) == ([job_id], False)
+    assert admin.http.post(f"{path}/delete", json={"job_id": job_id}).json() == {}
+
+
 def test_tasks_have_keys_of_their_own(admin: Caller, name: str) -> None:
     with pytest.raises(InvalidParameterValue, match="task_key"):
         admin.sdk.jobs.create(name=name, tasks=[TASK, TASK])
