@@ -1,0 +1,194 @@
+"""The wire of property values, and the parts of the servicer that need no engine."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from google.protobuf import json_format, struct_pb2
+from pulumi.runtime import proto
+from pulumi.runtime.proto import provider_pb2, status_pb2
+
+from agent_deploy.provider.package import package
+from agent_deploy.provider.property_values import (
+    OUTPUT,
+    RESOURCE,
+    SECRET,
+    SIGNATURE,
+    UNKNOWN_TEXT,
+    Secrets,
+    decode,
+    encode,
+    path_text,
+)
+from agent_deploy.provider.resource import UNKNOWN, Context, Package, PartialFailure, Resource, Values, differences
+from agent_deploy.provider.servicer import Servicer, merged
+
+
+def struct(values: dict[str, Any]) -> struct_pb2.Struct:
+    made = struct_pb2.Struct()
+    made.update(values)
+    return made
+
+
+def secret(value: Any) -> dict[str, Any]:
+    return {SIGNATURE: SECRET, "value": value}
+
+
+def test_values_come_as_plain_python() -> None:
+    sent = {"n": 3, "half": 0.5, "yes": True, "no": None, "list": [1, None, "x"], "deep": {"a": {"b": 1}, "none": None}}
+    seen = decode(struct(sent), Secrets())
+    assert seen == {"n": 3, "half": 0.5, "yes": True, "list": [1, None, "x"], "deep": {"a": {"b": 1}}}
+    assert isinstance(seen["n"], int)
+
+
+def test_unknown_output_and_reference_are_understood() -> None:
+    values = {
+        "unknown": UNKNOWN_TEXT,
+        "output": {SIGNATURE: OUTPUT, "value": "x", "secret": True, "dependencies": []},
+        "later": {SIGNATURE: OUTPUT},
+        "resource": {SIGNATURE: RESOURCE, "urn": "urn:x", "id": "id-1"},
+    }
+    secrets = Secrets()
+    assert decode(struct(values), secrets) == {"unknown": UNKNOWN, "output": "x", "later": UNKNOWN, "resource": "id-1"}
+    assert secrets.paths == {("output",)}
+
+
+def test_what_was_secret_goes_back_as_secret_at_any_depth() -> None:
+    secrets = Secrets(always=("token",))
+    sent = {"token": "plain-in", "map": {"a b": secret("in-map"), "open": 1}, "list": ["x", secret("in-list")]}
+    values = decode(struct(sent), secrets)
+    assert values == {"token": "plain-in", "map": {"a b": "in-map", "open": 1}, "list": ["x", "in-list"]}
+    back = json_format.MessageToDict(encode({**values, "new": 1}, secrets))
+    assert back == {
+        "token": secret("plain-in"),
+        "map": {"a b": secret("in-map"), "open": 1},
+        "list": secret(["x", "in-list"]),  # an index may change: the whole list is secret
+        "new": 1,
+    }
+    assert secrets.hidden("in-map, plain-in and in-list") == "[secret], [secret] and [secret]"
+
+
+def test_unknown_goes_back_as_unknown_secret_or_not() -> None:
+    secrets = Secrets(always=("token",))
+    assert json_format.MessageToDict(encode({"token": UNKNOWN, "x": [UNKNOWN]}, secrets)) == {
+        "token": UNKNOWN_TEXT,
+        "x": [UNKNOWN_TEXT],
+    }
+
+
+def test_paths_are_written_as_the_engine_reads_them() -> None:
+    assert path_text(("a", "b_1", "c-d", 'say "x"', 0)) == 'a.b_1["c-d"]["say \\"x\\""][0]'
+
+
+def test_unknown_is_never_a_condition() -> None:
+    with pytest.raises(TypeError, match="is UNKNOWN"):
+        bool(UNKNOWN)
+
+
+def test_differences_go_as_deep_as_maps_do() -> None:
+    old, new = {"a": {"x": 1, "y": 2}, "l": [1], "t": True}, {"a": {"x": 1, "z": 3}, "l": [1, 2], "t": 1}
+    assert {path: kind.value for path, kind in differences(old, new)} == {
+        ("a", "y"): "delete",
+        ("a", "z"): "add",
+        ("l",): "update",
+        ("t",): "update",
+    }
+
+
+def test_the_schema_joins_components_and_resources() -> None:
+    inferred = {"name": "x", "resources": {"c": {"isComponent": True}}, "types": {"t": {}}, "config": {}}
+    ours = {"name": "x", "resources": {"r": {}}, "config": {"variables": {"host": {}}}}
+    assert merged(ours, inferred) == {
+        "name": "x",
+        "resources": {"c": {"isComponent": True}, "r": {}},
+        "types": {"t": {}},
+        "config": {"variables": {"host": {}}},
+    }
+
+
+class Aborted(Exception):
+    """What gRPC's context raises."""
+
+
+class Call:
+    """Stands for gRPC's context of one call."""
+
+    code: Any = None
+    details = ""
+    trailing: tuple[tuple[str, bytes], ...] = ()
+
+    def set_trailing_metadata(self, metadata: tuple[tuple[str, bytes], ...]) -> None:
+        self.trailing = metadata
+
+    async def abort(self, code: Any, details: str) -> None:
+        self.code, self.details = code, details
+        raise Aborted
+
+
+class Half(Resource):
+    """Gets half-way."""
+
+    secrets = frozenset({"token"})
+
+    def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
+        raise PartialFailure("id-1", {**inputs, "n": 1}, inputs, [f"half-way with {inputs['token']}"])
+
+
+def test_a_partial_failure_carries_the_truth_in_the_trailing_metadata() -> None:
+    servicer = Servicer(Package("toy", "1.0.0", {"toy:index:Half": Half()}))
+    request = proto.UpdateRequest(
+        urn="urn:pulumi:s::p::toy:index:Half::name", id="id-1", news=struct({"token": "hush-hush"})
+    )
+    call = Call()
+    with pytest.raises(Aborted):
+        asyncio.run(servicer.Update(request, call))
+    assert call.details == "half-way with [secret]"
+    status = status_pb2.Status.FromString(dict(call.trailing)["grpc-status-details-bin"])
+    detail = provider_pb2.ErrorResourceInitFailed()
+    assert status.details[0].Unpack(detail)
+    assert json_format.MessageToDict(detail.properties) == {"token": secret("hush-hush"), "n": 1}
+    assert list(detail.reasons) == ["half-way with [secret]"]
+
+
+def test_an_unknown_type_says_that_a_newer_plugin_may_be_needed() -> None:
+    servicer = Servicer(Package("toy", "1.0.0", {}))
+    call = Call()
+    with pytest.raises(Aborted):
+        asyncio.run(servicer.Check(proto.CheckRequest(urn="urn:pulumi:s::p::toy:index:New::name"), call))
+    assert "toy 1.0.0 has no resource 'toy:index:New'" in call.details
+
+
+def test_wrong_configuration_is_told_and_secrets_of_it_are_marked() -> None:
+    servicer = Servicer(package())
+    request = proto.CheckRequest(news=struct({"host": "ftp://x", "colour": "red", "token": "hush"}))
+    answer = asyncio.run(servicer.CheckConfig(request, Call()))
+    told = "\n".join(failure.reason for failure in answer.failures)
+    assert "host: 'ftp://x' is not an address" in told
+    assert "colour: this input does not exist" in told
+    assert json_format.MessageToDict(answer.inputs)["token"] == secret("hush")
+
+
+HEAVY = ("pulumi_databricks", "databricks", "mlflow", "pandas", "fastapi", "sqlalchemy")
+
+
+def test_the_plugin_starts_without_anything_heavy() -> None:
+    program = (
+        "import sys; from agent_deploy.provider.package import package; from agent_deploy.provider import process; "
+        "package(); print([name for name in sys.argv[1:] if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *HEAVY, "agent_deploy.components.agent_deployment", "agent_deploy.local"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "[]"
+
+
+def test_started_by_hand_the_plugin_says_what_it_is() -> None:
+    program = "import sys; sys.argv = ['x']; from agent_deploy.provider import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "`pulumi` starts by itself" in done.stderr
