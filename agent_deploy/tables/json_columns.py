@@ -1,0 +1,55 @@
+"""Expressions over JSON text and variants that the derivation is made of; part of the pipeline's source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+
+def with_columns(rows: DataFrame, **columns: Column) -> DataFrame:
+    """``rows`` and more columns; unlike withColumns, Spark Connect doesn't analyze the plan at every call."""
+    return rows.select("*", *[column.alias(name) for name, column in columns.items()])
+
+
+def at(value: Column, path: str = "", kind: str = "string") -> Column:
+    """What lies at ``path`` of a variant, or null; a string is text as it is, JSON of an object or a list."""
+    return F.try_variant_get(value, f"$.{path}" if path else "$", kind)
+
+
+def is_a(value: Column, kind: str) -> Column:
+    """Whether a variant is a STRING, an OBJECT or an ARRAY; null of a null."""
+    return F.schema_of_variant(value).startswith(kind)
+
+
+def as_list(value: Column, path: str = "") -> Column:
+    """The list at ``path`` as variants, or null."""
+    return at(value, path, "array<variant>")
+
+
+def let(value: Column, use: Callable[[Column], Column]) -> Column:
+    """``use`` of ``value``, which is computed once, however often ``use`` mentions it."""
+    return F.get(F.transform(F.array(value), use), F.lit(0))
+
+
+def last(items: Column) -> Column:
+    return F.try_element_at(items, F.lit(-1))
+
+
+def first_text(*values: Column) -> Column:
+    return F.coalesce(*[F.nullif(value, F.lit("")) for value in values])
+
+
+def start_of(text: Column) -> Column:
+    """The first character that is no blank."""
+    return F.substring(F.ltrim(text), 1, 1)
+
+
+def invalid(text: Column) -> Column:
+    # Reading an object's keys reads over all of it, and builds nothing.
+    return F.when(start_of(text) == "{", F.json_object_keys(text).isNull()).otherwise(F.try_parse_json(text).isNull())
+
+
+def is_list_of_objects(text: Column) -> Column:
+    return F.coalesce((start_of(text) == "[") & text.rlike(r"^\s*\[\s*\{"), F.lit(False))
