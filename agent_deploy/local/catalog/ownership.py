@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, forbidden
-from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.principals import ACCOUNT_USERS, Principal
 from agent_deploy.local.core.store import Document
 
 
@@ -27,3 +27,15 @@ def require_transfer(workspace: Workspace, giver: Principal, kind: str, document
     if borrows and not giver.is_admin and owner not in giver.identities:
         message = f"Only a metastore admin may make {owner} the owner of a view or function"
         raise forbidden(f"{message}: it is read with its owner's privileges.")
+
+
+def definer(workspace: Workspace, document: Document) -> Principal | None:
+    """The owner of a securable, a group included, as the one by whose privileges it is read; None when he is gone."""
+    owner = str(document["owner"])
+    if (principal := workspace.principals.by_name(owner)) is not None:
+        return principal
+    for group in workspace.store.list("group"):
+        if group["displayName"] == owner:
+            names = workspace.principals.groups_of(group["id"]) | {owner}
+            return Principal("group", group["id"], owner, owner, names)
+    return Principal("group", owner, owner, owner, frozenset({owner})) if owner == ACCOUNT_USERS else None

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from sqlglot import exp
 
+from agent_deploy.local.catalog.ownership import definer
+from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError
-from agent_deploy.local.core.principals import ACCOUNT_USERS, USERS, Principal, Principals
+from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements import builtins, functions, information_schema, parsing
 from agent_deploy.local.statements.bench import Bench
@@ -19,7 +21,6 @@ from agent_deploy.local.statements.session import Name, Session
 
 if TYPE_CHECKING:
     from agent_deploy.local.catalog.metastore import Metastore
-    from agent_deploy.local.core.authorization import Authorization
 
 VIEW, VECTOR_INDEX = "VIEW", "VECTOR_INDEX_FORMAT"
 # What a reference to a table may carry; anything else (time travel, change feeds) would be ignored in silence.
@@ -35,17 +36,15 @@ class Binder:
 
     def __init__(
         self,
-        metastore: Metastore,
-        access: Authorization,
-        principals: Principals,
+        workspace: Workspace,
         tables: DeltaTables,
         bench: Bench,
         search: VectorSearch,
     ) -> None:
         self.bench = bench
-        self.metastore = metastore
-        self.access = access
-        self._principals = principals
+        self.metastore: Metastore = workspace.services["catalog"]
+        self.access = workspace.authorization
+        self._workspace = workspace
         self._tables = tables
         self._search = search
         self._relations: dict[str, str] = {}
@@ -84,12 +83,9 @@ class Binder:
 
     def definer(self, document: Document) -> Principal:
         """The owner of a view or function, by whose privileges its body is read; raises SqlError when he is gone."""
-        owner = str(document["owner"])
-        if (principal := self._principals.by_name(owner)) is not None:
-            return principal
-        if self._principals.exists(owner):
-            return Principal("group", owner, owner, owner, frozenset({owner, USERS, ACCOUNT_USERS}))
-        raise insufficient(f"The owner {owner} of '{document['full_name']}' does not exist any more.")
+        if (principal := definer(self._workspace, document)) is None:
+            raise insufficient(f"The owner {document['owner']} of '{document['full_name']}' does not exist any more.")
+        return principal
 
     def _walk(self, node: exp.Expr, session: Session, ctes: frozenset[str], names: set[Name]) -> None:
         clause = node.args.get("with_")
@@ -152,7 +148,7 @@ class Binder:
         call = node.this
         if isinstance(call, exp.Explode | exp.Posexplode | exp.Inline):
             return None
-        if isinstance(call, exp.VectorSearch):
+        if not node.db and call.name.lower() == "vector_search":
             found = self._search(session, call)
             return _refer(node, self.bench.scan(found, "vector_search"), node.alias or "vector_search")
         if not node.db and builtins.is_table_function(call):

@@ -83,11 +83,8 @@ class Engine:
         with Bench() as bench:
             started(bench)
             session.check()
-            services = self._workspace
-            binder = Binder(
-                self._metastore, services.authorization, services.principals, self.tables, bench, self._search
-            )
-            run = Run(services, self._metastore, self.tables, binder, session)
+            binder = Binder(self._workspace, self.tables, bench, self._search)
+            run = Run(self._workspace, self._metastore, self.tables, binder, session)
             try:
                 return _run(run, statement)
             except ApiError as error:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.databricks import Databricks
 from sqlglot.errors import ParseError, SqlglotError
+from sqlglot.parsers.databricks import DatabricksParser
 
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements import types
@@ -20,10 +23,17 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)
 Parameters = Mapping[str, exp.Expr]
 
 
+class _Databricks(Databricks):
+    """The parser knows another product's VECTOR_SEARCH, whose arguments differ."""
+
+    class Parser(DatabricksParser):
+        FUNCTIONS: ClassVar = {name: f for name, f in DatabricksParser.FUNCTIONS.items() if name != "VECTOR_SEARCH"}
+
+
 def parse(statement: str, parameters: Parameters | None = None) -> exp.Expr:
     """The one statement in the text; raises SqlError."""
     try:
-        parsed = [tree for tree in sqlglot.parse(statement, read=DIALECT) if tree is not None]
+        parsed = [tree for tree in sqlglot.parse(statement, read=_Databricks) if tree is not None]
     except ParseError as error:
         raise SqlError("PARSE_SYNTAX_ERROR", _where(error)) from error
     except (SqlglotError, RecursionError) as error:

@@ -59,14 +59,15 @@ def cell(value: Any) -> Cell:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, list | dict | tuple):
-        return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
-    plain = _plain(value)
-    if isinstance(plain, bool):
-        return "true" if plain else "false"
-    return plain if isinstance(plain, str) else repr(plain)
+        return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
+    simple = plain(value)
+    if isinstance(simple, bool):
+        return "true" if simple else "false"
+    return simple if isinstance(simple, str) else repr(simple)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value that JSON can write: dates and times in ISO 8601, decimals as text, bytes in base 64."""
     if isinstance(value, datetime):
         text = value.replace(tzinfo=None).isoformat(timespec="milliseconds")
         return text if value.tzinfo is None else f"{text}Z"
@@ -79,12 +80,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
+        return {name: plain(item) for name, item in value.items()}
     if isinstance(value, list):
         # Arrow gives a map as pairs.
         if value and all(isinstance(item, tuple) for item in value):
-            return {str(_plain(key)): _plain(item) for key, item in value}
-        return [_plain(item) for item in value]
+            return {str(plain(key)): plain(item) for key, item in value}
+        return [plain(item) for item in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return str(value)

@@ -1,0 +1,111 @@
+"""Routes of vector search: /api/2.0/vector-search/endpoints and /indexes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+
+from agent_deploy.local.catalog.paging import page
+from agent_deploy.local.core.body import json_body, required
+from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.store import Document
+from agent_deploy.local.vector_search.endpoints import CAN_USE, Endpoints
+from agent_deploy.local.vector_search.indexes import Indexes
+from agent_deploy.local.vector_search.queries import Queries
+
+Caller = Annotated[Principal, Depends(caller)]
+Body = Annotated[dict[str, Any], Depends(json_body)]
+
+
+def install(app: FastAPI, workspace: Workspace) -> None:
+    """Add the routes; ``workspace.services["vector_search"]`` is `Queries`."""
+    endpoints = Endpoints(workspace)
+    indexes = Indexes(workspace, endpoints)
+    queries = workspace.services["vector_search"] = Queries(indexes)
+    workspace.on_start.append(endpoints.settle)
+    workspace.on_start.append(indexes.settle)
+    app.include_router(_endpoint_routes(endpoints))
+    app.include_router(_index_routes(indexes, queries))
+
+
+def _endpoint_routes(endpoints: Endpoints) -> APIRouter:
+    router = APIRouter(prefix="/api/2.0/vector-search/endpoints")
+
+    # Those that start something run in the event loop, where its arrival is awaited.
+    @router.post("")
+    async def create(body: Body, principal: Caller) -> Document:
+        return endpoints.create(body, principal)
+
+    @router.get("")
+    def listing(request: Request, principal: Caller) -> Document:
+        return page("endpoints", endpoints.listing(principal), 0, request.query_params.get("page_token", ""))
+
+    @router.get("/{name}")
+    def get(name: str, principal: Caller) -> Document:
+        return endpoints.get(name, principal, CAN_USE)
+
+    @router.patch("/{name}/budget-policy")
+    def change_policy(name: str, body: Body, principal: Caller) -> Document:
+        policy = str(required(body, "budget_policy_id"))
+        endpoints.change(name, principal, {"budget_policy_id": policy, "effective_budget_policy_id": policy})
+        return {"effective_budget_policy_id": policy}
+
+    @router.delete("/{name}")
+    def delete(name: str, principal: Caller) -> Document:
+        endpoints.delete(name, principal)
+        return {}
+
+    return router
+
+
+def _index_routes(indexes: Indexes, queries: Queries) -> APIRouter:
+    router = APIRouter(prefix="/api/2.0/vector-search/indexes")
+
+    @router.post("")
+    async def create(body: Body, principal: Caller) -> Document:
+        index = await asyncio.to_thread(indexes.create, body, principal)
+        indexes.start(index["name"])
+        return index
+
+    @router.get("")
+    def listing(request: Request, principal: Caller) -> Document:
+        endpoint = str(required(dict(request.query_params), "endpoint_name"))
+        return page(
+            "vector_indexes", indexes.listing(endpoint, principal), 0, request.query_params.get("page_token", "")
+        )
+
+    @router.get("/{name}")
+    def get(name: str, principal: Caller) -> Document:
+        return indexes.get(name, principal)
+
+    @router.delete("/{name}")
+    def delete(name: str, principal: Caller) -> Document:
+        indexes.delete(name, principal)
+        return {}
+
+    @router.post("/{name}/sync")
+    async def sync(name: str, principal: Caller) -> Document:
+        indexes.start(indexes.to_sync(name, principal))
+        return {}
+
+    @router.post("/{name}/query")
+    def query(name: str, body: Body, principal: Caller) -> Document:
+        return queries.query(name, body, principal)
+
+    @router.post("/{name}/scan")
+    def scan(name: str, body: Body, principal: Caller) -> Document:
+        return queries.scan(name, body, principal)
+
+    @router.post("/{name}/upsert-data")
+    def upsert(name: str, body: Body, principal: Caller) -> Document:
+        return indexes.upsert(name, body, principal)
+
+    @router.delete("/{name}/delete-data")
+    def delete_data(name: str, request: Request, body: Body, principal: Caller) -> Document:
+        keys = request.query_params.getlist("primary_keys") or body.get("primary_keys") or []
+        return indexes.delete_rows(name, [str(key) for key in keys], principal)
+
+    return router
