@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,8 @@ class MlflowServer:
     def _spawn(self) -> subprocess.Popen[bytes]:
         (self._folder / "mlflow").mkdir(parents=True, exist_ok=True)
         self._socket.parent.mkdir(mode=0o700, exist_ok=True)
+        if self._socket.parent.stat().st_uid != os.getuid():
+            raise ApiError(500, "INTERNAL_ERROR", f"{self._socket.parent} belongs to another user: remove it.")
         self._socket.unlink(missing_ok=True)
         (self._folder / "logs").mkdir(parents=True, exist_ok=True)
         database = f"sqlite:///{(self._folder / 'mlflow' / 'mlflow.db').resolve()}"
@@ -101,7 +104,9 @@ class MlflowServer:
         path = (self._folder / "mlflow" / "server.sock").resolve()
         if len(str(path)) <= _SOCKET_CHARACTERS:
             return path
-        return Path(tempfile.gettempdir()) / f"agent-deploy-{uuid.uuid4().hex[:12]}" / "server.sock"
+        # The same one after `kill -9`, so that none is left behind.
+        name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"agent-deploy-{name}" / "server.sock"
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """A call from a thread: starts the server when needed."""
