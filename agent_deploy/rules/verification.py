@@ -213,11 +213,11 @@ def _of_deployment(wanted: Requirements) -> Iterator[Need]:
         yield from _needs(needed, "schema", f"Schema {wanted.inference_schema} (inference tables)")
     if wanted.endpoint_name:
         target = WorkspaceObject("serving-endpoints", wanted.endpoint_name)
-        shown = f"Serving endpoint {wanted.endpoint_name} (which exists already)"
+        shown = f"Serving endpoint {wanted.endpoint_name}"
         yield Need(Access(target, CAN_MANAGE), "serving_endpoint", shown, may_be_missing=True)
     if wanted.secret_scope:
         target = WorkspaceObject(SECRET_SCOPE, wanted.secret_scope)
-        shown = f"Secret scope {wanted.secret_scope} (which exists already)"
+        shown = f"Secret scope {wanted.secret_scope}"
         yield Need(Access(target, "MANAGE"), "secret_scope", shown, may_be_missing=True)
 
 
@@ -271,6 +271,8 @@ def _is_missing(held: Held) -> bool:
 
 def _reason(need: Need, held: Held, facts: Mapping[Target, Held], principal: Principal) -> str:
     privilege = words(need.access.privilege)
+    if need.may_be_missing:
+        return f"it exists already, and {principal.name} lacks {privilege}"
     if held.presence is not Presence.HIDDEN:
         return f"{principal.name} lacks {privilege}"
     closed = [each for each in _parents(need.access.target) if each in facts and not _usable(each, facts[each])]
