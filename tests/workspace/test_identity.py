@@ -150,6 +150,11 @@ def test_put_replaces_what_it_leaves_out(admin: Caller, stranger: Caller, name: 
     sdk.groups.delete(str(group.id))
 
 
+def test_nobody_deletes_himself(admin: Caller) -> None:
+    assert admin.http.delete(f"{SCIM}/Users/{admin.id}").status_code == 400
+    assert admin.http.get(f"{SCIM}/Me").status_code == 200
+
+
 def test_the_groups_that_are_built_in_stay(admin: Caller) -> None:
     built_in = {str(group.display_name): str(group.id) for group in admin.sdk.groups.list()}
     for group in ("admins", "users"):

@@ -153,6 +153,33 @@ def test_the_environment_is_what_clients_read(local_workspace: LocalWorkspace) -
     assert output.strip() == "admin@local"
 
 
+def test_the_fixtures_come_with_the_package(tmp_path: Path) -> None:
+    (tmp_path / "test_theirs.py").write_text(
+        "import sys\n"
+        "heavy = {'mlflow', 'fastapi', 'uvicorn', 'sqlalchemy', 'databricks', 'pulumi'} & set(sys.modules)\n"
+        "def test_one(local_workspace, local_workspace_factory, tmp_path):\n"
+        "    assert not heavy\n"
+        "    other = local_workspace_factory(folder=tmp_path)\n"
+        "    assert local_workspace.host != other.host\n"
+        "def test_two(local_workspace):\n"
+        "    import urllib.request\n"
+        "    assert urllib.request.urlopen(local_workspace.host + '/_local/health').status == 200\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tmp_path),
+        str(tmp_path),
+    ]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False)
+    assert "2 passed" in result.stdout, result.stdout + result.stderr
+
+
 def _make_state(workspace: LocalWorkspace) -> str:
     sdk = sdk_client(workspace.host, workspace.token)
     sdk.catalogs.create(name="acme")

@@ -12,8 +12,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_KEPT = 20_000  # requests; older ones leave
-_BODY_BYTES = 64 * 1024  # of a body are kept
+_KEPT = 10_000  # requests; older ones leave
+_BODY_BYTES = 16 * 1024  # of a body are kept: both bound the memory that this takes
 _MASK = "[secret]"
 # Fields whose values no recording shows, wherever they stand in a body.
 _SECRET_FIELDS = frozenset(
@@ -78,7 +78,7 @@ class Recorder:
         async def receiving() -> Message:
             message = await receive()
             if message["type"] == "http.request" and len(body) <= _BODY_BYTES:
-                body.extend(message.get("body", b""))
+                body.extend(message.get("body", b"")[: _BODY_BYTES + 1 - len(body)])
             return message
 
         async def sending(message: Message) -> None:
@@ -115,7 +115,7 @@ def _readable(path: str, body: bytes) -> Any:
     if not body:
         return None
     if len(body) > _BODY_BYTES:
-        return f"[{len(body)} bytes or more]"
+        return f"[more than {_BODY_BYTES} bytes]"
     try:
         return _masked(json.loads(body), path.startswith(_SECRET_VALUE_PATHS))
     except ValueError:

@@ -80,6 +80,8 @@ def _routes(kind: Kind, resources: Resources) -> APIRouter:
     @router.delete("/{resource_id}", status_code=204)
     def delete(resource_id: str, principal: Caller) -> Response:
         _require_admin(principal)
+        if resource_id == principal.id:
+            raise ScimError(400, "mutability", "Nobody can delete himself: ask another workspace admin.")
         resources.delete(kind, resource_id)
         return Response(status_code=204)
 
