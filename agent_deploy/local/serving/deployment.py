@@ -38,7 +38,7 @@ def resume(endpoints: Endpoints, endpoint: Endpoint) -> None:
     for entity in (document["config"] or {}).get("served_entities", ()):
         replica = endpoints.replica(endpoint, entity)
         replica.sleep_from_start()
-        if not entity["scale_to_zero_enabled"]:
+        if not entity["scale_to_zero_enabled"] and not replica.starts_on_request:
             endpoints.in_background(_wake(replica))
     if document["config_update"] == IN_PROGRESS:
         endpoint.update = asyncio.create_task(_deploy(endpoints, endpoint))

@@ -36,6 +36,8 @@ _GRACE_SECONDS = 5.0  # for traces on their way
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # between a death and the next start
 _DEATHS_TO_FAIL = 4  # in a row, after which the entity says that it has failed; it is still tried
 _STABLE_SECONDS = 60.0  # a process that lived this long starts the count anew
+# The workspace's option `serving_start`: an entity is ready without a process, which its first request starts.
+ON_REQUEST = "on_request"
 # Of a start, all told as a failed build: the model, its secrets, its files.
 _FAILURES = (BuildFailed, environment.UnresolvedSecrets, ApiError, OSError)
 _logger = logging.getLogger(__name__)
@@ -93,7 +95,10 @@ class Replica:
             try:
                 await self._injected_fault()
                 await self.surroundings.workspace.transitions.pause(what)
-                await self._start(check_requirements=True)
+                if self.starts_on_request:
+                    self.sleep_from_start()
+                else:
+                    await self._start(check_requirements=True)
             except _FAILURES as error:
                 message = self.mask(str(error))
                 self._log.write(f"ERROR: {message}\n")
@@ -101,6 +106,11 @@ class Replica:
                 _logger.warning("%s/%s failed to build: %s", self.endpoint, self.entity["name"], tail)
                 self._set(FAILED, message)
                 raise BuildFailed(message) from error
+
+    @property
+    def starts_on_request(self) -> bool:
+        """Whether nothing is built before it is asked for: for tests of everything but the model itself."""
+        return bool(self.surroundings.workspace.options.get("serving_start") == ON_REQUEST)
 
     def sleep_from_start(self) -> None:
         """Ready without a process: the next request starts one."""
