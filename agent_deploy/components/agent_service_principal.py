@@ -17,7 +17,7 @@ from agent_deploy.resources.secret import Secret
 from agent_deploy.resources.securable_grant import SecurableGrant
 from agent_deploy.rules.credentials import CLIENT_ID, CLIENT_SECRET, check_rotation
 from agent_deploy.rules.declared_resources import from_program
-from agent_deploy.rules.resources import Resource, agent_grants, agent_permissions
+from agent_deploy.rules.resources import agent_grants, agent_permissions
 from agent_deploy.rules.rotation import period
 from agent_deploy.rules.unity_catalog import Securable
 
@@ -45,6 +45,17 @@ class ExistingServicePrincipalArgs(TypedDict):
     """An OAuth secret of it: a Pulumi secret, or a reference `{{secrets/scope/key}}`."""
 
 
+class OpenPrivilegeArgs(TypedDict):
+    """A privilege that every user of the account has anyhow, such as those on the functions of `system.ai`."""
+
+    securable_type: str
+    """catalog, schema, function, …"""
+    name: str
+    """Full name of the securable."""
+    privilege: str
+    """Such as EXECUTE."""
+
+
 class AgentServicePrincipalArgs(TypedDict):
     """The identity of an agent."""
 
@@ -52,6 +63,8 @@ class AgentServicePrincipalArgs(TypedDict):
     """Name of the service principal, and of the secret scope that keeps its credential."""
     resources: NotRequired[list[AgentResourceArgs]]
     """What it may use; each gets the least privilege that using it takes."""
+    open_to_all: NotRequired[list[OpenPrivilegeArgs]]
+    """What need not be granted, since everybody has it."""
     experiment_id: NotRequired[str]
     """MLflow experiment that it may write traces to."""
     rotation_days: NotRequired[int]
@@ -87,7 +100,10 @@ class AgentServicePrincipal(pulumi.ComponentResource):
         else:
             self.application_id = pulumi.Output.from_input(existing["application_id"])
             self.client_secret = pulumi.Output.from_input(existing["client_secret"])
-        self._grant(name, resources, added=existing is not None)
+        open_to_all = {(o["securable_type"], o["name"], o["privilege"]) for o in args.get("open_to_all") or ()}
+        self._grant(name, agent_grants(resources, open_to_all), added=existing is not None)
+        for target, level in agent_permissions(resources).items():
+            self._permit(f"{name}-permission-{target.type}-{target.name}", target.type, None, target.name, level)
         if args.get("experiment_id"):
             self._permit(f"{name}-permission-experiment", "experiments", args["experiment_id"], None, "CAN_EDIT")
         self.environment = pulumi.Output.all(self.application_id, self.client_secret).apply(
@@ -122,12 +138,10 @@ class AgentServicePrincipal(pulumi.ComponentResource):
         )
         return principal.application_id, secret.reference
 
-    def _grant(self, name: str, resources: list[Resource], added: bool) -> None:
-        for securable, privileges in agent_grants(resources).items():
+    def _grant(self, name: str, grants: Mapping[Securable, tuple[str, ...]], added: bool) -> None:
+        for securable, privileges in grants.items():
             child = f"{name}-grant-{securable.type}-{securable.name}"
             (self._add if added else self._give)(child, securable, list(privileges))
-        for target, level in agent_permissions(resources).items():
-            self._permit(f"{name}-permission-{target.type}-{target.name}", target.type, None, target.name, level)
 
     def _give(self, child: str, securable: Securable, privileges: list[str]) -> None:
         argument: dict[str, Any] = {_GRANT_ARGUMENTS.get(securable.type, securable.type): securable.name}

@@ -51,6 +51,10 @@ def declare(
                 for resource in resources
                 if not resource.on_behalf_of_user
             ],
+            open_to_all=[
+                {"securable_type": kind, "name": securable, "privilege": privilege}
+                for kind, securable, privilege in sorted(verified.open_to_all)
+            ],
         )
         for option in ("rotation_days", "secret_lifetime_days"):
             if verified.args.get(option) is not None:

@@ -42,6 +42,8 @@ class Verified:
     # What each version needs, the kept ones included; and the API scopes that its users consent to.
     resources: Mapping[str, Sequence[Resource]] = field(default_factory=dict)
     user_scopes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    # (securable type, name, privilege) that everybody has anyhow, and so need not be given.
+    open_to_all: frozenset[tuple[str, str, str]] = frozenset()
 
     @property
     def auth(self) -> str:
@@ -74,9 +76,12 @@ async def verify(name: str, args: Mapping[str, Any], owner_mark: str, opts: pulu
     previous = kept(served["servedEntities"], served["traffic"], deployment.model_name, declared, keep)
     all_numbers = [*numbers, *(str(entity["entityVersion"]) for entity in previous.values())]
     resources, scopes, unresolved = await _resources(args, deployment.model_name, all_numbers, opts)
-    found = [*unresolved, *await _check_permissions(args, deployment, resources, opts)]
+    checked = await _check_permissions(args, deployment, resources, opts)
+    found = [*unresolved, *checked["problem"].splitlines(), *map(_told, checked["failures"])]
     if found:
         raise _error(name, found)
+    for doubt in checked["unverified"]:
+        pulumi.log.warn(f"could not be verified: {_told(doubt)}", opts.parent)
     logged_in = versions[0]["experimentId"] if versions else None
     return Verified(
         args=args,
@@ -87,6 +92,7 @@ async def verify(name: str, args: Mapping[str, Any], owner_mark: str, opts: pulu
         kept=previous,
         resources=resources,
         user_scopes=scopes,
+        open_to_all=frozenset((o["securableType"], o["name"], o["privilege"]) for o in checked["openToAll"]),
     )
 
 
@@ -138,7 +144,7 @@ async def _check_permissions(
     deployment: Deployment,
     resources: Mapping[str, Sequence[Resource]],
     opts: pulumi.InvokeOptions,
-) -> list[str]:
+) -> functions.CheckedPermissions:
     """What the deployer lacks, for all versions at once: each object is looked up once."""
     wanted = dict.fromkeys(resource for needed in resources.values() for resource in needed)
     own_principals = args.get("auth") == SERVICE_PRINCIPAL
@@ -151,12 +157,22 @@ async def _check_permissions(
         "inference_schema": None if tables.get("enabled") is False else place,
         "create_service_principal": own_principals and not args.get("service_principal"),
         "grant": own_principals,
+        "skip_open": own_principals,
+        "secret_scope": deployment.endpoint_name if _has_secrets(args) else None,
     }
     listed = [{"kind": r.kind, "name": r.name, "on_behalf_of_user": r.on_behalf_of_user} for r in wanted]
-    checked = await functions.check_permissions(listed, requirements, None, opts)
-    if checked["problem"]:
-        return checked["problem"].splitlines()
-    return [f"{failure['object']}: {failure['reason']}. {failure['remedy']}" for failure in checked["failures"]]
+    return await functions.check_permissions(listed, requirements, None, opts)
+
+
+def _told(failure: functions.PermissionFailure) -> str:
+    return f"{failure['object']}: {failure['reason']}. {failure['remedy']}"
+
+
+def _has_secrets(args: Mapping[str, Any]) -> bool:
+    # Secret values were taken out of the arguments: None stands for each.
+    environments = [args.get("environment"), *(version.get("environment") for version in args.get("versions") or ())]
+    existing = args.get("service_principal") or {}
+    return any(None in (variables or {}).values() for variables in (*environments, existing))
 
 
 async def _check_references(args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> list[str]:

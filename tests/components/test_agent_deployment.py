@@ -29,6 +29,7 @@ class Workspace(pulumi.runtime.Mocks):
         self.resources: dict[tuple[str, str], dict[str, Any]] = {}
         self.checked: list[Mapping[Any, Any]] = []
         self.failures: list[dict[str, str]] = []
+        self.open_to_all: list[dict[str, str]] = []
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         self.resources[args.typ, args.name] = args.inputs
@@ -63,7 +64,8 @@ class Workspace(pulumi.runtime.Mocks):
             return {"resources": resources, "userScopes": [], "unknownKinds": [], "problem": ""}
         if args.token.endswith("checkPermissions"):
             self.checked.append(args.args)
-            return {"principal": "me", "failures": self.failures, "problem": "", "checked": 1}
+            answer: dict[str, Any] = {"principal": "me", "failures": self.failures, "problem": "", "checked": 1}
+            return {**answer, "unverified": [], "openToAll": self.open_to_all}
         number = {"champion": "3"}.get(args.args.get("alias", ""), args.args.get("version", ""))
         known = number in {"1", "2", "3", "4", "5"}
         return {
@@ -247,6 +249,13 @@ def test_each_version_is_a_service_principal_of_its_own_with_least_privilege(wor
     assert variables["DATABRICKS_HOST"] == "https://w"
     assert variables["DATABRICKS_CLIENT_SECRET"] == "{{secrets/main-default-qa_2/client-secret-0a1b2c3}}"
     assert workspace.checked[0]["requirements"]["createServicePrincipal"] is True
+
+
+def test_what_everybody_has_is_not_granted(workspace: Workspace) -> None:
+    workspace.open_to_all = [{"securableType": "catalog", "name": "main", "privilege": "USE_CATALOG"}]
+    deploy({"model_version": "1", "auth": "SERVICE_PRINCIPAL"})
+    grants = {name for typ, name in workspace.resources if typ == GRANT}
+    assert grants == {"qa-v1-grant-schema-main.default", "qa-v1-grant-table-main.default.docs"}
 
 
 def test_a_service_principal_of_the_users_is_only_added_to(workspace: Workspace) -> None:

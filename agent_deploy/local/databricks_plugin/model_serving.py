@@ -45,7 +45,7 @@ class ModelServing(VendorResource):
     def find(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         actual = workspace_of(context).get(f"{ENDPOINTS}/{id}")
         seen: Values = as_declared({n: v for n, v in old_inputs.items() if n != "budgetPolicyId"}, from_wire(actual))
-        never_told = {n: old_inputs[n] for n in ("budgetPolicyId", "providerConfig") if n in old_inputs}
+        never_told: Values = {n: old_inputs[n] for n in ("budgetPolicyId", "providerConfig") if n in old_inputs}
         return Found(id, _properties(actual), {**seen, **never_told, "name": id})
 
     def change(self, context: Context, id: str, old: Values, inputs: Values) -> None:
