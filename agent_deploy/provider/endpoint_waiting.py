@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from agent_deploy.client.errors import ApiError, WorkspaceError
+from agent_deploy.client.errors import ApiError, ConnectionLost, Unreachable, WorkspaceError
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider import endpoint_state as states
 from agent_deploy.provider.endpoint_state import PATH, Remote
@@ -21,6 +21,8 @@ LOG_TAIL_LINES = 25
 TELL_EVERY = 10.0
 # An entity that failed is told at once; its update is given this long to end, so that the next one is not refused.
 SETTLE_SECONDS = 10.0
+# A workspace that cannot be reached in the middle of a wait is given this long to come back.
+OUTAGE_SECONDS = 60.0
 # An update that the workspace accepted must show within this time, even if reads lag behind.
 APPEAR_SECONDS = 20.0
 
@@ -58,10 +60,10 @@ def wait_until_ready(
     context: Context, workspace: Workspace, name: str, deadline: float, is_wanted: Callable[[Remote], bool]
 ) -> dict[str, Any]:
     """The endpoint once its update is over and it answers; raises EndpointFailed, at the deadline too, or Cancelled."""
-    polling, telling = Polling(context, deadline), _Progress(context, workspace, name)
+    polling, telling, looking = Polling(context, deadline), _Progress(context, workspace, name), _Looking()
     failed_since = stale_since = None
     while True:
-        remote = get(workspace, name)
+        remote = looking.at(context, workspace, name)
         if states.config_update(remote) in states.UPDATE_ENDED_BADLY:
             raise EndpointFailed(failure_text(workspace, remote), remote)
         if _failed_entities(remote):
@@ -184,6 +186,27 @@ def _timeout_text(remote: Remote) -> str:
         f"not ready within the time allowed: {what}. The workspace goes on by itself, and the next `pulumi up` goes on "
         "waiting. To wait longer, set custom_timeouts (timeouts of an AgentDeployment)."
     )
+
+
+class _Looking:
+    """Reads the endpoint over and over; a short outage of the workspace is waited for."""
+
+    def __init__(self) -> None:
+        self._away_since: float | None = None
+
+    def at(self, context: Context, workspace: Workspace, name: str) -> dict[str, Any]:
+        while True:
+            try:
+                remote = get(workspace, name)
+            except (Unreachable, ConnectionLost) as error:
+                self._away_since = self._away_since or time.monotonic()
+                if time.monotonic() - self._away_since > OUTAGE_SECONDS:
+                    raise
+                context.status(f"the workspace cannot be reached, trying on: {error}")
+                context.pause(LAST_POLL)
+                continue
+            self._away_since = None
+            return remote
 
 
 class _Progress:

@@ -330,7 +330,7 @@ class Servicer(classic.ProviderServicer):
         except PartialFailure as failure:
             await _abort_partially(context, failure, secrets)
         except Cancelled:
-            await context.abort(_NOTHING_HAPPENED, "Interrupted before anything was changed.")
+            await context.abort(_NOTHING_HAPPENED, "Interrupted; the next run goes on from here.")
         except classic.ComponentInitError as error:
             await self._abort(context, error.inner, secrets)
         except Exception as error:  # noqa: BLE001 - the boundary: whatever it is must reach the user as a text
@@ -399,10 +399,11 @@ def unexpected(error: BaseException, package: Package) -> str:
     """A failure that nobody foresaw: what, where in short, and how to report it."""
     frames = traceback.extract_tb(error.__traceback__)[-4:]
     where = " > ".join(f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames)
-    report = f" Please report it with the lines above: {package.issues_url}" if package.issues_url else ""
+    address = f": {package.issues_url}" if package.issues_url else ""
     return (
         f"Unexpected {type(error).__name__}: {error}\n  at {where}\n"
-        f"This is a mistake in {package.name} {package.version}, not in your program.{report}"
+        f"This is a mistake in {package.name} {package.version}, not in your program. "
+        f"Please report it to its maintainers with these lines{address}"
     )
 
 

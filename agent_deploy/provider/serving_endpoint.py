@@ -12,6 +12,7 @@ from agent_deploy.provider.endpoint_change import EndpointChange
 from agent_deploy.provider.endpoint_checks import TablePrefixes, check_fields
 from agent_deploy.provider.endpoint_request import create_body, traffic_of
 from agent_deploy.provider.endpoint_state import PATH, Remote
+from agent_deploy.provider.endpoint_telling import kept_line, replacement_warning, traffic_line
 from agent_deploy.provider.endpoint_waiting import get, wait_until_gone, when_free
 from agent_deploy.provider.resource import (
     UNKNOWN,
@@ -32,6 +33,8 @@ from agent_deploy.rules.endpoint_fields import INPUTS, OWNER_TAG, Changing, rule
 
 # Seconds, unless the user sets custom_timeouts. Source: the databricks provider's own defaults.
 CHANGE_TIMEOUT, DELETE_TIMEOUT = 45 * 60.0, 20 * 60.0
+# A preview or refresh does not go on asking a workspace that says "later" for longer.
+LOOK_TIMEOUT = 60.0
 # Properties that no change of ours moves.
 _FIXED = ("endpointId", "endpointUrl", "creator", "workspaceUrl")
 
@@ -60,7 +63,7 @@ class ServingEndpoint(Resource):
                 entity["entityVersion"] = str(entity["entityVersion"])
         failures = check_fields(context, inputs)
         if not failures:
-            workspace = _workspace(context, CHANGE_TIMEOUT)
+            workspace = _workspace(context, LOOK_TIMEOUT)
             failures = self._prefixes.settle(context, workspace, old_inputs, inputs)
         return inputs, failures
 
@@ -75,6 +78,8 @@ class ServingEndpoint(Resource):
             if _is_change(path, _at(before, path), _at(after, path)):
                 replaces = rule_for(path).changing is Changing.REPLACES or (emptied and path[0] == "servedEntities")
                 changes[path] = Change(kind, replaces, of_inputs=False)
+        if replacing := [path for path, change in changes.items() if change.replaces]:
+            context.warn(replacement_warning(id, inputs.get("name"), replacing, emptied))
         # Two endpoints cannot have one name: unless it changes, the old one must go first.
         return Diff(changes, delete_before_replace=old_inputs.get("name") == inputs.get("name"))
 
@@ -82,6 +87,8 @@ class ServingEndpoint(Resource):
         """Only what the change can move is unknown, so that nothing downstream looks changed without need."""
         known: Values = {}
         if old is not None:
+            if line := traffic_line(_with_traffic(old), _with_traffic(inputs)):
+                context.info(line)
             config = ("servedEntities", "traffic")
             same = all(old.get(name) == inputs.get(name) for name in config) and old.get("ready") == states.READY
             kept = set(self.outputs) - {"payloadTable", "tableNamePrefix"} if same else {*_FIXED}
@@ -110,7 +117,7 @@ class ServingEndpoint(Resource):
 
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """The endpoint as it is; one that is not healthy is told as such, so that the next update mends it."""
-        workspace = _workspace(context, CHANGE_TIMEOUT)
+        workspace = _workspace(context, LOOK_TIMEOUT)
         remote = _found(workspace, id)
         if remote is None:
             return None
@@ -128,16 +135,24 @@ class ServingEndpoint(Resource):
         return change.finished(inputs)
 
     def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
-        """Deletes the endpoint, when need be after the update that keeps it busy, and waits until it is gone."""
+        """Deletes the endpoint, when need be after the update that keeps it busy, and waits until it is gone.
+
+        Its inference table stays, and the user is told so, unless the inputs say otherwise.
+        """
         workspace = _workspace(context, DELETE_TIMEOUT)
         deadline = context.deadline(DELETE_TIMEOUT)
         try:
             when_free(context, workspace, id, deadline, lambda: workspace.delete(f"{PATH}/{segment(id)}"))
+            wait_until_gone(context, workspace, id, deadline)
         except ApiError as error:
-            if error.is_missing:
-                return
-            raise
-        wait_until_gone(context, workspace, id, deadline)
+            if not error.is_missing:
+                raise
+        if not (table := old.get("payloadTable")):
+            return
+        if _at(old_inputs, ("aiGateway", "inferenceTableConfig", "deleteOnDestroy")):
+            _drop_table(workspace, table)
+        else:
+            context.info(kept_line(table))
 
 
 def _workspace(context: Context, default: float) -> Workspace:
@@ -170,6 +185,14 @@ def _own(remote: Remote, inputs: Values) -> Remote:
         f"A serving endpoint {name!r} exists already: {whose}{created}. Choose another name (endpoint_name of an "
         f"AgentDeployment), or take it over with the resource option import_={name!r}."
     )
+
+
+def _drop_table(workspace: Workspace, table: str) -> None:
+    try:
+        workspace.delete(f"/api/2.1/unity-catalog/tables/{segment(table)}")
+    except ApiError as error:
+        if not error.is_missing:
+            raise
 
 
 def _with_traffic(inputs: Values) -> Values:

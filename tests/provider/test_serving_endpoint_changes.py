@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from agent_deploy.client import workspace as workspace_client
 from agent_deploy.client.errors import ApiError
 from agent_deploy.provider import endpoint_waiting
 from agent_deploy.provider.resource import Cancelled, PartialFailure, UserError, Values
@@ -149,6 +150,19 @@ def test_an_interruption_ends_the_wait_at_once(api: ServingApi) -> None:
     with pytest.raises(PartialFailure, match="interrupted"):
         create(api, inputs(), cancelled=cancelled)
     assert time.monotonic() - began < 5
+
+
+def test_a_short_outage_in_the_middle_of_a_wait_is_waited_for(api: ServingApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspace_client, "CONNECT_PATIENCE", 0.0)
+    told: list[str] = []
+    api.answers["GET /e"] = [httpx.ConnectError("refused")]
+    assert create(api, inputs(), told=told)["ready"] == "READY"
+    assert any("cannot be reached, trying on" in text for text in told)
+    monkeypatch.setattr(endpoint_waiting, "OUTAGE_SECONDS", 0.0)
+    api.endpoints.clear()
+    api.answers["GET /e"] = [httpx.ConnectError("refused"), httpx.ConnectError("refused")]
+    with pytest.raises(PartialFailure, match="No Databricks workspace answers"):
+        create(api, inputs())
 
 
 def test_a_refused_creation_leaves_nothing_in_the_state(api: ServingApi) -> None:
