@@ -284,6 +284,7 @@ def test_mlflows_server_is_started_again_when_it_died(
     ]
     server.kill()
     deadline = time.monotonic() + 30
-    while server.is_running() and server.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
-        server.wait(1)
+    while server.is_running() and server.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "it does not die"
+        time.sleep(0.05)
     assert mlflow_client.get_experiment(experiment).experiment_id == experiment
