@@ -101,12 +101,14 @@ def _run(run: Run, statement: str) -> pa.Table:
     phrase = Phrase(statement)
     if phrase.ended:
         raise SqlError("PARSE_SYNTAX_ERROR", "The statement is empty.")
-    verb = _BY_VERB.get(phrase.tokens[0].text.upper())
+    verb = None if run.session.reads_only else _BY_VERB.get(phrase.tokens[0].text.upper())
     if verb is not None and (found := verb(run, phrase)) is not None:
         return found
     tree = parsing.parse(statement, run.session.parameters)
     if isinstance(tree, exp.Query | exp.Values):
         return query(run, tree)
+    if run.session.reads_only:
+        raise SqlError("UNSUPPORTED_FEATURE", "A stored query may only read: expected SELECT.")
     if isinstance(tree, exp.Use):
         # Each statement has a session of its own, so that there is nothing to remember.
         return NOTHING

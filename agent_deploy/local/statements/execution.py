@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Submission:
-    """What a request asks for; ``parameters`` as in the API."""
+    """What a request asks for; ``parameters`` as in the API. ``reads_only`` when another than the caller wrote it."""
 
     statement: str
     warehouse_id: str
@@ -47,6 +47,7 @@ class Submission:
     parameters: list[Document] = field(default_factory=list)
     row_limit: int | None = None
     byte_limit: int | None = None
+    reads_only: bool = False
 
 
 class _Running:
@@ -135,6 +136,18 @@ class Statements:
             raise ApiError(403, "PERMISSION_DENIED", message)
         return document
 
+    def response(self, statement_id: str, caller: Principal) -> Document:
+        """The caller's own statement as the API shows it; raises 404 and 403."""
+        return self.shown(self.get(statement_id, caller))
+
+    def shown(self, document: Document) -> Document:
+        """With its manifest and the first rows when it has succeeded."""
+        answer: Document = {name: document[name] for name in ("statement_id", "status", "manifest") if name in document}
+        if document["status"]["state"] == SUCCEEDED:
+            empty: Document = {"chunk_index": 0, "row_offset": 0, "row_count": 0, "data_array": []}
+            answer["result"] = self.chunk(document, 0) if document["manifest"]["chunks"] else empty
+        return answer
+
     def chunk(self, document: Document, index: int) -> Document:
         """One chunk of the rows of a statement that succeeded; raises 404 for another."""
         statement_id = document["statement_id"]
@@ -195,7 +208,7 @@ class Statements:
         from agent_deploy.local.statements.session import Session
 
         catalog, schema = asked.catalog or DEFAULT_CATALOG, asked.schema or DEFAULT_SCHEMA
-        return Session(caller, caller, catalog, schema, parameters, running.canceled)
+        return Session(caller, caller, catalog, schema, parameters, running.canceled, reads_only=asked.reads_only)
 
     def _succeeded(self, statement_id: str, asked: Submission, rows: Any) -> Document:
         from agent_deploy.local.statements import results

@@ -12,14 +12,13 @@ from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import ApiError, invalid
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
-from agent_deploy.local.statements.execution import PENDING, RUNNING, SUCCEEDED, Statements, Submission
+from agent_deploy.local.statements.execution import PENDING, RUNNING, Statements, Submission
 
 Caller = Annotated[Principal, Depends(caller)]
 Body = Annotated[dict[str, Any], Depends(json_body)]
 
 _WAIT = re.compile(r"(\d+)s")
 _DEFAULT_WAIT, _LONGEST_WAIT, _SHORTEST_WAIT = "10s", 50, 5  # source: the API's reference, `wait_timeout`
-_SHOWN = ("statement_id", "status", "manifest")
 
 
 def install(app: FastAPI, workspace: Workspace) -> None:
@@ -41,11 +40,11 @@ def _routes(statements: Statements) -> APIRouter:
         if seconds and body.get("on_wait_timeout") == "CANCEL" and document["status"]["state"] in (PENDING, RUNNING):
             await statements.cancel(statement_id)
             document = statements.get(statement_id, principal)
-        return _shown(statements, document)
+        return statements.shown(document)
 
     @router.get("/{statement_id}")
     def get(statement_id: str, principal: Caller) -> Document:
-        return _shown(statements, statements.get(statement_id, principal))
+        return statements.response(statement_id, principal)
 
     @router.get("/{statement_id}/result/chunks/{index}")
     def chunk(statement_id: str, index: int, principal: Caller) -> Document:
@@ -98,12 +97,3 @@ def _seconds(body: Document) -> int:
     if seconds == 0 and body.get("on_wait_timeout") == "CANCEL":
         raise invalid("on_wait_timeout CANCEL: needs a wait_timeout above '0s'.")
     return seconds
-
-
-def _shown(statements: Statements, document: Document) -> Document:
-    answer = {name: document[name] for name in _SHOWN if name in document}
-    if document["status"]["state"] == SUCCEEDED and document["manifest"]["chunks"]:
-        answer["result"] = statements.chunk(document, 0)
-    elif document["status"]["state"] == SUCCEEDED:
-        answer["result"] = {"chunk_index": 0, "row_offset": 0, "row_count": 0, "data_array": []}
-    return answer

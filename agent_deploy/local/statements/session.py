@@ -38,7 +38,10 @@ class Name:
 
 @dataclass(frozen=True)
 class Session:
-    """``principal`` is whose privileges count: the caller's, or within a view or function its owner's."""
+    """``principal`` is whose privileges count: the caller's, or within a view or function its owner's.
+
+    ``reads_only`` when the caller lends his privileges to a statement that another wrote: it may only query.
+    """
 
     caller: Principal
     principal: Principal
@@ -47,6 +50,7 @@ class Session:
     parameters: Mapping[str, exp.Expr] = field(default_factory=dict)
     canceled: threading.Event = field(default_factory=threading.Event)
     depth: int = 0
+    reads_only: bool = False
 
     def check(self) -> None:
         """Raise Canceled when the statement was canceled: called before anything is changed."""

@@ -1,0 +1,1 @@
+"""Genie: spaces as objects with permissions; questions are answered by the space's own example queries."""
