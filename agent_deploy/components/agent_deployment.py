@@ -173,6 +173,7 @@ def _ai_gateway(verified: Verified) -> dict[str, Any]:
         "catalog_name": tables.get("catalog") or catalog,
         "schema_name": tables.get("schema") or schema,
         "table_name_prefix": prefix,
+        "delete_on_destroy": tables.get("delete_on_destroy"),
         **hint,
     }
     return to_wire({"inference_table_config": config})

@@ -53,6 +53,8 @@ class AgentInferenceTablesArgs(TypedDict):
     """Schema of the tables; default: the model's."""
     prefix: NotRequired[pulumi.Input[str]]
     """Exact prefix: the table is `{prefix}_payload`. Default: the model's name, or the next free one, kept in state."""
+    delete_on_destroy: NotRequired[pulumi.Input[bool]]
+    """Whether the logged payloads go with the endpoint. Default false: they are kept, and destroy says so."""
 
 
 class AgentTimeoutsArgs(TypedDict):

@@ -122,9 +122,14 @@ class TablePrefixes:
         self._lock = threading.Lock()
         # Given out in this run: the tables of endpoints that are created at the same time do not exist yet.
         self._given: dict[str, str] = {}
+        # Endpoints that the state knows. When one of them is checked as if it were new, it is to be replaced: the table
+        # of the old one stays, and cannot be the new one's.
+        self._known: set[str] = set()
 
     def settle(self, context: Context, workspace: Workspace, old: Values, inputs: Values) -> list[Failure]:
         """Puts the prefix into ``inputs``, or says why the wanted one cannot be had."""
+        if old:
+            self._known.add(context.urn)
         table = _table(inputs)
         if table is None or UNKNOWN in table.values() or inputs.get("name") is UNKNOWN:
             return []
@@ -148,7 +153,7 @@ class TablePrefixes:
         name = states.payload_table(table["catalogName"], table["schemaName"], wanted)
         if self._reserve(context, name) and not _exists(workspace, name):
             return []
-        if _prefix_of_own(workspace, inputs, table) == wanted:
+        if context.urn not in self._known and _prefix_of_own(workspace, inputs, table) == wanted:
             return []
         reason = (
             f"the table {name} exists, and an endpoint starts with a table of its own. Choose another prefix, leave it "
@@ -163,7 +168,7 @@ class TablePrefixes:
             if self._reserve(context, name) and not _exists(workspace, name):
                 return prefix
             # Perhaps it is the table of this very endpoint, which an interrupted run has made.
-            if attempt == 0 and (own := _prefix_of_own(workspace, inputs, table)):
+            if attempt == 0 and context.urn not in self._known and (own := _prefix_of_own(workspace, inputs, table)):
                 return own
         return numbered(hint, secrets.token_hex(16))
 

@@ -202,8 +202,8 @@ def _table_inputs(remote: Mapping[str, Any], before: Mapping[str, Any] | None) -
     }
     if before is not None and "enabled" in before:
         table["enabled"] = True
-    if before is not None and "tableNamePrefixHint" in before:
-        table["tableNamePrefixHint"] = before["tableNamePrefixHint"]
+    # Ours: the workspace knows nothing of these.
+    table |= {name: before[name] for name in ("tableNamePrefixHint", "deleteOnDestroy") if before and name in before}
     return {name: value for name, value in table.items() if value is not None}
 
 

@@ -68,6 +68,7 @@ TYPES: Schema = {
             "schemaName": _of(_STRING, "Schema of the table."),
             "tableNamePrefix": _of(_STRING, "The table is `{prefix}_payload`; must be free when the endpoint is made."),
             "tableNamePrefixHint": _of(_STRING, "Prefix to take, or to number until it is free; kept from then on."),
+            "deleteOnDestroy": _of(_BOOLEAN, "Whether the table goes with the endpoint. Default false: it is kept."),
         }
     },
     "UsageTrackingConfig": {"properties": {"enabled": _of(_BOOLEAN, "Default false.")}},

@@ -17,7 +17,8 @@ class ServingEndpoint(pulumi.CustomResource):
     ``served_entities`` maps a served entity's name to ``{entity_name, entity_version, workload_size, workload_type,
     scale_to_zero_enabled, environment_vars, instance_profile_arn}``; ``traffic`` maps it to a percentage (0 to 100, the
     sum is 100). Both empty declares the endpoint ahead of its first version. ``ai_gateway`` holds
-    ``inference_table_config`` ``{catalog_name, schema_name, table_name_prefix | table_name_prefix_hint}``.
+    ``inference_table_config`` ``{catalog_name, schema_name, table_name_prefix | table_name_prefix_hint,
+    delete_on_destroy}``.
     Source of the fields: Databricks, serving endpoints API reference.
     """
 

@@ -74,6 +74,12 @@ FIELDS = (
         Changing.IGNORED,
         "ours: chooses the prefix once, when the endpoint is created",
     ),
+    FieldRule(
+        "aiGateway.inferenceTableConfig.deleteOnDestroy",
+        Changing.IN_PLACE,
+        "ours: whether the table is dropped when the endpoint is deleted; no call until then",
+        default=False,
+    ),
     FieldRule("aiGateway.usageTrackingConfig", Changing.IN_PLACE, f"{_API}: PUT …/ai-gateway"),
     FieldRule("aiGateway.usageTrackingConfig.enabled", Changing.IN_PLACE, _API, "enabled", False),
     FieldRule("description", Changing.IN_PLACE, f"{_DEPLOY}: PATCH …/description", default=""),

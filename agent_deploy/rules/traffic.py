@@ -29,6 +29,22 @@ def check_traffic(field: str, traffic: Mapping[str, object], served: Sequence[st
     return problems
 
 
+def shown_change(before: Mapping[str, int], after: Mapping[str, int]) -> str:
+    """``v3 100 % → 90 %, v4 new 10 %``: who had, has and loses how much; empty when nothing changes."""
+    if dict(before) == dict(after):
+        return ""
+    parts = []
+    for version in dict.fromkeys((*before, *after)):
+        old, new = before.get(version), after.get(version)
+        if old is None:
+            parts.append(f"{version} new {new} %")
+        elif new is None:
+            parts.append(f"{version} {old} % → gone")
+        else:
+            parts.append(f"{version} {old} % → {new} %" if old != new else f"{version} stays {new} %")
+    return ", ".join(parts)
+
+
 def check_count(field: str, count: int) -> list[Problem]:
     """The platform's limit of served entities, the feedback model included."""
     if count <= MAX_SERVED_ENTITIES:
