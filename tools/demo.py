@@ -98,6 +98,8 @@ class Demo:
         self._declare(version="1", style="short", size="Small")
         console.print(_indented(self._settings.read_text()))
         self._pulumi("stack", "init", "demo")
+        # The engine notes a new stack's encryption beside those of the repository; the demo keeps its own file.
+        (ROOT / "stacks" / "Pulumi.demo.yaml").unlink(missing_ok=True)
         # `config set --secret` encrypts it with the stack's passphrase; the program hands it on without seeing it.
         self._pulumi("config", "set", "--secret", "docs_api_key", stdin=API_KEY)
         _step("Preview", "Verified against the workspace before anything is created.")
