@@ -150,6 +150,8 @@ class EndpointChange:
         wants_table = is_on(wanted.get("inference_table_config"))
         # What others have set besides (guardrails, rate limits) is sent along, as the call replaces everything.
         others = {key: part for key, part in {**present, **wanted}.items() if key != "inference_table_config"}
+        if "usage_tracking_config" in present and "usage_tracking_config" not in wanted:
+            others["usage_tracking_config"] = {"enabled": False}
         if is_on(table) and not (wants_table and _same_place(wanted["inference_table_config"], table)):
             # Its place changes only while it is off.
             self._put_gateway({**others, "inference_table_config": {**table, "enabled": False}})

@@ -1,0 +1,1 @@
+"""What holds whatever the configuration and wherever a run is cut."""

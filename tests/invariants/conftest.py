@@ -1,0 +1,91 @@
+"""A workspace that builds nothing, its model's versions, and stacks that leave nothing behind."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from agent_deploy.client.configuration import PAT, Settings
+from agent_deploy.client.workspace import Workspace
+from agent_deploy.provider import endpoint_waiting
+from tests.engine.serving import PATH
+from tests.invariants.configurations import MODEL
+from tests.invariants.engine import Engine
+
+VERSIONS = 4
+_MLFLOW = "/api/2.0/mlflow/unity-catalog"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The workspace as its administrator sees it."""
+
+    host: str
+    token: str
+    workspace: Workspace
+
+    def endpoints(self) -> dict[str, dict[str, Any]]:
+        """Name → endpoint."""
+        listed = self.workspace.get(PATH).get("endpoints", [])
+        return {each["name"]: self.workspace.get(f"{PATH}/{each['name']}") for each in listed}
+
+    def keys(self, scope: str) -> set[str]:
+        """The keys in a secret scope."""
+        listed = self.workspace.get("/api/2.0/secrets/list", {"scope": scope})
+        return {str(secret["key"]) for secret in listed.get("secrets") or []}
+
+    def tables(self) -> set[str]:
+        """Full names of the tables in main.default."""
+        listed = self.workspace.get("/api/2.1/unity-catalog/tables", {"catalog_name": "main", "schema_name": "default"})
+        return {str(table["full_name"]) for table in listed.get("tables") or []}
+
+
+@pytest.fixture(scope="session")
+def place(local_workspace_factory: Callable[..., Any]) -> Place:
+    """A workspace in which versions 1 to 4 of MODEL are registered."""
+    local = local_workspace_factory(serving_start="on_request")
+    workspace = Workspace(Settings(host=local.host, method=PAT, token=local.token))
+    workspace.post(f"{_MLFLOW}/registered-models/create", {"name": MODEL})
+    for _ in range(VERSIONS):
+        made = workspace.post(f"{_MLFLOW}/model-versions/create", {"name": MODEL, "source": "tests"})
+        version = str(made["model_version"]["version"])
+        file = f"{local.host}/api/2.0/fs/files/Models/{MODEL.replace('.', '/')}/{version}/MLmodel"
+        headers = {"Authorization": f"Bearer {local.token}"}
+        httpx.put(file, content=b"flavors: {}\n", headers=headers).raise_for_status()
+        workspace.post(f"{_MLFLOW}/model-versions/finalize", {"name": MODEL, "version": version})
+    return Place(local.host, local.token, workspace)
+
+
+@pytest.fixture
+def scope(place: Place) -> Iterator[Callable[[], str]]:
+    """Makes names, each with a secret scope of that name, which goes after the test."""
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(f"i{uuid.uuid4().hex[:10]}")
+        place.workspace.post("/api/2.0/secrets/scopes/create", {"scope": made[-1]})
+        return made[-1]
+
+    yield make
+    for name in made:
+        place.workspace.post("/api/2.0/secrets/scopes/delete", {"scope": name})
+        if name in place.endpoints():
+            place.workspace.delete(f"{PATH}/{name}")
+
+
+@pytest.fixture
+def engine(place: Place) -> Callable[[], Engine]:
+    """Makes stacks, each with a state of its own."""
+    return lambda: Engine(place.host, place.token)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint_waiting, "FIRST_POLL", 0.005)
+    monkeypatch.setattr(endpoint_waiting, "LAST_POLL", 0.05)
+    monkeypatch.setattr(endpoint_waiting, "SETTLE_SECONDS", 0.5)
