@@ -29,7 +29,7 @@ def begin(endpoints: Endpoints, endpoint: Endpoint, config: Document) -> None:
     version = document["last_version"] + 1
     document["pending_config"] = {**config, "config_version": version, "start_time": now()}
     endpoints.change(endpoint, config_update=IN_PROGRESS, last_version=version)
-    endpoint.update = asyncio.create_task(_deploy(endpoints, endpoint))
+    endpoint.update = endpoints.in_background(_deploy(endpoints, endpoint))
 
 
 def resume(endpoints: Endpoints, endpoint: Endpoint) -> None:
@@ -41,7 +41,7 @@ def resume(endpoints: Endpoints, endpoint: Endpoint) -> None:
         if not entity["scale_to_zero_enabled"] and not replica.starts_on_request:
             endpoints.in_background(_wake(replica))
     if document["config_update"] == IN_PROGRESS:
-        endpoint.update = asyncio.create_task(_deploy(endpoints, endpoint))
+        endpoint.update = endpoints.in_background(_deploy(endpoints, endpoint))
 
 
 async def _wake(replica: Replica) -> None:

@@ -38,7 +38,7 @@ _DEATHS_TO_FAIL = 4  # in a row, after which the entity says that it has failed;
 _STABLE_SECONDS = 60.0  # a process that lived this long starts the count anew
 # The workspace's option `serving_start`: an entity is ready without a process, which its first request starts.
 ON_REQUEST = "on_request"
-# Of a start, all told as a failed build: the model, its secrets, its files.
+# Of a start, expected: the model, its secrets, its files. Others are mistakes of ours, and logged as such.
 _FAILURES = (BuildFailed, environment.UnresolvedSecrets, ApiError, OSError)
 _logger = logging.getLogger(__name__)
 
@@ -89,23 +89,20 @@ class Replica:
 
     async def build(self) -> None:
         """First start, as a deployment sees it; raises BuildFailed."""
-        what = f"serving-endpoints/{self.endpoint}/build"
-        async with self.surroundings.builds:
-            self._log.start_build()
-            try:
-                await self._injected_fault()
-                await self.surroundings.workspace.transitions.pause(what)
-                if self.starts_on_request:
-                    self.sleep_from_start()
-                else:
-                    await self._start(check_requirements=True)
-            except _FAILURES as error:
-                message = self.mask(str(error))
-                self._log.write(f"ERROR: {message}\n")
-                tail = last_lines(read(self.surroundings.logs, self.entity["name"], "build"), 5)
-                _logger.warning("%s/%s failed to build: %s", self.endpoint, self.entity["name"], tail)
-                self._set(FAILED, message)
-                raise BuildFailed(message) from error
+        self._log.start_build()
+        try:
+            await self._injected_fault()
+            await self.surroundings.workspace.transitions.pause(f"serving-endpoints/{self.endpoint}/build")
+            if self.starts_on_request:
+                self.sleep_from_start()
+            else:
+                await self._start(check_requirements=True)
+        except BuildFailed as error:
+            self._log.write(f"ERROR: {error}\n")
+            tail = last_lines(read(self.surroundings.logs, self.entity["name"], "build"), 5)
+            _logger.warning("%s/%s failed to build: %s", self.endpoint, self.entity["name"], tail)
+            self._set(FAILED, str(error))
+            raise
 
     @property
     def starts_on_request(self) -> bool:
@@ -154,6 +151,16 @@ class Replica:
             raise BuildFailed(message)
 
     async def _start(self, check_requirements: bool) -> None:
+        """A process, ready; whatever goes wrong is raised as BuildFailed, without secrets."""
+        try:
+            async with self.surroundings.builds:
+                await self._launch(check_requirements)
+        except Exception as error:
+            if not isinstance(error, _FAILURES):
+                _logger.exception("%s/%s could not be started", self.endpoint, self.entity["name"])
+            raise BuildFailed(self.mask(str(error) or type(error).__name__)) from error
+
+    async def _launch(self, check_requirements: bool) -> None:
         process = await ModelProcess.start(
             self._order(check_requirements), self._log, self.surroundings.workspace.store
         )
@@ -202,10 +209,9 @@ class Replica:
         try:
             while self.connections is None and self.status != STOPPED:
                 try:
-                    async with self.surroundings.builds:
-                        await self._start(check_requirements=False)
-                except _FAILURES as error:
-                    await self._pause_after(self.mask(str(error)))
+                    await self._start(check_requirements=False)
+                except BuildFailed as error:
+                    await self._pause_after(str(error))
         finally:
             self._starting = None
 
