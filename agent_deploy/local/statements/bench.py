@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -24,6 +25,8 @@ _CONFIGURATION: Mapping[str, str] = {
     "threads": "2",
     "memory_limit": "2GB",
 }
+# Table functions that make rows from their arguments; all others name relations, settings or files by strings.
+_ROW_MAKERS = frozenset({"range", "generate_series", "generate_subscripts", "unnest"})
 _WIDE = ("HUGEINT", "UHUGEINT")  # sums of integers; Databricks' are BIGINT
 
 
@@ -69,36 +72,88 @@ class Bench:
 
     def rows(self, query: exp.Expr) -> pa.Table:
         """The rows of a bound query, in types that Databricks has; raises SqlError."""
+        text = _written(query)
+        self._inspect(text)
         try:
-            relation = self._connection.sql(_written(query))
+            relation = self._connection.sql(text)
             found = relation.to_arrow_table()
             wide = [str(kind) in _WIDE for kind in relation.types]
         except duckdb.Error as error:
             raise of_engine(error, self._shown) from error
         return _storable(found, wide)
 
-    def change(self, statement: exp.Expr) -> int:
-        """How many rows a bound INSERT, UPDATE, DELETE or MERGE changed; raises SqlError."""
-        return int(self._execute(_written(statement)).fetchone()[0])
+    def change(self, statement: exp.Expr, parts: Iterable[exp.Expr]) -> int:
+        """How many rows a bound UPDATE, DELETE or MERGE of a copy changed; raises SqlError.
+
+        ``parts`` are all expressions and queries in it.
+        """
+        for part in parts:
+            is_query = isinstance(part, exp.Query)
+            self._inspect(_written(part) if is_query else f"SELECT ({_written(part)})", is_expression=not is_query)
+        return int(self._execute(_written(statement)).fetchall()[0][0])
 
     def content(self, name: str) -> pa.Table:
         """All rows of a copy."""
         return self.rows(exp.select("*").from_(exp.table_(name, quoted=True)))
 
-    def _execute(self, text: str) -> Any:
+    def _inspect(self, text: str, is_expression: bool = False) -> None:
+        """Raise SqlError unless the engine's own parser finds one query in the text, on nothing but our relations.
+
+        Names were bound in the tree; should the text mean something else than the tree, it ends here.
+        """
+        serialized = json.loads(self._execute("SELECT json_serialize_sql($1::VARCHAR)", [text]).fetchall()[0][0])
+        statements = serialized.get("statements", [])
+        if serialized.get("error") or len(statements) != 1:
+            raise unsupported(f"this syntax ({serialized.get('error_message', 'several statements')})")
+        if is_expression and len(statements[0]["node"].get("select_list", ())) != 1:
+            raise unsupported("this syntax (several expressions)")
+        parts = list(_parts(statements[0]))
+        known = {name.lower() for part in parts for name in _names_of_ctes(part)} | set(self._shown)
+        for part in parts:
+            kind = part.get("type")
+            if kind == "BASE_TABLE" and not _is_plain(part, known):
+                raise SqlError("TABLE_OR_VIEW_NOT_FOUND", f"The table or view {part['table_name']} cannot be found.")
+            if kind == "TABLE_FUNCTION" and part["function"]["function_name"].lower() not in _ROW_MAKERS:
+                raise unsupported(f"the table function {part['function']['function_name']}")
+            if kind == "SHOW_REF":
+                raise unsupported("SHOW or DESCRIBE in a query")
+
+    def _execute(self, text: str, values: list[str] | None = None) -> Any:
         try:
-            return self._connection.execute(text)
+            return self._connection.execute(text, values)
         except duckdb.Error as error:
             raise of_engine(error, self._shown) from error
 
 
 def _written(tree: exp.Expr) -> str:
     try:
-        return tree.sql(dialect="duckdb", unsupported_level=ErrorLevel.RAISE)
+        # Identifiers are always quoted, comments left out: the text must hold nothing that is not in the tree.
+        return tree.sql(dialect="duckdb", unsupported_level=ErrorLevel.RAISE, identify=True, comments=False)
     except SqlglotError as error:
         raise unsupported(f"this syntax ({str(error).strip()})") from error
     except RecursionError as error:
         raise unsupported("statements nested this deep") from error
+
+
+def _parts(serialized: Any) -> Iterator[dict[str, Any]]:
+    pending = [serialized]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            yield part
+            pending += part.values()
+        elif isinstance(part, list):
+            pending += part
+
+
+def _names_of_ctes(part: dict[str, Any]) -> Iterator[str]:
+    clause = part.get("cte_map")
+    if isinstance(clause, dict):
+        yield from (entry["key"] for entry in clause.get("map", ()))
+
+
+def _is_plain(table: dict[str, Any], known: set[str]) -> bool:
+    return table["table_name"].lower() in known and not table["schema_name"] and not table["catalog_name"]
 
 
 def _storable(found: pa.Table, wide: list[bool]) -> pa.Table:

@@ -112,10 +112,15 @@ class Binder:
             self._bind_call(node, [], node, session)
         elif isinstance(node, exp.Command | exp.Into | exp.Lock):
             raise unsupported(f"'{node.sql(parsing.DIALECT)}' in a query")
+        elif isinstance(node, exp.Var) and not node.name.isidentifier():
+            # Units such as DAY are written as they are.
+            raise SqlError("PARSE_SYNTAX_ERROR", f"Syntax error at or near '{node.name}'.")
         elif isinstance(node, exp.Hint):
             node.pop()
         elif (value := builtins.constant(node, session)) is not None:
             node.replace(value)
+        else:
+            builtins.adapt(node)
 
     def _bind_call(self, node: exp.Expr, levels: list[str], call: exp.Anonymous, session: Session) -> None:
         if not levels and (value := builtins.call(call, session)) is not None:

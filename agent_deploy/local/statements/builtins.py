@@ -44,6 +44,19 @@ def call(function: exp.Anonymous, session: Session) -> exp.Expr | None:
     return None
 
 
+def adapt(node: exp.Expr) -> None:
+    """Change in place what the engine computes otherwise than Databricks: division by zero, days added to a date."""
+    if isinstance(node, exp.Div):
+        divisor = node.expression
+        if isinstance(divisor, exp.Literal) and float(divisor.this or 0) != 0:
+            return
+        failure = exp.Anonymous(this="error", expressions=[exp.Literal.string("Division by zero")])
+        is_zero = exp.EQ(this=exp.Paren(this=divisor.copy()), expression=exp.Literal.number(0))
+        node.set("expression", exp.Paren(this=exp.Case().when(is_zero, failure).else_(divisor.copy())))
+    elif isinstance(node, exp.TsOrDsAdd) and node.args["unit"].name.upper() == "DAY":
+        node.replace(exp.Cast(this=exp.Paren(this=node.copy()), to=exp.DataType.build("date")))
+
+
 def is_table_function(function: exp.Expr) -> bool:
     """Whether the engine may run it in FROM."""
     return isinstance(function, exp.Anonymous) and function.name.lower() in _ROW_MAKERS

@@ -26,13 +26,15 @@ def insert(run: Run, tree: exp.Expr) -> pa.Table:
     name, document = _changeable(run, target, MODIFY)
     columns = [column.name for column in tree.this.expressions] if isinstance(tree.this, exp.Schema) else []
     overwrite = bool(tree.args.get("overwrite"))
-    rows = run.binder.bind(tree.expression, run.session)
+    source = tree.expression
+    source = exp.select("*").from_(source) if isinstance(source, exp.Values) else source
+    rows = run.binder.bind(source, run.session)
     with run.tables.writing(name.full):
         copy = run.bench.copy(run.tables.relation(document), name.full, empty=True)
         into: exp.Expr = exp.table_(copy, quoted=True)
         if columns:
             into = exp.Schema(this=into, expressions=[exp.to_identifier(column, quoted=True) for column in columns])
-        count = run.bench.change(exp.Insert(this=into, expression=rows))
+        count = run.bench.change(exp.Insert(this=into, expression=rows), [rows])
         run.session.check()
         content = run.bench.content(copy)
         run.tables.replace(document, content) if overwrite else run.tables.append(document, content)
@@ -42,8 +44,7 @@ def insert(run: Run, tree: exp.Expr) -> pa.Table:
 def update(run: Run, tree: exp.Expr) -> pa.Table:
     """Needs MODIFY and SELECT on the table."""
     for assignment in tree.expressions:
-        for qualifier in ("table", "db", "catalog"):
-            assignment.this.set(qualifier, None)
+        _unqualify(assignment)
     return _rewrite(run, tree)
 
 
@@ -54,6 +55,10 @@ def delete(run: Run, tree: exp.Expr) -> pa.Table:
 
 def merge(run: Run, tree: exp.Expr) -> pa.Table:
     """Needs MODIFY and SELECT on the target, and what the source needs."""
+    for when in tree.args["whens"].expressions:
+        then = when.args["then"]
+        for assignment in then.expressions if isinstance(then, exp.Update) else ():
+            _unqualify(assignment)
     return _rewrite(run, tree)
 
 
@@ -78,11 +83,37 @@ def _rewrite(run: Run, tree: exp.Expr) -> pa.Table:
         table = exp.table_(copy, quoted=True)
         table.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
         bound.set("this", table)
-        count = run.bench.change(bound)
+        count = run.bench.change(bound, _parts(bound))
         run.session.check()
         if count:
             run.tables.replace(document, run.bench.content(copy), version)
     return pa.table({"num_affected_rows": pa.array([count], pa.int64())})
+
+
+def _unqualify(assignment: exp.Expr) -> None:
+    # The engine wants the plain name of a column that is set; `UPDATE SET *` names none.
+    if isinstance(assignment.this, exp.Column):
+        for qualifier in ("table", "db", "catalog"):
+            assignment.this.set(qualifier, None)
+
+
+def _parts(tree: exp.Expr) -> list[exp.Expr]:
+    """Expressions and queries of an UPDATE, DELETE or MERGE, each in one piece."""
+    parts = [found.this for found in (tree.args.get("where"),) if found is not None]
+    if isinstance(tree, exp.Update):
+        parts += [assignment.expression for assignment in tree.expressions]
+    if isinstance(tree, exp.Merge):
+        parts += [exp.select("*").from_(tree.args["using"].copy()), tree.args["on"]]
+        for when in tree.args["whens"].expressions:
+            parts += [when.args["condition"]] if when.args.get("condition") else []
+            parts += _of_action(when.args["then"])
+    return parts
+
+
+def _of_action(then: exp.Expr) -> list[exp.Expr]:
+    if isinstance(then, exp.Update):
+        return [part.expression for part in then.expressions if isinstance(part, exp.EQ)]
+    return list(then.expression.expressions) if isinstance(then, exp.Insert) and then.expression else []
 
 
 def _changeable(run: Run, target: exp.Table, *privileges: str) -> tuple[Name, Document]:

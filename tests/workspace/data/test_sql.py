@@ -118,6 +118,7 @@ class TestStatements:
             ("SELECT missing FROM range(1)", "42703 [UNRESOLVED_COLUMN]"),
             ("SELECT nofunction(1)", "42883 [UNRESOLVED_ROUTINE]"),
             ("SELECT CAST('a' AS INT)", "22018 [CAST_INVALID_INPUT]"),
+            ("SELECT id / (id - 1) FROM range(3)", "22012 [DIVIDE_BY_ZERO]"),
             ("OPTIMIZE main.default.t", "0A000 [UNSUPPORTED_FEATURE]"),
         ],
     )
@@ -176,6 +177,15 @@ class TestNothingOutsideIsReached:
             "SELECT http_request(conn => 'x', method => 'GET', path => '/')",
             "SELECT secret('scope', 'key')",
             "SELECT ai_query('endpoint', 'question')",
+            "SELECT * FROM range(1), LATERAL query('SELECT 1') AS q",
+            "SELECT * FROM range(1) LATERAL VIEW read_text('/etc/passwd') t AS c",
+            "SELECT * FROM duckdb_tables",
+            "SELECT * FROM (WITH duckdb_views AS (SELECT 1) SELECT * FROM duckdb_views) AS x, duckdb_views",
+            # Words that are written as they are must not carry more than a word.
+            "SELECT extract(`year from current_date()), (select 1` FROM current_date())",
+            "SELECT date_add(`day, 1) evil(`, 1, current_date())",
+            "SELECT timestampadd('day), (select 1', 1, current_date())",
+            "SELECT CAST(1 AS DECIMAL(`1)`, 2))",
         ],
     )
     def test_files_network_settings_and_code(self, admin: Caller, failure: Any, statement: str) -> None:
@@ -193,6 +203,19 @@ class TestWarehousePermission:
             run(stranger, "SELECT 1")
         use_warehouse(admin, warehouse, stranger)
         assert rows(stranger, "SELECT current_user()") == [[stranger.name]]
+
+    def test_a_group_may_be_permitted_too(
+        self, stranger: Caller, admin: Caller, warehouse: str, name: str, run: Run
+    ) -> None:
+        members = [{"value": stranger.id}]
+        group = admin.http.post("/api/2.0/preview/scim/v2/Groups", json={"displayName": name, "members": members})
+        entry = {"group_name": name, "permission_level": "CAN_USE"}
+        path = f"/api/2.0/permissions/sql/warehouses/{warehouse}"
+        admin.http.patch(path, json={"access_control_list": [entry]}).raise_for_status()
+        assert run(stranger, "SELECT 1").status
+        admin.http.delete(f"/api/2.0/preview/scim/v2/Groups/{group.json()['id']}").raise_for_status()
+        with pytest.raises(PermissionDenied, match="CAN_USE"):
+            run(stranger, "SELECT 1")
 
     def test_a_sibling_warehouse_stays_closed(self, agent: Caller, admin: Caller, name: str) -> None:
         sibling = str(admin.sdk.warehouses.create_and_wait(name=name).id)
