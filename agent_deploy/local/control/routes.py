@@ -1,4 +1,4 @@
-"""Routes of /_local: is it there, what was asked of it, faults to inject, how long things take."""
+"""Routes of /_local: is it there, what was asked of it, faults to inject, how long things take, anybody's token."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 
-from agent_deploy.local.core.body import json_body
+from agent_deploy.local.core.body import json_body, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import invalid, not_found
 from agent_deploy.local.core.principals import Principal
@@ -22,7 +22,7 @@ def install(app: FastAPI, workspace: Workspace) -> None:
     workspace.services["faults"] = workspace.faults
     app.include_router(_health(workspace))
     guarded = Depends(_administrator(workspace))
-    for routes in (_faults, _requests, _transitions):
+    for routes in (_faults, _requests, _transitions, _tokens):
         app.include_router(routes(workspace, guarded))
 
 
@@ -105,5 +105,20 @@ def _transitions(workspace: Workspace, guarded: Any) -> APIRouter:
     @router.post("/step")
     async def step(body: Body) -> Document:
         return {"stepped": transitions.step(str(body.get("what") or "*"))}
+
+    return router
+
+
+def _tokens(workspace: Workspace, guarded: Any) -> APIRouter:
+    router = APIRouter(prefix="/_local/tokens", dependencies=[guarded])
+
+    @router.post("")
+    def issue(body: Body) -> Document:
+        # Users sign in with a browser on the platform; here there is none, and no password either.
+        name = str(required(body, "principal"))
+        principal = workspace.principals.by_name(name)
+        if principal is None:
+            raise not_found(f"There is no user nor service principal {name!r}.")
+        return {"token_value": workspace.principals.issue_token(principal.id, comment="issued by /_local/tokens")}
 
     return router
