@@ -75,6 +75,13 @@ class TestAnswers:
         assert rows_of(admin, message) == [["ann", "12.75"], ["bob", "1.00"]]
         legacy = admin.sdk.genie.get_message_query_result(space, message.conversation_id, message.message_id)
         assert legacy.statement_response
+        place = (space, message.conversation_id, message.message_id, str(message.attachments[0].attachment_id))
+        older = admin.sdk.genie.get_message_query_result_by_attachment(*place)
+        again = admin.sdk.genie.execute_message_attachment_query(*place)
+        for got in (older, again):
+            assert got.statement_response
+            assert got.statement_response.result
+            assert len(got.statement_response.result.data_array or []) == 2
 
     def test_it_says_when_it_cannot(self, admin: Caller, space: str) -> None:
         message = answered(admin, space, "What will the weather be tomorrow?")

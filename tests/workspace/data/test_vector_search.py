@@ -323,6 +323,12 @@ class TestPermissions:
         with pytest.raises(PermissionDenied):
             endpoints.delete_endpoint(endpoint)
 
+    def test_its_policy_is_its_managers_business(self, stranger: Caller, admin: Caller, endpoint: str) -> None:
+        with pytest.raises(PermissionDenied):
+            stranger.sdk.vector_search_endpoints.update_endpoint_budget_policy(endpoint, "policy")
+        admin.sdk.vector_search_endpoints.update_endpoint_budget_policy(endpoint, "policy")
+        assert admin.sdk.vector_search_endpoints.get_endpoint(endpoint).effective_budget_policy_id == "policy"
+
 
 class TestWhatGoes:
     def test_an_endpoint_with_indexes_stays(self, admin: Caller, index: str, endpoint: str) -> None:
