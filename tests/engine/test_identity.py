@@ -1,0 +1,213 @@
+"""Who a served agent is, in each of the three modes: what is asked before, what it may call, what it may not, its end.
+
+Everything is real but the platform: the engine deploys the toolbox agent, which calls its resources with
+databricks-sdk under whatever identity its process has.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from agent_deploy.client.errors import ApiError
+from agent_deploy.local.databricks_plugin.selection import select_plugin
+from tests.engine.support import BIN, Stack
+from tests.engine.test_agent_deployment import PROGRAM, nothing_to_do, writes
+from tests.engine.toolbox import ALL_KINDS, REFUSALS, SCIM, TOOLBOX, Toolbox
+
+ALLOWED = dict.fromkeys(ALL_KINDS, "200")
+# As the failures name them, by kind.
+LACKING = {
+    "sql_warehouse": "CAN_USE",
+    "serving_endpoint": "CAN_QUERY",
+    "genie_space": "CAN_RUN",
+    "function": "EXECUTE",
+    "table": "SELECT",
+    "vector_search_index": "SELECT",
+}
+TITLES = {
+    "sql_warehouse": "SQL warehouse",
+    "serving_endpoint": "Serving endpoint",
+    "genie_space": "Genie space",
+    "function": "Function",
+    "table": "Table",
+    "vector_search_index": "Vector search index",
+}
+
+
+@pytest.fixture(scope="module")
+def site(local_workspace_factory: Callable[..., Any]) -> Toolbox:
+    """Two objects of each kind; version 1 of the toolbox declares the first ones, version 2 the second ones."""
+    found = Toolbox(local_workspace_factory())
+    found.log_agents()
+    found.serve_callees()
+    return found
+
+
+@pytest.fixture
+def deploy(site: Toolbox, open_stack: Callable[..., Stack], tmp_path: Path) -> Callable[..., Stack]:
+    """``deploy(endpoint, deployer=…, **args)`` is a stack with one AgentDeployment of the toolbox, not yet up."""
+    folder = select_plugin(tmp_path / "plugins").folder
+
+    def make(endpoint: str, deployer: dict[str, str] | None = None, **args: Any) -> Stack:
+        plugins = {"agent-deploy": BIN, **({"databricks": folder} if folder else {})}
+        return open_stack(program(endpoint, **args), environment=deployer or site.environment, plugins=plugins)
+
+    return make
+
+
+def program(endpoint: str, **args: Any) -> str:
+    """A program with one AgentDeployment of the toolbox."""
+    tables = {"prefix": endpoint.replace("-", "_")}
+    declared = {"model_name": TOOLBOX, "endpoint_name": endpoint, "inference_tables": tables, **args}
+    return PROGRAM.replace("ARGS", repr(json.dumps(declared)))
+
+
+def variables(site: Toolbox, endpoint: str, version: str = "1") -> dict[str, str]:
+    """The environment in the endpoint's configuration."""
+    entities = site.endpoint(endpoint)["config"]["served_entities"]
+    return next(dict(entity["environment_vars"]) for entity in entities if entity["entity_version"] == version)
+
+
+def secret(site: Toolbox, reference: str) -> str:
+    """What a reference stands for, as its scope's manager reads it."""
+    _, scope, key = reference.strip("{}").split("/")
+    found = site.workspace.get("/api/2.0/secrets/get", {"scope": scope, "key": key})
+    return base64.b64decode(found["value"]).decode()
+
+
+def signs_in(site: Toolbox, client_id: str, client_secret: str) -> httpx.Response:
+    """The answer to a service principal that asks for a token."""
+    form = {"grant_type": "client_credentials", "scope": "all-apis"}
+    return httpx.post(f"{site.host}/oidc/v1/token", data=form, auth=(client_id, client_secret))
+
+
+def tokens(site: Toolbox) -> dict[str, str]:
+    """The tokens that the platform has given to served processes, by what their principal says of itself."""
+    found = {}
+    for file in (site.folder / "serving" / "credentials").rglob("model-dependencies-oauth-token"):
+        token = str(json.loads(file.read_text())["OAUTH_TOKEN"][0]["oauthTokenValue"])
+        found[str(site.as_bearer(token).get(f"{SCIM}/Me")["displayName"])] = token
+    return found
+
+
+def passes(site: Toolbox, token: str) -> bool:
+    """Whether the workspace still knows the bearer."""
+    headers = {"Authorization": f"Bearer {token}"}
+    status = httpx.get(f"{site.host}{SCIM}/Me", headers=headers).status_code
+    assert status in (200, 401)
+    return status == 200
+
+
+def _nobody_else_reads(site: Toolbox, reference: str) -> None:
+    """A user of the workspace is refused the value, and the list of the scope's keys."""
+    _, scope, key = reference.strip("{}").split("/")
+    other, _ = site.as_user(f"curious-{scope}@example.com")
+    for path, query in (("get", {"scope": scope, "key": key}), ("list", {"scope": scope})):
+        with pytest.raises(ApiError) as refused:
+            other.get(f"/api/2.0/secrets/{path}", query)
+        assert refused.value.status == 403
+
+
+def test_passthrough(site: Toolbox, deploy: Callable[..., Stack]) -> None:
+    user, environment = site.as_user("ann@example.com")
+    for kind, name, privilege in (
+        ("catalog", "main", "USE_CATALOG"),
+        ("schema", "main.default", "USE_SCHEMA"),
+        ("schema", "main.default", "CREATE_TABLE"),
+        ("function", TOOLBOX, "EXECUTE"),
+    ):
+        site.grant(kind, name, privilege, "ann@example.com")
+    stack = deploy("passthrough", environment, model_version="1")
+    before = site.standing()
+    site.forget_requests()
+    refused = stack.preview(check=False)
+    assert refused.code != 0
+    for kind, privilege in LACKING.items():
+        line = rf"{TITLES[kind]} {re.escape(site.objects['a'][kind])}: [^\n]*ann@example.com[^\n]*{privilege}"
+        assert re.search(line, refused.output), f"{kind}: {refused.output}"
+    assert "Traceback" not in refused.output
+    assert writes(site) == []
+
+    site.allow("ann@example.com", "user_name", "a")
+    allowed = site.standing()
+    stack.up()
+    nothing_to_do(stack)
+    assert site.standing() == allowed > before  # the version's own principal is in no listing
+    assert site.ask_all("passthrough", "1", "a") == ALLOWED
+    assert site.ask_all("passthrough", "1", "b") == REFUSALS
+    token = tokens(site)[f"Serving of {TOOLBOX}/1"]
+    assert passes(site, token)
+    assert token not in stack.state_text() + json.dumps(site.endpoint("passthrough"))
+
+    site.allow("ann@example.com", "user_name", "b")
+    stack.write(program("passthrough", model_version="2"))
+    stack.up()
+    assert not passes(site, token)
+    assert site.ask_all("passthrough", "2", "b") == ALLOWED
+    stack.destroy()
+    assert not any(TOOLBOX in name for name in tokens(site))
+    assert user.get(f"{SCIM}/Me")["userName"] == "ann@example.com"
+
+
+def test_service_principal_per_version(site: Toolbox, deploy: Callable[..., Stack]) -> None:
+    both = {"versions": [{"version": "1"}, {"version": "2"}], "traffic": {"1": 50, "2": 50}}
+    before = site.standing()
+    stack = deploy("principals", auth="SERVICE_PRINCIPAL", **both)
+    up = stack.up()
+    nothing_to_do(stack)
+    with ThreadPoolExecutor(2) as together:
+        own = [together.submit(site.ask_all, "principals", v, letter) for v, letter in (("1", "a"), ("2", "b"))]
+        others = [together.submit(site.ask_all, "principals", v, letter) for v, letter in (("1", "b"), ("2", "a"))]
+    assert [asked.result() for asked in own] == [ALLOWED, ALLOWED]
+    assert [asked.result() for asked in others] == [REFUSALS, REFUSALS]
+    kept = variables(site, "principals")
+    value = secret(site, kept["DATABRICKS_CLIENT_SECRET"])
+    answer = signs_in(site, kept["DATABRICKS_CLIENT_ID"], value)
+    token = answer.json()["access_token"]
+    assert passes(site, token)
+    _nobody_else_reads(site, kept["DATABRICKS_CLIENT_SECRET"])
+    everything = stack.state_text() + up.output + json.dumps(up.events) + json.dumps(site.endpoint("principals"))
+    assert value not in everything
+    assert not any(value in path.read_text(errors="replace") for path in (site.folder / "logs").rglob("*.log"))
+
+    stack.write(program("principals", model_version="2", auth="SERVICE_PRINCIPAL"))
+    stack.up()
+    assert not passes(site, token)
+    assert signs_in(site, kept["DATABRICKS_CLIENT_ID"], value).status_code == 401
+    assert site.ask("principals", "2", "table")["status"] == "200"
+    stack.destroy()
+    assert site.standing() == before
+
+
+def test_manual_credentials_of_a_principal_that_the_user_made(site: Toolbox, deploy: Callable[..., Stack]) -> None:
+    made = site.workspace.post(f"{SCIM}/ServicePrincipals", {"displayName": "made by hand"})
+    secrets = f"/api/2.0/accounts/servicePrincipals/{made['id']}/credentials/secrets"
+    value = site.workspace.post(secrets, {})["secret"]
+    site.allow(made["applicationId"], "service_principal_name", "a")
+    before = site.standing()
+    signs = {"DATABRICKS_HOST": site.host, "DATABRICKS_CLIENT_ID": made["applicationId"]}
+    arguments = {"environment": signs, "secret_variables": ["DATABRICKS_CLIENT_SECRET"]}
+    stack = deploy("manual", model_version="1", auth="MANUAL", **arguments)
+    stack.set_secret("DATABRICKS_CLIENT_SECRET", value)
+    up = stack.up()
+    assert site.ask_all("manual", "1", "a") == ALLOWED
+    assert site.ask_all("manual", "1", "b") == REFUSALS
+    reference = variables(site, "manual")["DATABRICKS_CLIENT_SECRET"]
+    _nobody_else_reads(site, reference)
+    assert value not in stack.state_text() + up.output + json.dumps(up.events) + json.dumps(site.endpoint("manual"))
+    stack.destroy()
+    # The reference is gone with the version; the principal is its maker's, and so are its privileges.
+    with pytest.raises(ApiError):
+        secret(site, reference)
+    assert site.standing() == before
+    site.workspace.delete(f"{secrets}/{site.workspace.get(secrets)['secrets'][0]['id']}")
+    assert signs_in(site, made["applicationId"], value).status_code == 401
