@@ -1,6 +1,7 @@
 """AgentServicePrincipal: who one version of an agent is, what it may touch, and by which credential."""
 
 # No `from __future__ import annotations` here: the schema is inferred from this module.
+import os
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -17,6 +18,7 @@ from agent_deploy.resources.secret import Secret
 from agent_deploy.resources.securable_grant import SecurableGrant
 from agent_deploy.rules.credentials import CLIENT_ID, CLIENT_SECRET, check_rotation
 from agent_deploy.rules.declared_resources import from_program
+from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.resources import agent_grants, agent_permissions
 from agent_deploy.rules.rotation import period
 from agent_deploy.rules.unity_catalog import Securable
@@ -24,6 +26,8 @@ from agent_deploy.rules.unity_catalog import Securable
 # Securable type → the argument of the vendor's Grant that names it.
 _GRANT_ARGUMENTS = {"connection": "foreign_connection"}
 _SECONDS_PER_DAY = 86_400
+# A date such as 2027-01-31 that counts as today, so that a rotation can be tried before its day; see docs/identity.md.
+TODAY_VARIABLE = "AGENT_DEPLOY_TODAY"
 
 
 class AgentResourceArgs(TypedDict):
@@ -60,7 +64,9 @@ class AgentServicePrincipalArgs(TypedDict):
     """The identity of an agent."""
 
     display_name: pulumi.Input[str]
-    """Name of the service principal, and of the secret scope that keeps its credential."""
+    """Name of the service principal."""
+    secret_scope: NotRequired[pulumi.Input[str]]
+    """Name of the secret scope that keeps its credential, made for it; default: `display_name`."""
     resources: NotRequired[list[AgentResourceArgs]]
     """What it may use; each gets the least privilege that using it takes."""
     open_to_all: NotRequired[list[OpenPrivilegeArgs]]
@@ -125,10 +131,11 @@ class AgentServicePrincipal(pulumi.ComponentResource):
             service_principal_id=principal.id,
             lifetime=f"{int(lifetime) * _SECONDS_PER_DAY}s" if lifetime else None,
             # Another period is another secret: it shows in the preview on the day on which it is due.
-            time_rotating=period(int(rotation), date.today()) if rotation else None,
+            time_rotating=period(int(rotation), _today(name)) if rotation else None,
             opts=child_options(self),
         )
-        scope = SecretScope(f"{name}-scope", name=args["display_name"], opts=child_options(self))
+        scope_name = args.get("secret_scope", args["display_name"])
+        scope = SecretScope(f"{name}-scope", name=scope_name, opts=child_options(self))
         secret = Secret(
             f"{name}-client-secret",
             scope=scope.name,
@@ -168,3 +175,12 @@ class AgentServicePrincipal(pulumi.ComponentResource):
             level=level,
             opts=child_options(self),
         )
+
+
+def _today(name: str) -> date:
+    given = os.environ.get(TODAY_VARIABLE)
+    try:
+        return date.fromisoformat(given) if given else date.today()
+    except ValueError:
+        problem = Problem(TODAY_VARIABLE, given, "a date such as 2027-01-31", "Correct it, or unset it")
+        raise DeploymentError.of("AgentServicePrincipal", name, [problem]) from None

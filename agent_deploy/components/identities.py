@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
@@ -13,7 +13,7 @@ from agent_deploy.components.options import child_options
 from agent_deploy.components.verification import Verified
 from agent_deploy.rules import names
 from agent_deploy.rules.credentials import CLIENT_ID, CLIENT_SECRET, HOST, SERVICE_PRINCIPAL
-from agent_deploy.rules.resources import agent_access
+from agent_deploy.rules.resources import Resource, agent_access
 
 
 @dataclass(frozen=True)
@@ -33,38 +33,49 @@ class Identities:
     @property
     def components(self) -> list[AgentServicePrincipal]:
         """What must be complete before a version is served, and outlive it."""
-        return list(self.by_version.values())
+        return list(dict.fromkeys(self.by_version.values()))
 
 
 def declare(
     name: str, parent: pulumi.Resource, verified: Verified, existing_secret: pulumi.Input[str] | None
 ) -> Identities:
-    """One service principal for each version behind the endpoint, the kept ones included."""
+    """One service principal for each version behind the endpoint, the kept ones included; or the user's, for all."""
     if verified.auth != SERVICE_PRINCIPAL:
         return Identities()
-    made = {}
-    for version, resources in verified.resources.items():
-        args = AgentServicePrincipalArgs(
-            display_name=names.served_entity_name(verified.deployment.model_name, version),
-            resources=[
-                {"kind": resource.kind, "name": resource.name}
-                for resource in resources
-                if not resource.on_behalf_of_user
-            ],
-            open_to_all=[
-                {"securable_type": kind, "name": securable, "privilege": privilege}
-                for kind, securable, privilege in sorted(verified.open_to_all)
-            ],
-        )
-        for option in ("rotation_days", "secret_lifetime_days"):
-            if verified.args.get(option) is not None:
-                args[option] = int(verified.args[option])
-        if verified.experiment_id:
-            args["experiment_id"] = verified.experiment_id
-        if (existing := verified.args.get("service_principal")) and existing_secret is not None:
-            args["existing"] = {"application_id": existing["application_id"], "client_secret": existing_secret}
-        made[version] = AgentServicePrincipal(f"{name}-v{version}", args, child_options(parent))
+    existing = verified.args.get("service_principal")
+    if existing and existing_secret is not None:
+        # Shared, so declared once: what a version that leaves no longer needs, another may.
+        needed = list(dict.fromkeys(r for resources in verified.resources.values() for r in resources))
+        args = _args(verified, "", needed)
+        args["existing"] = {"application_id": existing["application_id"], "client_secret": existing_secret}
+        shared = AgentServicePrincipal(f"{name}-principal", args, child_options(parent))
+        return Identities(dict.fromkeys(verified.resources, shared), verified.workspace_url)
+    made = {
+        version: AgentServicePrincipal(f"{name}-v{version}", _args(verified, version, resources), child_options(parent))
+        for version, resources in verified.resources.items()
+    }
     return Identities(made, verified.workspace_url)
+
+
+def _args(verified: Verified, version: str, resources: Sequence[Resource]) -> AgentServicePrincipalArgs:
+    args = AgentServicePrincipalArgs(
+        display_name=names.served_entity_name(verified.deployment.model_name, version),
+        # Two endpoints may serve the same version: their scopes must not meet.
+        secret_scope=f"{verified.deployment.endpoint_name}_{version}",
+        resources=[
+            {"kind": resource.kind, "name": resource.name} for resource in resources if not resource.on_behalf_of_user
+        ],
+        open_to_all=[
+            {"securable_type": kind, "name": securable, "privilege": privilege}
+            for kind, securable, privilege in sorted(verified.open_to_all)
+        ],
+    )
+    for option in ("rotation_days", "secret_lifetime_days"):
+        if verified.args.get(option) is not None:
+            args[option] = int(verified.args[option])
+    if verified.experiment_id:
+        args["experiment_id"] = verified.experiment_id
+    return args
 
 
 def described(verified: Verified, application_ids: Mapping[str, str]) -> list[AgentIdentity]:

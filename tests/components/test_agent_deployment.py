@@ -247,7 +247,7 @@ def test_each_version_is_a_service_principal_of_its_own_with_least_privilege(wor
     assert secret["timeRotating"].endswith("/30d")
     variables = workspace.resources[ENDPOINT, "qa"]["servedEntities"]["main-default-qa_2"]["environmentVars"]
     assert variables["DATABRICKS_HOST"] == "https://w"
-    assert variables["DATABRICKS_CLIENT_SECRET"] == "{{secrets/main-default-qa_2/client-secret-0a1b2c3}}"
+    assert variables["DATABRICKS_CLIENT_SECRET"] == "{{secrets/agents_main-default-qa_2/client-secret-0a1b2c3}}"
     assert workspace.checked[0]["requirements"]["createServicePrincipal"] is True
 
 
@@ -264,7 +264,7 @@ def test_a_service_principal_of_the_users_is_only_added_to(workspace: Workspace)
     types = {typ for typ, _ in workspace.resources}
     assert PRINCIPAL not in types
     assert GRANT not in types
-    grant = workspace.resources["agent-deploy:index:SecurableGrant", "qa-v1-grant-table-main.default.docs"]
+    grant = workspace.resources["agent-deploy:index:SecurableGrant", "qa-principal-grant-table-main.default.docs"]
     assert (grant["principal"], grant["privileges"]) == ("app", ["SELECT"])
     variables = workspace.resources[ENDPOINT, "qa"]["servedEntities"]["main-default-qa_1"]["environmentVars"]
     assert variables["DATABRICKS_CLIENT_ID"] == "app"

@@ -164,6 +164,10 @@ class Stack:
         path = self.folder / "started.txt"
         return path.read_text() if path.exists() else ""
 
+    def set_environment(self, changes: Mapping[str, str]) -> None:
+        """Other variables for the runs that follow."""
+        self._environment.update(changes)
+
     def environment(self) -> dict[str, str]:
         """The environment of the engine, and so of program and plugins."""
         folder = toolchain()
