@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements.errors import SqlError, unsupported
@@ -70,11 +71,15 @@ def to_arrow(declared: exp.DataType) -> pa.DataType:
 
 
 def parsed(text: str) -> exp.DataType:
-    """A type from its text, such as ``decimal(10,2)``; raises SqlError."""
+    """A type from its text, such as ``decimal(10,2)``; raises SqlError for what is no type, or one that is not here."""
     try:
-        return exp.DataType.build(text, dialect="databricks")
-    except ValueError as error:
+        found = exp.DataType.build(text, dialect="databricks")
+        to_arrow(found)
+        if found.find(exp.Var):  # of a type that is here, no parameter is a word
+            raise ValueError(text)
+    except (ValueError, SqlglotError) as error:
         raise SqlError("PARSE_SYNTAX_ERROR", f"'{text}' is not a type.") from error
+    return found
 
 
 def storable(kind: pa.DataType) -> pa.DataType:

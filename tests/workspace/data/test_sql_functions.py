@@ -10,10 +10,10 @@ from databricks.sdk.service import catalog
 from tests.workspace.conftest import Caller
 
 
-def create_by_rest(admin: Caller, schema: str, name: str, definition: str, **more: Any) -> None:
+def create_by_rest(admin: Caller, schema: str, name: str, definition: str, type_text: str = "int", **more: Any) -> None:
     catalog_name, _, schema_name = schema.partition(".")
     parameter = catalog.FunctionParameterInfo(
-        name="x", type_text="int", type_name=catalog.ColumnTypeName.INT, position=0
+        name="x", type_text=type_text, type_name=catalog.ColumnTypeName.INT, position=0
     )
     admin.sdk.functions.create(
         catalog.CreateFunction(
@@ -135,6 +135,17 @@ def test_made_by_rest_and_run_by_sql(
         external_language="PYTHON",
     )
     assert failure(admin, f"SELECT {schema}.py(7)").startswith("0A000")
+
+
+@pytest.mark.parametrize("type_text", ["varchar(`3)`)", "int) + (1", "nothing"])
+def test_a_parameters_type_is_a_type_and_no_more(
+    admin: Caller, schema: str, failure: Any, rows: Any, type_text: str
+) -> None:
+    create_by_rest(admin, schema, "typed", "x", type_text=type_text)
+    if type_text.startswith("int"):
+        assert rows(admin, f"SELECT {schema}.typed(7)") == [["7"]]  # what follows the type is not read
+    else:
+        assert "is not a type" in failure(admin, f"SELECT {schema}.typed(7)")
 
 
 def test_the_owner_is_not_lent(
