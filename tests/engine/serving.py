@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
+
 from agent_deploy.client.configuration import PAT, Settings
 from agent_deploy.client.workspace import Workspace, is_missing
 from tests.engine.support import RUN_SECONDS, eventually
@@ -63,6 +65,18 @@ class Site:
             env={**os.environ, **self.environment}, text=True, capture_output=True, timeout=RUN_SECONDS, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
+
+    def register_bare(self, model: str, versions: int) -> None:
+        """Registers versions that nobody will ask, where nothing is built before it is asked for."""
+        base = "/api/2.0/mlflow/unity-catalog"
+        self.workspace.post(f"{base}/registered-models/create", {"name": model})
+        for _ in range(versions):
+            made = self.workspace.post(f"{base}/model-versions/create", {"name": model, "source": "tests"})
+            version = str(made["model_version"]["version"])
+            file = f"{self.host}/api/2.0/fs/files/Models/{model.replace('.', '/')}/{version}/MLmodel"
+            headers = {"Authorization": f"Bearer {self.environment['DATABRICKS_TOKEN']}"}
+            httpx.put(file, content=b"flavors: {}\n", headers=headers).raise_for_status()
+            self.workspace.post(f"{base}/model-versions/finalize", {"name": model, "version": version})
 
     def endpoint(self, name: str) -> dict[str, Any]:
         """The endpoint as the API shows it."""

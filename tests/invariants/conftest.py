@@ -7,18 +7,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 
-from agent_deploy.client.configuration import PAT, Settings
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.provider import endpoint_waiting
-from tests.engine.serving import PATH
+from tests.engine.serving import PATH, Site
 from tests.invariants.configurations import MODEL
 from tests.invariants.engine import Engine
 
 VERSIONS = 4
-_MLFLOW = "/api/2.0/mlflow/unity-catalog"
 
 
 @dataclass(frozen=True)
@@ -49,16 +46,9 @@ class Place:
 def place(local_workspace_factory: Callable[..., Any]) -> Place:
     """A workspace in which versions 1 to 4 of MODEL are registered."""
     local = local_workspace_factory(serving_start="on_request")
-    workspace = Workspace(Settings(host=local.host, method=PAT, token=local.token))
-    workspace.post(f"{_MLFLOW}/registered-models/create", {"name": MODEL})
-    for _ in range(VERSIONS):
-        made = workspace.post(f"{_MLFLOW}/model-versions/create", {"name": MODEL, "source": "tests"})
-        version = str(made["model_version"]["version"])
-        file = f"{local.host}/api/2.0/fs/files/Models/{MODEL.replace('.', '/')}/{version}/MLmodel"
-        headers = {"Authorization": f"Bearer {local.token}"}
-        httpx.put(file, content=b"flavors: {}\n", headers=headers).raise_for_status()
-        workspace.post(f"{_MLFLOW}/model-versions/finalize", {"name": MODEL, "version": version})
-    return Place(local.host, local.token, workspace)
+    site = Site(local)
+    site.register_bare(MODEL, VERSIONS)
+    return Place(local.host, local.token, site.workspace)
 
 
 @pytest.fixture
