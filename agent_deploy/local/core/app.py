@@ -8,7 +8,6 @@ import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -47,9 +46,6 @@ APIS = (
     "agents",
 )
 
-# Not written yet; until then they answer 501 like every unknown route.
-_TO_COME = ("genie", "connections")
-
 # Paths that are asked before there is a token; `/dashboard`-like pages do their own sign-in.
 PUBLIC = ("/.well-known/", "/oidc/", "/_local/health", "/_signed/", "/app/", "/favicon.ico")
 # Asked most: its routes are tried first.
@@ -77,8 +73,7 @@ def create_app(workspace: Workspace, apis: tuple[str, ...] = APIS) -> FastAPI:
     )
     app.state.workspace = workspace
     for api in apis:
-        if _is_written(api):
-            import_module(f"agent_deploy.local.{api}.routes").install(app, workspace)
+        import_module(f"agent_deploy.local.{api}.routes").install(app, workspace)
     app.router.routes.sort(key=lambda route: not getattr(route, "path", "").startswith(_HOT))
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
@@ -111,10 +106,6 @@ class Application(FastAPI):
                 response_class=route.response_class,
                 dependencies=route.dependencies,
             )
-
-
-def _is_written(api: str) -> bool:
-    return api not in _TO_COME or find_spec(f"agent_deploy.local.{api}") is not None
 
 
 async def _call(hooks: Iterable[Hook]) -> None:
