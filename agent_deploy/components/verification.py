@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,13 +130,23 @@ async def _resources(
         model = [Resource(r["kind"], r["name"], bool(r.get("onBehalfOfUser"))) for r in of_model["resources"]]
         resources[number] = combine(model, given or None, replace)
         if (args.get("auth") or PASSTHROUGH) == PASSTHROUGH:
-            problems += [
-                f"version {number} needs {resource}, which automatic passthrough does not support: "
-                "choose auth = SERVICE_PRINCIPAL"
-                for resource in without_passthrough(resources[number])
-            ]
+            problems += _beyond_passthrough(number, resources[number], () if of_model["problem"] else model)
     scopes = {number: list(of_model["userScopes"]) for number, of_model in zip(numbers, declared, strict=True)}
     return resources, scopes, problems
+
+
+def _beyond_passthrough(number: str, needed: Sequence[Resource], granted: Sequence[Resource]) -> Iterator[str]:
+    """What the platform will not grant by itself: kinds that it leaves out, and what only the program declares."""
+    remedy = "choose auth = SERVICE_PRINCIPAL"
+    unsupported = without_passthrough(needed)
+    for resource in unsupported:
+        yield f"version {number} needs {resource}, which automatic passthrough does not support: {remedy}"
+    declared = {(resource.kind, resource.name.lower()) for resource in granted if not resource.on_behalf_of_user}
+    for resource in needed:
+        known = resource.on_behalf_of_user or resource in unsupported
+        if not known and (resource.kind, resource.name.lower()) not in declared:
+            why = "its model does not declare it, and automatic passthrough grants only what a model declares"
+            yield f"version {number} needs {resource}, but {why}: log the model with it, or {remedy}"
 
 
 async def _check_permissions(

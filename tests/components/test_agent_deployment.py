@@ -291,6 +291,13 @@ def test_passthrough_declares_no_identity_and_says_what_the_platform_will_grant(
     ]
 
 
+def test_passthrough_grants_nothing_that_only_the_program_declares(workspace: Workspace) -> None:
+    docs, other = ({"kind": "table", "name": f"main.default.{table}"} for table in ("docs", "other"))
+    with pytest.raises(DeploymentError, match=r"needs Table main\.default\.other, but its model does not declare it"):
+        deploy({"model_version": "1", "resources": [other]})
+    deploy({"model_version": "1", "resources": [docs, {**other, "on_behalf_of_user": True}]})
+
+
 def test_a_missing_privilege_stops_everything_with_its_remedy(workspace: Workspace) -> None:
     remedy = "GRANT SELECT ON TABLE `main`.`default`.`docs` TO `me`"
     workspace.failures = [{"object": "table", "reason": "me lacks SELECT", "remedy": remedy}]

@@ -49,7 +49,8 @@ def _add_management(router: APIRouter, workspace: Workspace) -> None:
     def create(body: Body, principal: Caller) -> Document:
         access.require_admin(principal, "create tokens on behalf of others")
         bearer = workspace.principals.by_name(str(required(body, "application_id")))
-        if bearer is None or bearer.kind != "service_principal":
+        is_platforms = bearer is not None and bearer.name in workspace.principals.hidden_names()
+        if bearer is None or bearer.kind != "service_principal" or is_platforms:
             raise not_found(f"Service principal with application id {body['application_id']} does not exist.")
         return _issue(workspace, bearer, principal, body)
 
