@@ -27,6 +27,21 @@ PIPELINE_INPUTS = {
     "libraries": [{"file": {"path": "/Shared/derive.py"}}],
 }
 JOB_INPUTS = {"name": "j", "tasks": [{"taskKey": "a", "notebookTask": {"notebookPath": "/x"}}]}
+ENDPOINT_INPUTS = {
+    "name": "qa",
+    "config": {
+        "servedEntities": [
+            {
+                "name": "qa_1",
+                "entityName": "main.default.qa",
+                "entityVersion": "1",
+                "environmentVars": {"A_b": "{{secrets/s/k}}"},
+            }
+        ],
+        "trafficConfig": {"routes": [{"servedModelName": "qa_1", "trafficPercentage": 100}]},
+    },
+    "tags": [{"key": "team", "value": "x"}],
+}
 
 # What each of these makes is what the recordings made: golden file, type, inputs, id.
 CREATED: list[tuple[str, str, Values, str]] = [
@@ -68,6 +83,8 @@ CREATED: list[tuple[str, str, Values, str]] = [
     ),
     ("pipeline", "Pipeline", PIPELINE_INPUTS, "95c2cb92"),
     ("job", "Job", JOB_INPUTS, "1005"),
+    ("secret", "Secret", {"scope": "agent", "key": "openai", "stringValue": "c1"}, "agent|||openai"),
+    ("model_serving", "ModelServing", ENDPOINT_INPUTS, "qa"),
 ]
 EACH = pytest.mark.parametrize(("golden", "kind", "inputs", "id"), CREATED, ids=[row[0] for row in CREATED])
 
@@ -169,6 +186,14 @@ UPDATED: list[tuple[str, str, Values]] = [
     ("workspace_file", "WorkspaceFile", {"contentBase64": base64.b64encode(b"ho").decode()}),
     ("pipeline", "Pipeline", {"libraries": [{"file": {"path": "/Shared/derive2.py"}}]}),
     ("job", "Job", {"name": "j2"}),
+    (
+        "model_serving",
+        "ModelServing",
+        {
+            "config": {"servedEntities": [{"name": "qa_2", "entityName": "main.default.qa", "entityVersion": "2"}]},
+            "tags": [{"key": "team", "value": "y"}],
+        },
+    ),
 ]
 
 
@@ -446,9 +471,13 @@ def test_job_changed_by_hand_is_drift() -> None:
 # ---- imports: nothing is known but the id
 
 
+# The API does not tell all of what made them, or fills in more.
+NOT_IMPORTED_WHOLE = ("ServicePrincipalSecret", "WorkspaceFile", "Pipeline", "Job", "Secret", "ModelServing")
+
+
 @pytest.mark.parametrize(
     ("golden", "kind", "inputs", "id"),
-    [row for row in CREATED if row[1] not in ("ServicePrincipalSecret", "WorkspaceFile", "Pipeline", "Job")],
+    [row for row in CREATED if row[1] not in NOT_IMPORTED_WHOLE],
     ids=lambda value: value if isinstance(value, str) and "_" in value else "",
 )
 def test_import_finds_the_inputs(golden: str, kind: str, inputs: Values, id: str) -> None:

@@ -43,6 +43,8 @@ class ModelServing(VendorResource):
         return _properties(workspace_of(context).get(f"{ENDPOINTS}/{id}"))
 
     def find(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
+        if not old_inputs:
+            raise UserError("the stand-in does not import serving endpoints: use the vendor's plugin")
         actual = workspace_of(context).get(f"{ENDPOINTS}/{id}")
         seen: Values = as_declared({n: v for n, v in old_inputs.items() if n != "budgetPolicyId"}, from_wire(actual))
         never_told: Values = {n: old_inputs[n] for n in ("budgetPolicyId", "providerConfig") if n in old_inputs}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent_deploy.local.databricks_plugin.vendor_resource import VendorResource, workspace_of
-from agent_deploy.provider.resource import Context, Created, Found, Values
+from agent_deploy.provider.resource import Context, Created, Found, UserError, Values
 
 SECRETS = "/api/2.0/secrets"
 
@@ -30,6 +30,8 @@ class Secret(VendorResource):
         return {"configReference": reference, "lastUpdatedTimestamp": stamps[0] if stamps else None}
 
     def find(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
+        if not old_inputs:
+            raise UserError("a secret cannot be imported: its value is never told. Create it anew")
         found = self.complete(context, id, old_inputs)
         return Found(id, found, old_inputs) if found["lastUpdatedTimestamp"] is not None else None
 
