@@ -75,6 +75,8 @@ class Engine:
 
     host: str
     token: str
+    # What one operation may take.
+    seconds: float = 30.0
     state: dict[str, Held] = field(default_factory=dict)
     # Replaced resources that are still to be deleted.
     old: list[Held] = field(default_factory=list)
@@ -144,7 +146,7 @@ class Engine:
             raise RunFailed(str(error)) from error
 
     def _context(self, handlers: object, name: str) -> Context:
-        context = Context(urn=f"urn:{name}", name=name, configuration=self._plugin, timeout=30.0)
+        context = Context(urn=f"urn:{name}", name=name, configuration=self._plugin, timeout=self.seconds)
         context.log = lambda severity, text, ephemeral: self.told.append(text)
         return context
 
