@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,8 +19,9 @@ import httpx
 import pytest
 
 from agent_deploy.client.errors import ApiError
+from agent_deploy.components.agent_service_principal import TODAY_VARIABLE
 from agent_deploy.local.databricks_plugin.selection import select_plugin
-from tests.engine.support import BIN, Stack
+from tests.engine.support import BIN, Stack, eventually
 from tests.engine.test_agent_deployment import PROGRAM, nothing_to_do, writes
 from tests.engine.toolbox import ALL_KINDS, REFUSALS, SCIM, TOOLBOX, Toolbox
 
@@ -211,3 +213,53 @@ def test_manual_credentials_of_a_principal_that_the_user_made(site: Toolbox, dep
     assert site.standing() == before
     site.workspace.delete(f"{secrets}/{site.workspace.get(secrets)['secrets'][0]['id']}")
     assert signs_in(site, made["applicationId"], value).status_code == 401
+
+
+def test_a_rotation_under_load_fails_no_request(site: Toolbox, deploy: Callable[..., Stack]) -> None:
+    deployer = {**site.environment, TODAY_VARIABLE: "2027-01-01"}
+    stack = deploy("rotating", deployer, model_version="1", auth="SERVICE_PRINCIPAL", rotation_days=30)
+    stack.up()
+    first = variables(site, "rotating")
+    old = secret(site, first["DATABRICKS_CLIENT_SECRET"])
+    stack.set_environment({TODAY_VARIABLE: "2027-02-15"})
+    with Load(site, "rotating", "table") as load:
+        eventually(lambda: load.answers)
+        stack.up()
+        after = len(load.answers)
+        eventually(lambda: len(load.answers) > after + 2)
+    assert set(load.answers) == {"200"}, load.answers
+    second = variables(site, "rotating")
+    assert second["DATABRICKS_CLIENT_ID"] == first["DATABRICKS_CLIENT_ID"]
+    assert second["DATABRICKS_CLIENT_SECRET"] != first["DATABRICKS_CLIENT_SECRET"]
+    assert signs_in(site, first["DATABRICKS_CLIENT_ID"], old).status_code == 401
+    stack.destroy()
+
+
+class Load:
+    """A client without retries that asks one tool all the time; ``answers`` are the statuses that came."""
+
+    def __init__(self, site: Toolbox, endpoint: str, text: str) -> None:
+        self.answers: list[str] = []
+        self._url = f"{site.host}/serving-endpoints/{endpoint}/invocations"
+        self._headers = {"Authorization": f"Bearer {site.environment['DATABRICKS_TOKEN']}"}
+        self._body = {"input": [{"role": "user", "content": text}]}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Load:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with httpx.Client(headers=self._headers, timeout=120) as client:
+            while not self._ended.is_set():
+                try:
+                    answer = client.post(self._url, json=self._body)
+                except httpx.HTTPError as error:
+                    self.answers.append(repr(error))
+                    continue
+                self.answers.append(answer.json()["custom_outputs"]["status"] if answer.is_success else answer.text)
