@@ -20,7 +20,7 @@ from agent_deploy.local.serving.process import BuildFailed
 from agent_deploy.local.serving.replica import Replica
 
 PREFIX = "/serving-endpoints/"
-_OPENAI = {"chat/completions", "completions", "embeddings", "responses"}  # `model` names the endpoint
+OPENAI = ("chat/completions", "responses")  # `model` names the endpoint
 _MAX_REQUEST_BYTES = 16 << 20  # source: Databricks, "Model Serving limits and regions"
 ERROR_EVENT = b'data: {"error"'  # may quote what the model's code raised
 _HEADERS = "served-model-name", "x-request-id"
@@ -48,7 +48,7 @@ class Invocations:
             await _send(send, error.status, "application/json", json.dumps(error.body()).encode(), [])
 
     def _target(self, path: str, body: bytes) -> tuple[Endpoint, str | None, list[str]]:
-        if path in _OPENAI:
+        if path in OPENAI:
             return self._endpoints.get(_model_of(body)), None, ["model"]
         match path.split("/"):
             case [name, "invocations"]:

@@ -14,7 +14,7 @@ from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.serving import checks, deployment, gateway, openapi, views
 from agent_deploy.local.serving.endpoints import OBJECT, Endpoint, Endpoints
-from agent_deploy.local.serving.invocations import Invocations
+from agent_deploy.local.serving.invocations import OPENAI, Invocations
 from agent_deploy.local.serving.logs import read
 
 Caller = Annotated[Principal, Depends(caller)]
@@ -28,6 +28,7 @@ def install(app: FastAPI, workspace: Workspace) -> None:
     endpoints = workspace.services["serving"] = Endpoints(workspace)
     app.include_router(_control_plane(endpoints), prefix="/api/2.0/serving-endpoints")
     app.include_router(_processes(endpoints), prefix="/_local/serving")
+    app.include_router(_data_plane(), prefix="/serving-endpoints")
     app.add_middleware(Invocations, endpoints=endpoints)
     workspace.on_start.append(endpoints.start)
     workspace.on_stop.append(endpoints.stop)
@@ -37,6 +38,7 @@ def _control_plane(endpoints: Endpoints) -> APIRouter:
     router = APIRouter()
 
     @router.post("")
+    @router.post("/")  # as MLflow's deployments client writes it
     async def create(body: Body, principal: Caller) -> Any:
         name = checks.check_name("name", body.get("name"))
         if endpoints.find(name) is not None:
@@ -64,6 +66,7 @@ def _control_plane(endpoints: Endpoints) -> APIRouter:
         return endpoints.view(endpoint, principal)
 
     @router.get("")
+    @router.get("/")
     async def listing(principal: Caller) -> Any:
         authorization = endpoints.workspace.authorization
         seen = [
@@ -174,6 +177,18 @@ def _add_logs(router: APIRouter, endpoints: Endpoints) -> None:
             for entity in config["served_entities"]
         }
         return openapi.describe(endpoints.workspace.host, name, config, folders)
+
+
+def _data_plane() -> APIRouter:
+    """So that the application's list of routes is whole: `Invocations` answers these before they are looked up."""
+    router = APIRouter()
+
+    async def never() -> None:
+        raise AssertionError("Invocations answers this")
+
+    for path in (*(f"/{path}" for path in OPENAI), "/{name}/invocations", "/{name}/served-models/{entity}/invocations"):
+        router.post(path)(never)
+    return router
 
 
 def _processes(endpoints: Endpoints) -> APIRouter:
