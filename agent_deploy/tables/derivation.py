@@ -4,10 +4,10 @@ One source for Lakeflow Declarative Pipelines on Databricks and for Apache Spark
 `agent_deploy.tables.source` makes one file of it and of the modules that it imports, which needs nothing but pyspark,
 and fills in TABLES from `agent_deploy.rules.tables`.
 
-Configuration: `agent_deploy.payload_table` (full name), `agent_deploy.endpoint_name`, `agent_deploy.served_entities`
-(JSON: served entity id → {model_name, model_version}), `agent_deploy.served_entities_table` (optional: a table with
-served_entity_id, entity_name and entity_version, which is asked first; `system.serving.served_entities` on Databricks)
-and `agent_deploy.cluster_by_date` ("true" on Databricks).
+Configuration: `agent_deploy.payload_table` (full name, in backquotes), `agent_deploy.endpoint_name`,
+`agent_deploy.served_entities` (JSON: served entity id → {model_name, model_version}),
+`agent_deploy.served_entities_table` (optional: a table with served_entity_id, entity_name and entity_version, which is
+asked first; `system.serving.served_entities` on Databricks) and `agent_deploy.cluster_by_date` ("true" on Databricks).
 
 Each payload row goes to exactly one place: `_reason` and `is_feedback` say which. Every table is a stream over the
 payload table, so a run reads only what is new. Commits that delete or update are skipped. What was seen is kept as
@@ -191,11 +191,12 @@ def declare() -> None:
     """Declares each table to the engine that imported this file."""
     # Engines let the schema be asked for here, but not in a table's function.
     types = dict(SparkSession.active().read.table(setting("payload_table")).dtypes)
+    payload_name = setting("payload_table").split(".")[-1].strip("`")
     for derive in (requests, assessments, quarantine):
         suffix, columns, comment = TABLES[derive.__name__]
         by_date = setting("cluster_by_date") == "true" and "`date`" in columns
         table = dp.table(
-            name=setting("payload_table").split(".")[-1] + suffix,
+            name=f"`{payload_name}{suffix}`",
             comment=comment,
             schema=columns,
             cluster_by=["date"] if by_date else None,

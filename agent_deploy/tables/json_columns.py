@@ -43,7 +43,7 @@ def first_text(*values: Column) -> Column:
 
 def start_of(text: Column) -> Column:
     """The first character that is no blank."""
-    return F.substring(F.ltrim(text), 1, 1)
+    return F.substring(F.ltrim(text, F.lit(" \t\r\n")), 1, 1)
 
 
 def invalid(text: Column) -> Column:

@@ -171,7 +171,9 @@ def _answer(value: Column) -> Column:
 def _output_text(output: Column) -> Column:
     """The last message among a Responses API's output items, or the output if it is just text."""
     items = F.filter(F.from_json(output, MESSAGES), lambda item: item["type"] == "message")
-    return F.when(is_list_of_objects(output), _text(last(items)["content"], "")).otherwise(output)
+    return F.when(is_list_of_objects(output), _text(last(items)["content"], "")).otherwise(
+        F.nullif(output, F.lit("[]"))
+    )
 
 
 def _bare_answer() -> Column:

@@ -53,7 +53,7 @@ def configuration(
     """The pipeline's configuration keys; ``served_entities`` maps a served entity's id to model_name, model_version."""
     entities = {key: dict(value) for key, value in (served_entities or {}).items()}
     settings = {
-        "payload_table": payload_table,
+        "payload_table": tables.sql_name(payload_table),
         "endpoint_name": endpoint_name,
         "served_entities": json.dumps(entities, sort_keys=True, separators=(",", ":")),
         "served_entities_table": served_entities_table,

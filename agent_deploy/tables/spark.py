@@ -1,0 +1,134 @@
+"""Apache Spark on this machine: its settings, and the process that pipelines run in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from agent_deploy.tables.jars import delta_jars
+from agent_deploy.tables.java import find_java
+
+INSTALL: Final = "pip install 'agent-deploy[spark]'"
+DRIVER_MEMORY: Final = "2g"
+_LOG_TAIL_LINES = 15
+# A run lives for seconds: the second compiler would spend more than it saves, until there are millions of rows.
+_JAVA_OPTIONS: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
+# Spark reckons with a cluster; a laptop's tables are small, and each partition costs a task and a file.
+_SETTINGS: Final = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.sources.default": "delta",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    # Keeps what was seen on disk, and writes only what changed: a run's cost doesn't grow with the rows before it.
+    "spark.sql.streaming.stateStore.providerClass": (
+        "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
+    ),
+    "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+    "spark.sql.streaming.metricsEnabled": "false",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.connect.serverStacktrace.enabled": "false",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.connect.grpc.binding.address": "127.0.0.1",
+}
+
+
+class SparkFailed(Exception):
+    """Spark is not installed, did not start, or a pipeline failed; the message has Spark's own words."""
+
+
+def settings(jars: list[Path], warehouse: Path, cores: str = "*", memory: str = DRIVER_MEMORY) -> dict[str, str]:
+    """Spark's configuration for pipelines on this machine."""
+    return {
+        **_SETTINGS,
+        "spark.master": f"local[{cores}]",
+        "spark.jars": ",".join(map(str, jars)),
+        "spark.driver.memory": memory,
+        "spark.sql.warehouse.dir": str(warehouse),
+        "spark.driver.extraJavaOptions": _JAVA_OPTIONS,
+    }
+
+
+class SparkProcess:
+    """``with SparkProcess() as spark:``; one after the other, `run` does jobs in it. Safe to kill at any time."""
+
+    def __init__(self, cores: str = "*", memory: str = DRIVER_MEMORY) -> None:
+        try:
+            version("pyspark")
+        except PackageNotFoundError:
+            raise SparkFailed(f"Apache Spark is not installed: {INSTALL}") from None
+        java = find_java()
+        self._scratch = tempfile.TemporaryDirectory(prefix="agent-deploy-spark-")
+        self._log_path = Path(self._scratch.name, "spark.log")
+        self._settings = settings(delta_jars(java), Path(self._scratch.name), cores, memory)
+        with self._log_path.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "agent_deploy.tables.spark_process"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                cwd=self._scratch.name,
+                env=_environment(java),
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Leader of the process group that Python and the JVM are in."""
+        return self._process.pid
+
+    def run(self, job: dict[str, Any]) -> dict[str, Any]:
+        """One job's result; raises SparkFailed."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise SparkFailed("Spark's process was closed.")
+        try:
+            self._process.stdin.write(json.dumps({**job, "settings": self._settings}) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except (BrokenPipeError, ValueError):
+            line = ""
+        if not line:
+            raise SparkFailed(f"Spark's process ended.\n{self._log_tail()}")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise SparkFailed(str(answer["error"]))
+        return dict(answer["result"])
+
+    def close(self) -> None:
+        """Ends the process and its JVM."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._scratch.cleanup()
+
+    def __enter__(self) -> SparkProcess:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _log_tail(self) -> str:
+        lines = self._log_path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-_LOG_TAIL_LINES:])
+
+
+def _environment(java: Path) -> dict[str, str]:
+    # Nothing of another Spark, and the package importable wherever it was started from.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
+    return {**kept, "JAVA_HOME": str(java), "PYTHONPATH": path, "SPARK_LOCAL_IP": "127.0.0.1"}
