@@ -17,6 +17,7 @@ BENCHMARKS = {
     "preview": "Preview of N agents: ours against hand-written pulumi_databricks, on the same plugin and workspace",
     "serving": "A request through the local workspace, logging on, against MLflow's own scoring server",
     "cold_start": "First answer from zero against a bare load of the same model",
+    "version_change": "A version change: seconds added to the workspace's own time, calls against the vendor's",
     "verification": "Permissions of N resources: ours against a script that asks by the databricks SDK, one by one",
 }
 

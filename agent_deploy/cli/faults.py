@@ -15,7 +15,7 @@ app = typer.Typer(help="Inject faults: failing answers, lost connections, builds
 
 _SECONDS = 10.0
 _CHANGED = ("match", "method", "path", "entity", "version", "nth", "probability", "times")
-_EFFECTS = ("status", "retry_after", "reset", "lose_answer", "delay", "fail")
+_EFFECTS = ("status", "error_code", "retry_after", "reset", "lose_answer", "delay", "fail")
 
 
 @app.command()
@@ -24,6 +24,8 @@ def add(
     method: Annotated[str, typer.Option(help="Of the requests that fail.")] = "*",
     path: Annotated[str, typer.Option(help="Pattern, such as '/api/2.0/serving-endpoints/*'.")] = "*",
     status: Annotated[int | None, typer.Option(min=400, max=599, help="Answer with this status.")] = None,
+    error_code: Annotated[str | None, typer.Option(help="Databricks' error code, said with the status.")] = None,
+    message: Annotated[str | None, typer.Option(help="Text, said with the status.")] = None,
     retry_after: Annotated[int | None, typer.Option(help="Seconds to wait, said with the status.")] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Cut the connection before anything is done.")] = False,
     lose_answer: Annotated[bool, typer.Option("--lose-answer", help="Do it, then cut the connection.")] = False,
@@ -41,7 +43,7 @@ def add(
         rule |= {"match": "build", "entity": build, "version": version, "fail": fail}
     else:
         rule |= {"method": method.upper(), "path": path, "status": status, "retry_after": retry_after}
-        rule |= {"reset": reset, "lose_answer": lose_answer}
+        rule |= {"error_code": error_code, "message": message, "reset": reset, "lose_answer": lose_answer}
     added = _call(folder, "POST", "", {name: value for name, value in rule.items() if value not in (None, False)})
     typer.echo(f"Fault {added['id']} added: {_told(added)}")
 

@@ -41,7 +41,7 @@ class EndpointChange:
         """The endpoint was just made by a request that held all of the inputs; waits for it."""
         self._remote, self._touched, self._policy = remote, True, inputs.get("budgetPolicyId")
         with self._told(inputs):
-            self._wait(config_body(inputs))
+            self._wait(config_body(inputs), is_new=True)
 
     def adopt(self, remote: Remote, inputs: Values) -> None:
         """Brings an endpoint that an interrupted run of this stack has made to the wanted state."""
@@ -121,11 +121,12 @@ class EndpointChange:
             state["deployment"] not in failed for state in entities
         )
 
-    def _wait(self, wanted: Mapping[str, Any]) -> None:
+    def _wait(self, wanted: Mapping[str, Any], is_new: bool = False) -> None:
         def is_wanted(remote: Remote) -> bool:
             return not wanted["served_entities"] or states.same_config(wanted, remote.get("config"))
 
-        self._remote = wait_until_ready(self._context, self._workspace, self._name, self._deadline, is_wanted)
+        view = self._context, self._workspace, self._name, self._deadline
+        self._remote = wait_until_ready(*view, is_wanted, is_new)
 
     def _bring_tags(self, before: tuple[Values, ...], inputs: Values) -> None:
         present, wanted = states.tags_of(self._remote), wanted_tags(inputs)

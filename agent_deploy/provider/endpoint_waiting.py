@@ -12,8 +12,9 @@ from agent_deploy.provider import endpoint_state as states
 from agent_deploy.provider.endpoint_state import PATH, Remote
 from agent_deploy.provider.resource import Context, UserError
 
-# Seconds between two looks: quick at first, for local workspaces; the last is what the platform's own clients use.
-FIRST_POLL, LAST_POLL, POLL_GROWTH = 0.2, 5.0, 1.5
+# Seconds between two looks: quick at first, for local workspaces; the last is what a change may take longer than the
+# workspace itself needs.
+FIRST_POLL, LAST_POLL, POLL_GROWTH = 0.2, 1.5, 1.5
 # How often the build log is asked for, for the line beside the resource.
 LOG_EVERY = 5.0
 LOG_TAIL_LINES = 25
@@ -57,10 +58,18 @@ def get(workspace: Workspace, name: str) -> dict[str, Any]:
 
 
 def wait_until_ready(
-    context: Context, workspace: Workspace, name: str, deadline: float, is_wanted: Callable[[Remote], bool]
+    context: Context,
+    workspace: Workspace,
+    name: str,
+    deadline: float,
+    is_wanted: Callable[[Remote], bool],
+    is_new: bool = False,
 ) -> dict[str, Any]:
-    """The endpoint once its update is over and it answers; raises EndpointFailed, at the deadline too, or Cancelled."""
-    polling, telling, looking = Polling(context, deadline), _Progress(context, workspace, name), _Looking()
+    """The endpoint once its update is over and it answers; raises EndpointFailed, at the deadline too, or Cancelled.
+
+    One that is new may not be visible yet.
+    """
+    polling, telling, looking = Polling(context, deadline), _Progress(context, workspace, name), _Looking(is_new)
     failed_since = stale_since = None
     while True:
         remote = looking.at(context, workspace, name)
@@ -191,8 +200,9 @@ def _timeout_text(remote: Remote) -> str:
 class _Looking:
     """Reads the endpoint over and over; a short outage of the workspace is waited for."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_new: bool) -> None:
         self._away_since: float | None = None
+        self._visible_by = time.monotonic() + APPEAR_SECONDS if is_new else 0.0
 
     def at(self, context: Context, workspace: Workspace, name: str) -> dict[str, Any]:
         while True:
@@ -205,7 +215,13 @@ class _Looking:
                 context.status(f"the workspace cannot be reached, trying on: {error}")
                 context.pause(LAST_POLL)
                 continue
-            self._away_since = None
+            except ApiError as error:
+                if not error.is_missing or time.monotonic() > self._visible_by:
+                    raise
+                context.status("made, and not visible yet")
+                context.pause(FIRST_POLL)
+                continue
+            self._away_since, self._visible_by = None, 0.0
             return remote
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from agent_deploy.client import workspace as client
+from tests.engine.serving import PATH
 from tests.invariants.configurations import CONFIGURATIONS, program, served
 from tests.invariants.conftest import Place
 from tests.invariants.engine import Cut, Engine, Program, RunFailed
@@ -69,6 +71,8 @@ FAULTS: dict[str, dict[str, Any]] = {
     "busy": {"status": 429, "retry_after": 0},
     "away": {"status": 503, "retry_after": 0},
     "broken": {"status": 500},
+    "not yet visible": {"method": "GET", "status": 404},
+    "limit reached": {"status": 400, "error_code": "RESOURCE_LIMIT_EXCEEDED", "message": "No more than 10."},
 }
 
 
@@ -89,9 +93,40 @@ def test_one_call_fails(place: Place, engine: Make, scope: Scope, operation: str
         stack.up(wanted)
         ends_right(place, stack, name, wanted, f"{operation}, {fault} at call {call}", keys_too=True)
         if not happened:
-            assert call > LEAST_CALLS
+            assert call > 1
             return
     raise AssertionError(f"{operation} makes more than {MOST_CALLS} calls")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", PATH), ("PUT", f"{PATH}/*/config"), ("POST", "/api/2.0/secrets/put")]
+)
+def test_an_answer_comes_later_than_the_client_waits(
+    place: Place, engine: Make, scope: Scope, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    monkeypatch.setattr(client, "READ_TIMEOUT", 1.0)
+    stack, name = engine(), scope()
+    if method == "PUT":
+        stack.up(program(name, CONFIGURATIONS["canary"]))
+    wanted = program(name, CHANGED, value="second")
+    rule = place.workspace.post("/_local/faults", {"method": method, "path": path, "times": 1, "delay": 1.5})
+    with suppress(RunFailed):
+        stack.up(wanted)
+    assert fired(place)
+    place.workspace.delete(f"/_local/faults/{rule['id']}")
+    stack.up(wanted)
+    ends_right(place, stack, name, wanted, f"{method} {path}", keys_too=True)
+
+
+def test_a_new_endpoint_that_is_not_visible_yet_is_waited_for(place: Place, engine: Make, scope: Scope) -> None:
+    stack, name = engine(), scope()
+    wanted = program(name, CONFIGURATIONS["one version"])
+    lag = {"method": "GET", "path": f"{PATH}/{name}", "status": 404, "times": 3}
+    rule = place.workspace.post("/_local/faults", lag)
+    assert stack.up(wanted) == ["create key", "create qa"]
+    assert fired(place)
+    place.workspace.delete(f"/_local/faults/{rule['id']}")
+    ends_right(place, stack, name, wanted, "lag", keys_too=True)
 
 
 def fired(place: Place) -> bool:

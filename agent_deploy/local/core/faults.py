@@ -19,6 +19,7 @@ from agent_deploy.local.core.store import Document, Store
 
 REQUEST, BUILD = "request", "build"
 _CODES = {
+    404: "RESOURCE_DOES_NOT_EXIST",  # made, and not yet visible
     429: "REQUEST_LIMIT_EXCEEDED",
     500: "INTERNAL_ERROR",
     503: "TEMPORARILY_UNAVAILABLE",
@@ -29,8 +30,8 @@ _CODES = {
 @dataclass
 class Rule:
     """A fault. When: ``method``, ``path`` (or ``entity``, ``version`` of a build) as patterns with ``*``; from the
-    ``nth`` match on, with ``probability``, at most ``times`` times. What: ``status``, ``reset``, ``lose_answer``,
-    ``delay`` seconds, or ``fail`` of a build.
+    ``nth`` match on, with ``probability``, at most ``times`` times. What: ``status`` (with ``error_code`` and
+    ``message``), ``reset``, ``lose_answer``, ``delay`` seconds, or ``fail`` of a build.
     """
 
     match: str = REQUEST
@@ -42,6 +43,7 @@ class Rule:
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0
     times: Annotated[int, Field(ge=1)] | None = None
     status: Annotated[int, Field(ge=400, le=599)] | None = None
+    error_code: str | None = None
     message: str = "Injected fault."
     retry_after: int | None = None
     reset: bool = False
@@ -167,7 +169,7 @@ class FaultInjection:
         if rule.status is None:
             return await self._app(scope, receive, send)
         headers = {} if rule.retry_after is None else {"retry-after": str(rule.retry_after)}
-        code = _CODES.get(rule.status, "INTERNAL_ERROR")
+        code = rule.error_code or _CODES.get(rule.status, "INTERNAL_ERROR")
         body = {"error_code": code, "message": rule.message, "details": []}
         await JSONResponse(body, rule.status, headers)(scope, receive, send)
 
