@@ -14,5 +14,6 @@ for name, args in declared_agents(pulumi.Config()).items():
         "review_app_url",
         "served_entities",
         "inference_tables",
+        "identities",
     ):
         pulumi.export(f"{name}_{output}", getattr(agent, output))

@@ -25,6 +25,8 @@ FOLDER = ROOT / ".agent-deploy" / "demo"
 MODEL = "main.default.docs_agent"
 ENDPOINT = "agents_main-default-docs_agent"
 QUESTION = "What happens to the service principal when a model version leaves the endpoint?"
+TABLES = ("main.default.docs_questions", "main.default.salaries")
+UNITY_CATALOG = "/api/2.1/unity-catalog"
 API_KEY = "demo-key-that-nobody-may-see"
 
 console = Console(highlight=False, soft_wrap=True)
@@ -80,9 +82,11 @@ class Demo:
 
     def run(self) -> None:
         """All of it."""
+        self._tables()
         self._register("1")
         self._first_deployment()
         answer = self._ask()
+        self._touch()
         self._rate(answer)
         self._show_rows()
         self._register("2")
@@ -123,6 +127,30 @@ class Demo:
         _step("Ask it, streaming", f'agent-deploy query {ENDPOINT} "…"')
         self._command("agent-deploy", "query", ENDPOINT, "How are secrets kept out of the state?")
         return answer
+
+    def _tables(self) -> None:
+        """Two tables of the same schema; the agent's model declares the first one when it is logged."""
+        column = {"name": "question", "type_name": "STRING", "type_text": "string", "type_json": '"string"'}
+        more = {"table_type": "MANAGED", "data_source_format": "DELTA", "columns": [{**column, "position": 0}]}
+        for table in TABLES:
+            catalog, schema, name = table.split(".")
+            body = {"catalog_name": catalog, "schema_name": schema, "name": name, **more}
+            self._call("POST", f"{UNITY_CATALOG}/tables", self._workspace.token, body).raise_for_status()
+
+    def _touch(self) -> None:
+        _step("What it may touch", "Granted by the platform to this version's own identity: what its model declares.")
+        (identity,) = json.loads(self._output("pulumi", "stack", "output", "docs_identities", "--json"))
+        for line in identity["access"]:
+            console.print(f"  version {identity['version']} ({identity['auth']}): {line}")
+        # What databricks-sdk reads in the served process: the token of an identity that is in no listing.
+        (file,) = (FOLDER / "workspace" / "serving" / "credentials").rglob("model-dependencies-oauth-token")
+        token = json.loads(file.read_text())["OAUTH_TOKEN"][0]["oauthTokenValue"]
+        for table, expected in zip(TABLES, (200, 403), strict=True):
+            answer = self._call("GET", f"{UNITY_CATALOG}/tables/{table}", token)
+            if answer.status_code != expected:
+                raise Failed(f"the agent's call to {table} was answered with {answer.status_code}: {answer.text}")
+            told = "here it is" if answer.is_success else answer.json()["message"]
+            console.print(f"  as the agent, GET {table}: {answer.status_code}, {told}")
 
     def _rate(self, answer: Mapping[str, Any]) -> None:
         trace_id = answer["databricks_output"]["trace"]["info"]["trace_id"]
@@ -237,11 +265,14 @@ class Demo:
         return result.stdout
 
     def _get(self, path: str) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {self._workspace.token}"}
-        response = httpx.get(f"{self._workspace.host}{path}", headers=headers, timeout=30)
+        response = self._call("GET", path, self._workspace.token)
         response.raise_for_status()
         body: dict[str, Any] = response.json()
         return body
+
+    def _call(self, method: str, path: str, token: str, body: dict[str, Any] | None = None) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.request(method, f"{self._workspace.host}{path}", headers=headers, json=body, timeout=30)
 
 
 def _step(title: str, why: str) -> None:
