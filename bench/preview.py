@@ -37,8 +37,8 @@ from agent_deploy import AgentDeployment
 key = pulumi.Config().require_secret("key")
 for number in range(AGENTS):
     AgentDeployment(f"agent{number}", {
-        "model_name": "main.default.echo", "model_version": "1", "endpoint_name": f"ours-{number}",
-        "inference_tables": {"prefix": f"ours_{number}"}, "environment": {"KEY": key},
+        "model_name": "main.default.echo", "model_version": "1", "endpoint_name": f"ours-AGENTS-{number}",
+        "inference_tables": {"prefix": f"ours_AGENTS_{number}"}, "environment": {"KEY": key},
         "permissions": [{"group_name": "users", "level": "CAN_QUERY"}],
     })
 """
@@ -47,7 +47,7 @@ import pulumi
 import pulumi_databricks as databricks
 key = pulumi.Config().require_secret("key")
 for number in range(AGENTS):
-    name = f"theirs-{number}"
+    name = f"theirs-AGENTS-{number}"
     scope = databricks.SecretScope(f"agent{number}-secrets", name=name)
     secret = databricks.Secret(f"agent{number}-secret", scope=scope.name, key="KEY", string_value=key)
     variables = {"KEY": secret.config_reference, "ENABLE_MLFLOW_TRACING": "true",
@@ -63,7 +63,7 @@ for number in range(AGENTS):
                     served_model_name="echo_1", traffic_percentage=100)])),
         ai_gateway=databricks.ModelServingAiGatewayArgs(
             inference_table_config=databricks.ModelServingAiGatewayInferenceTableConfigArgs(
-                enabled=True, catalog_name="main", schema_name="default", table_name_prefix=f"theirs_{number}")))
+                enabled=True, catalog_name="main", schema_name="default", table_name_prefix=f"theirs_AGENTS_{number}")))
     databricks.Permissions(f"agent{number}-permissions", serving_endpoint_id=endpoint.serving_endpoint_id,
         access_controls=[databricks.PermissionsAccessControlArgs(group_name="users", permission_level="CAN_QUERY")])
 """
