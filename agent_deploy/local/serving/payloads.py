@@ -116,6 +116,9 @@ class Payloads:
     def _append(self, folder: Path, exchanges: list[Exchange]) -> None:
         from agent_deploy.local.serving.payload_table import PayloadTable
 
+        if not folder.exists():  # dropped meanwhile: an append would bring back half a table
+            self._tables.pop(folder, None)
+            return
         table = self._tables.get(folder)
         if table is None:
             table = self._tables[folder] = PayloadTable(folder)
