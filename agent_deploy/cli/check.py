@@ -64,11 +64,12 @@ def examine(
         result["problems"] = declared["problem"].split("\n")
         return {**result, "version": found["version"], **_declared(declared)}
     name = endpoint or names.endpoint_name(model)
+    scope = names.secret_scope(name, found["version"])
     requirements = {
         "modelName": model,
         "endpointName": name,
         "inferenceSchema": ".".join(names.split_model_name(model)[:2]),
-        **({"createServicePrincipal": True, "grant": True, "secretScope": name} if service_principal else {}),
+        **({"createServicePrincipal": True, "grant": True, "secretScopes": [scope]} if service_principal else {}),
     }
     arguments = {"resources": declared["resources"], "requirements": requirements, "principal": principal or None}
     checked = check_permissions(context, arguments)

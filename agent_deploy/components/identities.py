@@ -60,8 +60,7 @@ def declare(
 def _args(verified: Verified, version: str, resources: Sequence[Resource]) -> AgentServicePrincipalArgs:
     args = AgentServicePrincipalArgs(
         display_name=names.served_entity_name(verified.deployment.model_name, version),
-        # Two endpoints may serve the same version: their scopes must not meet.
-        secret_scope=f"{verified.deployment.endpoint_name}_{version}",
+        secret_scope=names.secret_scope(verified.deployment.endpoint_name, version),
         resources=[
             {"kind": resource.kind, "name": resource.name} for resource in resources if not resource.on_behalf_of_user
         ],

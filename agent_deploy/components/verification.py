@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -168,7 +168,7 @@ async def _check_permissions(
         "create_service_principal": own_principals and not args.get("service_principal"),
         "grant": own_principals,
         "skip_open": own_principals,
-        "secret_scope": deployment.endpoint_name if _has_secrets(args) else None,
+        "secret_scopes": _secret_scopes(args, deployment.endpoint_name, resources),
     }
     listed = [{"kind": r.kind, "name": r.name, "on_behalf_of_user": r.on_behalf_of_user} for r in wanted]
     return await functions.check_permissions(listed, requirements, None, opts)
@@ -176,6 +176,13 @@ async def _check_permissions(
 
 def _told(failure: functions.PermissionFailure) -> str:
     return f"{failure['object']}: {failure['reason']}. {failure['remedy']}"
+
+
+def _secret_scopes(args: Mapping[str, Any], endpoint_name: str, versions: Iterable[str]) -> list[str]:
+    """Those that the deployment makes: for the environment's secrets, and for each principal that it makes."""
+    made = args.get("auth") == SERVICE_PRINCIPAL and not args.get("service_principal")
+    of_principals = [names.secret_scope(endpoint_name, version) for version in versions] if made else []
+    return [*([endpoint_name] if _has_secrets(args) else []), *of_principals]
 
 
 def _has_secrets(args: Mapping[str, Any]) -> bool:

@@ -54,7 +54,7 @@ def _requirements(given: Mapping[str, Any]) -> Requirements:
         model_name=given.get("modelName") or None,
         endpoint_name=given.get("endpointName") or None,
         inference_schema=given.get("inferenceSchema") or None,
-        secret_scope=given.get("secretScope") or None,
+        secret_scopes=tuple(given.get("secretScopes") or ()),
         create_service_principal=bool(given.get("createServicePrincipal")),
         grant=bool(given.get("grant")),
         skip_open=bool(given.get("skipOpen")),

@@ -97,7 +97,7 @@ TYPES: Schema = {
             "modelName": _of(_STRING, "Registered model that is to be served."),
             "endpointName": _of(_STRING, "Serving endpoint that is to be created or changed."),
             "inferenceSchema": _of(_STRING, "catalog.schema in which the inference tables are to be created."),
-            "secretScope": _of(_STRING, "Secret scope that is to be created, or written to when it exists."),
+            "secretScopes": _of(_STRINGS, "Secret scopes that are to be created, or written to when they exist."),
             "createServicePrincipal": _of(_BOOLEAN, "Whether a service principal is to be created."),
             "grant": _of(_BOOLEAN, "Whether the deployer gives the agent its privileges on the resources."),
             "skipOpen": _of(_BOOLEAN, "Whether what everybody has anyhow (openToAll) is not given, nor to be managed."),

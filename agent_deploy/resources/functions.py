@@ -111,7 +111,7 @@ async def check_permissions(
 ) -> CheckedPermissions:
     """Whether the deployer, or ``principal``, may use the resources (``kind``, ``name``) and do what is required.
 
-    ``requirements``: model_name, endpoint_name, inference_schema, secret_scope, create_service_principal, grant,
+    ``requirements``: model_name, endpoint_name, inference_schema, secret_scopes, create_service_principal, grant,
     skip_open.
     """
     args = {"resources": list(resources), "requirements": requirements, "principal": principal}

@@ -29,6 +29,11 @@ def served_entity_name(model_name: str, version: str) -> str:
     return _clean(model_name[: MAX_NAME - len(suffix)]) + suffix
 
 
+def secret_scope(endpoint_name: str, version: str) -> str:
+    """Of a version's own service principal; two endpoints may serve one version, and their scopes must not meet."""
+    return f"{endpoint_name}_{version}"
+
+
 def is_truncated(model_name: str) -> bool:
     """Whether the generated endpoint name lost characters, so that another model may claim the same."""
     return len(model_name) > MAX_NAME - len(ENDPOINT_PREFIX)

@@ -74,7 +74,7 @@ class Requirements:
     model_name: str | None = None
     endpoint_name: str | None = None
     inference_schema: str | None = None  # catalog.schema of the inference tables
-    secret_scope: str | None = None
+    secret_scopes: tuple[str, ...] = ()
     create_service_principal: bool = False
     grant: bool = False  # whether the deployer gives the agent its privileges himself
     skip_open: bool = False  # whether he leaves out what everybody has anyhow, and need not manage that
@@ -215,9 +215,9 @@ def _of_deployment(wanted: Requirements) -> Iterator[Need]:
         target = WorkspaceObject("serving-endpoints", wanted.endpoint_name)
         shown = f"Serving endpoint {wanted.endpoint_name}"
         yield Need(Access(target, CAN_MANAGE), "serving_endpoint", shown, may_be_missing=True)
-    if wanted.secret_scope:
-        target = WorkspaceObject(SECRET_SCOPE, wanted.secret_scope)
-        shown = f"Secret scope {wanted.secret_scope}"
+    for scope in wanted.secret_scopes:
+        target = WorkspaceObject(SECRET_SCOPE, scope)
+        shown = f"Secret scope {scope}"
         yield Need(Access(target, "MANAGE"), "secret_scope", shown, may_be_missing=True)
 
 

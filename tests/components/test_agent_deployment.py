@@ -248,7 +248,9 @@ def test_each_version_is_a_service_principal_of_its_own_with_least_privilege(wor
     variables = workspace.resources[ENDPOINT, "qa"]["servedEntities"]["main-default-qa_2"]["environmentVars"]
     assert variables["DATABRICKS_HOST"] == "https://w"
     assert variables["DATABRICKS_CLIENT_SECRET"] == "{{secrets/agents_main-default-qa_2/client-secret-0a1b2c3}}"
-    assert workspace.checked[0]["requirements"]["createServicePrincipal"] is True
+    requirements = workspace.checked[0]["requirements"]
+    assert requirements["createServicePrincipal"] is True
+    assert requirements["secretScopes"] == ["agents_main-default-qa_1", "agents_main-default-qa_2"]
 
 
 def test_what_everybody_has_is_not_granted(workspace: Workspace) -> None:

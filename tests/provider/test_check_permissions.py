@@ -179,7 +179,7 @@ def test_what_the_deployment_itself_takes(double: Double) -> None:
         "modelName": "main.default.agent",
         "endpointName": "agents_x",
         "inferenceSchema": "main.default",
-        "secretScope": "agents_x",
+        "secretScopes": ["agents_x"],
         "createServicePrincipal": True,
     }
     result = check(double, requirements=requirements)
@@ -194,7 +194,7 @@ def test_what_the_deployment_itself_takes(double: Double) -> None:
 
 
 def test_a_new_endpoint_and_scope_are_no_failure(double: Double) -> None:
-    result = check(double, requirements={"endpointName": "agents_x", "secretScope": "agents_x"})
+    result = check(double, requirements={"endpointName": "agents_x", "secretScopes": ["agents_x"]})
     assert (result["failures"], result["problem"]) == ([], "")
 
 

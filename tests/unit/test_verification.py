@@ -170,7 +170,7 @@ def test_a_higher_level_includes_a_lower_one_but_seeing_is_not_using() -> None:
 
 
 def test_what_is_yet_to_be_created_need_not_be_there() -> None:
-    requirements = Requirements(endpoint_name="agents_x", secret_scope="agents_x")
+    requirements = Requirements(endpoint_name="agents_x", secret_scopes=("agents_x",))
     wanted = needs([], requirements)
     missing = {need.access.target: Held(Presence.MISSING) for need in wanted}
     assert not verdict(wanted, missing, ANN, requirements).failures

@@ -218,7 +218,7 @@ def test_what_a_deployment_takes(admin: Caller, deployer: Deployer, schema: str,
         "modelName": f"{schema}.agent",
         "inferenceSchema": schema,
         "endpointName": name,
-        "secretScope": name,
+        "secretScopes": [name],
         "createServicePrincipal": True,
     }
     assert deployer.lacking(**wanted) == [

@@ -27,9 +27,9 @@ def declaring(admin: Caller, schema: str, models: Path, tmp_path: Path) -> str:
     copy = tmp_path / "declaring"
     shutil.copytree(models / "agent", copy)
     document = yaml.safe_load((copy / "MLmodel").read_text())
-    table = {"name": f"{schema}.declared"}
+    of_agent = {"name": f"{schema}.declared"}
     of_user = {"name": f"{schema}.other", "on_behalf_of_user": True}
-    document["resources"] = {"api_version": "1", "databricks": {"table": [table, of_user]}}
+    document["resources"] = {"api_version": "1", "databricks": {"table": [of_agent, of_user]}}
     (copy / "MLmodel").write_text(yaml.safe_dump(document))
     register(admin.http, f"{schema}.agent", copy)
     return f"{schema}.agent"
