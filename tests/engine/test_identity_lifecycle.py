@@ -7,7 +7,9 @@ what the program declares. The models are never asked here, but for the rotation
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 
 from agent_deploy.components.agent_service_principal import TODAY_VARIABLE
 from agent_deploy.local.databricks_plugin.selection import select_plugin
-from tests.engine.support import BIN, Stack
+from tests.engine.support import BIN, Result, Stack
 from tests.engine.test_agent_deployment import nothing_to_do
 from tests.engine.toolbox import SCIM, Fact, Toolbox, given
 
@@ -88,6 +90,7 @@ def test_versions_join_and_leave_each_with_its_own(site: Toolbox, start: Callabl
         failed = stack.up(check=False)
         assert failed.code != 0
         assert "no space left" in failed.output
+        shows_no_secret(stack, failed)
         joined = owned(site, "on-one", v1="a", v2="b")
         assert site.standing() - before == joined
         declare(stack, one={**ONE, "versions": [{"version": "2"}]})
@@ -181,7 +184,8 @@ def test_a_due_rotation_shows_and_the_sixth_secret_is_an_error(site: Toolbox, st
     stack.set_environment({TODAY_VARIABLE: "2027-02-15"})
     # The engine creates the new ones first; what it says last of each is that the old one goes.
     replaced = dict.fromkeys(("one-v1-oauth-secret", "one-v1-client-secret"), "delete-replaced")
-    assert stack.preview().operations == {**replaced, "one": "update"}
+    due = stack.preview()
+    assert due.operations == {**replaced, "one": "update"}
     site.forget_requests()
     stack.up()
     nothing_to_do(stack)
@@ -205,6 +209,7 @@ def test_a_due_rotation_shows_and_the_sixth_secret_is_an_error(site: Toolbox, st
     assert failed.code != 0
     assert "5 secrets" in failed.output
     assert "delete one" in failed.output
+    shows_no_secret(stack, due, failed)
     assert new["id"] in {secret["id"] for secret in secrets_of(site)}  # the one that is used stays
     for id in extra:
         site.workspace.delete(f"{principal}/{id}")
@@ -215,10 +220,14 @@ def test_a_due_rotation_shows_and_the_sixth_secret_is_an_error(site: Toolbox, st
     assert f"{TODAY_VARIABLE} 'tomorrow': expected a date" in stack.preview(check=False).output
 
 
+def shows_no_secret(stack: Stack, *runs: Result) -> None:
+    """No OAuth secret of anybody's stands in state, diffs, events or errors; the workspace's begin with dose."""
+    told = [run.output + json.dumps(run.events) for run in runs]
+    assert not re.search(r"dose[0-9a-f]{32}", "".join([stack.state_text(), *told]))
+
+
 def positions(order: list[str], patterns: list[str]) -> list[int]:
     """Where each pattern first holds."""
-    from fnmatch import fnmatch
-
     return [next(index for index, call in enumerate(order) if fnmatch(call, pattern)) for pattern in patterns]
 
 
