@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import typer
 
-from agent_deploy.cli import check, local
+from agent_deploy.cli import check, local, tables
 from agent_deploy.cli.errors import CommandError
 
 __all__ = ["CommandError", "app"]
@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(local.app, name="local")
+app.add_typer(tables.app, name="tables")
 app.command(name="check")(check.check)
 
 if find_spec("agent_deploy.cli.query") is not None:

@@ -151,20 +151,21 @@ def _mend(target: Target) -> None:
     """Brings tables and checkpoints to where a run can go on, whatever was killed or deleted before."""
     for table in tables.DERIVED:
         path, checkpoint = target.path(table.key), _checkpoint(target, table.key)
-        if _is_delta(path):
-            if not checkpoint.exists() and _has_rows(path):
-                raise RefreshFailed(
-                    f"{path.name} has rows, but what was read for it is no longer known: {checkpoint} is gone. Start "
-                    "over with --start-over; rows that were deleted from the payload table since are lost."
-                )
+        if _is_delta(path) and any(checkpoint.glob("*/*/commits/[0-9]*")):
             continue
-        # Killed before the table's first commit, or the table was deleted: both begin anew.
+        if _is_delta(path) and not checkpoint.exists() and _has_rows(path):
+            raise RefreshFailed(
+                f"{path.name} has rows, but what was read for it is no longer known: {checkpoint} is gone. Start over "
+                "with --start-over; rows that were deleted from the payload table since are lost."
+            )
+        # The table was deleted, or a run was killed in its first batch, whose state Spark refuses to go on with: what
+        # that batch wrote goes, and comes again. The checkpoint goes last: without it the rows would be in the way.
         shutil.rmtree(path, ignore_errors=True)
         shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def _drop(target: Target) -> None:
-    # Checkpoints first: a table without its checkpoint would be refused, a checkpoint without its table begins anew.
+    # Tables first: a table without its checkpoint would be refused, a checkpoint without its table begins anew.
     for table in tables.DERIVED:
         shutil.rmtree(target.path(table.key), ignore_errors=True)
     shutil.rmtree(target.storage / "storage", ignore_errors=True)

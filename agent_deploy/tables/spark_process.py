@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
 CATALOG = "spark_catalog"
-_IDENTIFIER = re.compile(r"\w+")
+_LINES, _LINE = 12, 400  # of a message that is passed on
 
 
 def main() -> None:
@@ -102,8 +101,13 @@ def _run(session: Any, source: Path, storage: str, database: str, configuration:
     except Exception as error:
         # The engine's exception says that a flow failed; only the events say why.
         failed = [event for event in events if "FAILED" in event or "Failed" in event]
-        raise RuntimeError("\n".join([*failed[-3:], str(error)])) from error
+        raise RuntimeError("\n".join(_brief(text) for text in [*failed[-3:], str(error)])) from error
     return events
+
+
+def _brief(text: str) -> str:
+    """Without the plans that Spark adds to its messages."""
+    return "\n".join(line[:_LINE] for line in text.splitlines()[:_LINES])
 
 
 def _quoted(keyword: str, text: str) -> str:
@@ -112,7 +116,7 @@ def _quoted(keyword: str, text: str) -> str:
 
 
 def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {_brief(str(error))}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,127 @@
+"""`agent-deploy tables`: derives an endpoint's request and assessment logs on this machine, and shows them."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agent_deploy.cli.errors import CommandError
+from agent_deploy.cli.folder import DEFAULT_FOLDER, Folder, running_status
+
+app = typer.Typer(help="Inference tables of a local workspace's endpoints.", no_args_is_help=True)
+Endpoint = Annotated[str, typer.Argument(help="Name of the serving endpoint.")]
+_WIDTH = 60  # of a cell, without --json
+_SHOWN = {
+    "requests": ("timestamp", "databricks_request_id", "status_code", "conversation_id", "request", "response"),
+    "assessments": ("timestamp", "request_id", "source", "text_assessment", "retrieval_assessment"),
+    "payload": ("request_time", "databricks_request_id", "status_code", "request", "response"),
+    "quarantine": ("timestamp", "databricks_request_id", "status_code", "reason", "request_raw"),
+}
+
+
+@app.command()
+def refresh(
+    endpoint: Endpoint,
+    folder: Folder = DEFAULT_FOLDER,
+    start_over: Annotated[
+        bool, typer.Option("--start-over", help="Drop what was derived, and derive all that the payload table has.")
+    ] = False,
+) -> None:
+    """Derive what has been logged since the last time, with Apache Spark."""
+    from agent_deploy.tables import refresh as tables
+    from agent_deploy.tables.jars import JarsMissing
+    from agent_deploy.tables.java import JavaMissing
+    from agent_deploy.tables.reading import served_entities_of, target_of
+    from agent_deploy.tables.spark import SparkFailed
+
+    described = _described(endpoint, folder)
+    try:
+        target = target_of(folder, described)
+        added = tables.refresh(
+            target.folder, target.payload, endpoint, served_entities_of(described), start_over=start_over
+        )
+    except (tables.RefreshFailed, SparkFailed, JavaMissing, JarsMissing) as error:
+        raise CommandError(str(error)) from error
+    for key, count in added.items():
+        typer.echo(f"{key}: {count} {'row' if count == 1 else 'rows'} added")
+
+
+@app.command()
+def show(
+    endpoint: Endpoint,
+    table: Annotated[str, typer.Argument(help="requests, assessments, payload or quarantine.")] = "requests",
+    since: Annotated[str, typer.Option(help="Only rows since then: 90m, 12h, 7d, or an ISO date or time.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many rows, the newest.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line, with all columns.")] = False,
+    folder: Folder = DEFAULT_FOLDER,
+) -> None:
+    """Show rows, the newest last; needs no Spark."""
+    from agent_deploy.tables.reading import KEYS, parse_since, read, target_of
+    from agent_deploy.tables.refresh import RefreshFailed
+
+    if table not in KEYS:
+        raise CommandError(f"table {table!r}: expected one of {', '.join(KEYS)}")
+    try:
+        start = parse_since(since, datetime.datetime.now(datetime.timezone.utc)) if since else None
+    except ValueError:
+        raise CommandError(f"--since {since!r}: expected 90m, 12h, 7d, or a date or time like 2026-11-23") from None
+    try:
+        rows = read(target_of(folder, _described(endpoint, folder)), table, start, limit)
+    except RefreshFailed as error:
+        raise CommandError(str(error)) from error
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(_plain(row), ensure_ascii=False, default=str))
+    else:
+        _print(rows, _SHOWN[table])
+
+
+def _described(endpoint: str, folder: Path) -> dict[str, Any]:
+    """The endpoint as the workspace on the folder describes it."""
+    from urllib.parse import quote
+
+    from agent_deploy.client.configuration import Settings
+    from agent_deploy.client.errors import WorkspaceError
+    from agent_deploy.client.workspace import Workspace
+    from agent_deploy.local.running import TOKEN_FILE
+
+    status = running_status(folder)
+    token = (folder / TOKEN_FILE).read_text(encoding="utf-8").strip()
+    workspace = Workspace(Settings(host=str(status["host"]), method="pat", token=token))
+    try:
+        return workspace.get(f"/api/2.0/serving-endpoints/{quote(endpoint, safe='')}")
+    except WorkspaceError as error:
+        raise CommandError(" ".join(str(error).split())) from error
+
+
+def _print(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(*columns)
+    for row in rows:
+        shown.add_row(*[_cell(row.get(column)) for column in columns])
+    Console(highlight=False, markup=False).print(shown)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime.datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    text = value if isinstance(value, str) else json.dumps(_plain(value), ensure_ascii=False, default=str)
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
+
+
+def _plain(value: Any) -> Any:
+    """Arrow gives maps as lists of pairs; JSON has objects, and times in ISO 8601."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        pairs = value and all(isinstance(inner, tuple) for inner in value)
+        return {name: _plain(inner) for name, inner in value} if pairs else [_plain(inner) for inner in value]
+    return value.isoformat() if isinstance(value, datetime.date) else value
