@@ -37,7 +37,7 @@ demo: $(STAMP)
 	@$(WITH_TOOLCHAIN) $(VENV)/bin/python tools/demo.py
 
 test: $(STAMP)
-	@$(WITH_TOOLCHAIN) $(VENV)/bin/python -m pytest -n $(WORKERS) $(ARGS)
+	@$(WITH_TOOLCHAIN) $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 bench: $(STAMP)
 	@$(WITH_TOOLCHAIN) $(VENV)/bin/python -m bench $(BENCH_ARGS)
