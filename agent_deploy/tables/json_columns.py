@@ -52,4 +52,4 @@ def invalid(text: Column) -> Column:
 
 
 def is_list_of_objects(text: Column) -> Column:
-    return F.coalesce((start_of(text) == "[") & text.rlike(r"^\s*\[\s*\{"), F.lit(False))
+    return F.coalesce(text.rlike(r"^\s*\[\s*\{"), F.lit(False))

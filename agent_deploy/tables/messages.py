@@ -104,14 +104,17 @@ def _records() -> Column:
 
 def _text(content: Column, separator: str) -> Column:
     """A message's text: the string, or the text parts of a list of parts."""
-    parts = F.from_json(content, "array<struct<type:string,text:string,refusal:string>>")
 
     def joined(listed: Column) -> Column:
         texts = F.transform(listed, lambda part: F.coalesce(part["text"], part["refusal"]))
         # Parts name their types; a text that looks like a list but is none stays what it is.
         return F.when(F.forall(listed, lambda part: part["type"].isNotNull()), F.array_join(texts, separator))
 
-    return F.when(is_list_of_objects(content), F.coalesce(let(parts, joined), content)).otherwise(content)
+    def text(value: Column) -> Column:
+        parts = F.from_json(value, "array<struct<type:string,text:string,refusal:string>>")
+        return F.when(is_list_of_objects(value), F.coalesce(let(parts, joined), value)).otherwise(value)
+
+    return first_text(let(content, text))
 
 
 def _question(body: Column) -> Column:
@@ -119,12 +122,13 @@ def _question(body: Column) -> Column:
     is_input = is_list_of_objects(body["input"])
     messages = F.coalesce(body["messages"], F.when(is_input, F.from_json(body["input"], MESSAGES)))
     fields = [body[name] for name in QUESTION_FIELDS if name != "input"]
-    return first_text(_last_query(messages), F.when(~is_input, body["input"]), *fields)
+    return _text(first_text(let(messages, _last_query), F.when(~is_input, body["input"]), *fields), "\n")
 
 
 def _last_query(messages: Column) -> Column:
+    """Content of the last message of the user's, or of the last at all."""
     asked = last(F.filter(messages, lambda message: message["role"] == "user"))
-    return _text(F.coalesce(asked, last(messages))["content"], "\n")
+    return F.coalesce(asked, last(messages))["content"]
 
 
 def _bare_question() -> Column:
@@ -136,7 +140,7 @@ def _bare_question() -> Column:
     sole = let(F.map_values(record), lambda cells: F.when(F.size(cells) == 1, F.get(cells, F.lit(0))))
     width = F.json_array_length(F.get_json_object(request, "$.dataframe_split.columns"))
     return first_text(
-        F.when(is_messages, _last_query(F.from_json(request, MESSAGES))),
+        F.when(is_messages, _text(let(F.from_json(request, MESSAGES), _last_query), "\n")),
         last(F.when(~is_messages, _strings(request))),
         F.when(start_of(inputs) != "{", inputs),
         sole,
@@ -159,21 +163,15 @@ def _answer(value: Column) -> Column:
     """The last response to the user, from a whole answer."""
     said = F.filter(value["messages"], lambda m: (m["role"] == "assistant") & m["content"].isNotNull())
     choice = F.get(value["choices"], F.lit(0))
-    return first_text(
-        _text(choice["message"]["content"], ""),
-        _text(last(said)["content"], ""),
-        _output_text(value["output"]),
-        choice["text"],
-        *[_text(value[name], "") for name in ANSWER_FIELDS if name != "output"],
-    )
+    fields = [value[name] for name in ANSWER_FIELDS if name != "output"]
+    chosen = (choice["message"]["content"], last(said)["content"], _output(value["output"]), choice["text"], *fields)
+    return _text(first_text(*chosen), "")
 
 
-def _output_text(output: Column) -> Column:
-    """The last message among a Responses API's output items, or the output if it is just text."""
+def _output(output: Column) -> Column:
+    """Content of the last message among a Responses API's output items, or the output if it is just text."""
     items = F.filter(F.from_json(output, MESSAGES), lambda item: item["type"] == "message")
-    return F.when(is_list_of_objects(output), _text(last(items)["content"], "")).otherwise(
-        F.nullif(output, F.lit("[]"))
-    )
+    return F.when(is_list_of_objects(output), last(items)["content"]).otherwise(F.nullif(output, F.lit("[]")))
 
 
 def _bare_answer() -> Column:
@@ -213,8 +211,7 @@ def _streamed_answer() -> Column:
     pieces = F.filter(F.transform("chunks", piece), lambda p: p["text"].isNotNull())
     answers = F.transform("texts", lambda text: let(F.from_json(text, RESPONSE), _answer))
     return first_text(
-        _text(done["item"]["content"], ""),
-        _output_text(event("response.completed")["response"]["output"]),
+        _text(F.coalesce(done["item"]["content"], _output(event("response.completed")["response"]["output"])), ""),
         let(pieces, joined),
         last(F.filter(answers, lambda text: text.isNotNull())),
     )
