@@ -63,26 +63,57 @@ def understood(rows: DataFrame) -> DataFrame:
 
     Each body is parsed once, into a struct; what wraps it, and streams, are parsed further only where they occur.
     """
-    rows = with_columns(
-        rows, q=F.from_json("request", REQUEST), r=F.from_json("response", RESPONSE), texts=_chunk_texts()
-    )
-    wrapped = F.coalesce(*[F.col(f"q.{name}") for name in WRAPPINGS]).isNotNull()
+    q, r = F.from_json("request", REQUEST), F.from_json("response", RESPONSE)
+    rows = with_columns(rows, q=q, r=r, texts=_chunk_texts())
+    q, r = F.col("q"), F.col("r")
+    wrapped = F.coalesce(*[q[name] for name in WRAPPINGS]).isNotNull()
+    # What only some formats need is in expressions that are not entered for the others.
+    streamed = F.when(F.col("texts").isNotNull(), let(_chunks(), _of_stream))
+    predicted = F.when(r["predictions"].isNotNull(), let(_first_prediction(), _of_answer))
     rows = with_columns(
         rows,
-        record=F.when(wrapped, F.get(_records(), F.lit(0))),
-        result=F.get(F.from_json("r.predictions", f"array<{RESPONSE}>"), F.lit(0)),
-        chunks=F.transform("texts", lambda text: F.from_json(text, CHUNK)),
+        asked=_question(q),
+        answered=_answer(r),
+        conversation=_conversation_id(q),
+        body_client_id=q["client_request_id"],
+        traced=_trace(r),
+        record=F.when(wrapped, let(F.get(_records(), F.lit(0)), _of_record)),
+        result=F.coalesce(streamed, predicted),
     )
-    q, r, record, result = (F.col(name) for name in ("q", "r", "record", "result"))
-    whole = F.coalesce(_answer(r), let(result, _answer), _bare_answer())
+    whole = F.coalesce(F.col("result.answer"), _text(F.col("answered"), ""), _bare_answer())
     return with_columns(
         rows,
-        question=F.coalesce(_question(q), let(record, _question), _bare_question()),
-        answer=F.when(F.col("texts").isNotNull(), _streamed_answer()).otherwise(whole),
-        trace=F.coalesce(_trace(r), _trace(result), _streamed_trace()),
-        conversation_id=F.coalesce(_conversation_id(q), _conversation_id(record)),
-        client_id=first_text(F.col("client_request_id"), q["client_request_id"], record["client_request_id"]),
+        question=F.coalesce(_text(F.col("asked"), "\n"), F.col("record.question"), _bare_question()),
+        answer=F.when(F.col("texts").isNull(), whole).otherwise(F.col("result.answer")),
+        trace=F.coalesce(F.col("traced"), F.col("result.trace")),
+        conversation_id=F.coalesce(F.col("conversation"), F.col("record.conversation_id")),
+        client_id=first_text(F.col("client_request_id"), F.col("body_client_id"), F.col("record.client_id")),
     )
+
+
+def _of_record(record: Column) -> Column:
+    return F.struct(
+        let(_question(record), lambda asked: _text(asked, "\n")).alias("question"),
+        _conversation_id(record).alias("conversation_id"),
+        record["client_request_id"].alias("client_id"),
+    )
+
+
+def _first_prediction() -> Column:
+    return F.get(F.from_json("r.predictions", f"array<{RESPONSE}>"), F.lit(0))
+
+
+def _of_answer(answer: Column) -> Column:
+    text = let(_answer(answer), lambda answered: _text(answered, ""))
+    return F.struct(text.alias("answer"), _trace(answer).alias("trace"))
+
+
+def _chunks() -> Column:
+    return F.transform("texts", lambda text: F.from_json(text, CHUNK))
+
+
+def _of_stream(chunks: Column) -> Column:
+    return F.struct(_streamed_answer(chunks).alias("answer"), _streamed_trace(chunks).alias("trace"))
 
 
 def _records() -> Column:
@@ -103,26 +134,24 @@ def _records() -> Column:
 
 
 def _text(content: Column, separator: str) -> Column:
-    """A message's text: the string, or the text parts of a list of parts."""
+    """A message's text: the string, or the text parts of a list of parts. Mentions ``content`` several times."""
+    parts = F.from_json(content, "array<struct<type:string,text:string,refusal:string>>")
 
     def joined(listed: Column) -> Column:
         texts = F.transform(listed, lambda part: F.coalesce(part["text"], part["refusal"]))
         # Parts name their types; a text that looks like a list but is none stays what it is.
         return F.when(F.forall(listed, lambda part: part["type"].isNotNull()), F.array_join(texts, separator))
 
-    def text(value: Column) -> Column:
-        parts = F.from_json(value, "array<struct<type:string,text:string,refusal:string>>")
-        return F.when(is_list_of_objects(value), F.coalesce(let(parts, joined), value)).otherwise(value)
-
-    return first_text(let(content, text))
+    whole = F.when(is_list_of_objects(content), F.coalesce(let(parts, joined), content)).otherwise(content)
+    return F.nullif(whole, F.lit(""))
 
 
 def _question(body: Column) -> Column:
-    """The last user query, from the fields of a request or of a record."""
+    """The last user query's content, from the fields of a request or of a record."""
     is_input = is_list_of_objects(body["input"])
-    messages = F.coalesce(body["messages"], F.when(is_input, F.from_json(body["input"], MESSAGES)))
+    listed = F.when(is_input, let(F.from_json(body["input"], MESSAGES), _last_query))
     fields = [body[name] for name in QUESTION_FIELDS if name != "input"]
-    return _text(first_text(let(messages, _last_query), F.when(~is_input, body["input"]), *fields), "\n")
+    return first_text(_last_query(body["messages"]), listed, F.when(~is_input, body["input"]), *fields)
 
 
 def _last_query(messages: Column) -> Column:
@@ -133,14 +162,16 @@ def _last_query(messages: Column) -> Column:
 
 def _bare_question() -> Column:
     """The last user query without a field of its own: a JSON string, a list, or the only cell of a dataframe."""
-    request, q = F.col("request"), F.col("q")
+    request = F.col("request")
     is_messages = is_list_of_objects(request)
-    inputs = F.coalesce(*[F.get_json_object(request, f"$.{name}[0]") for name in ("inputs", "instances")], q["inputs"])
-    record = F.get(F.from_json(q["dataframe_records"], "array<map<string,string>>"), F.lit(0))
+    messages = let(F.from_json(request, MESSAGES), _last_query)
+    inputs = F.coalesce(*[F.get_json_object(request, f"$.{path}") for path in ("inputs[0]", "instances[0]", "inputs")])
+    records = F.get_json_object(request, "$.dataframe_records")
+    record = F.get(F.from_json(records, "array<map<string,string>>"), F.lit(0))
     sole = let(F.map_values(record), lambda cells: F.when(F.size(cells) == 1, F.get(cells, F.lit(0))))
     width = F.json_array_length(F.get_json_object(request, "$.dataframe_split.columns"))
     return first_text(
-        F.when(is_messages, _text(let(F.from_json(request, MESSAGES), _last_query), "\n")),
+        F.when(is_messages, let(messages, lambda asked: _text(asked, "\n"))),
         last(F.when(~is_messages, _strings(request))),
         F.when(start_of(inputs) != "{", inputs),
         sole,
@@ -160,12 +191,12 @@ def _conversation_id(body: Column) -> Column:
 
 
 def _answer(value: Column) -> Column:
-    """The last response to the user, from a whole answer."""
+    """Content of the last response to the user, from a whole answer."""
     said = F.filter(value["messages"], lambda m: (m["role"] == "assistant") & m["content"].isNotNull())
     choice = F.get(value["choices"], F.lit(0))
     fields = [value[name] for name in ANSWER_FIELDS if name != "output"]
     chosen = (choice["message"]["content"], last(said)["content"], _output(value["output"]), choice["text"], *fields)
-    return _text(first_text(*chosen), "")
+    return first_text(*chosen)
 
 
 def _output(output: Column) -> Column:
@@ -176,7 +207,7 @@ def _output(output: Column) -> Column:
 
 def _bare_answer() -> Column:
     """An answer that is no object: a JSON string or a list of them, or predictions of either."""
-    predicted = F.coalesce(F.get_json_object("response", "$.predictions[0]"), F.col("r.predictions"))
+    predicted = F.coalesce(*[F.get_json_object("response", f"$.predictions{first}") for first in ("[0]", "")])
     return first_text(predicted, F.array_join(_strings(F.col("response")), ""))
 
 
@@ -187,13 +218,13 @@ def _chunk_texts() -> Column:
     return F.when(streamed(), event_data()).otherwise(listed)
 
 
-def _streamed_answer() -> Column:
+def _streamed_answer(chunks: Column) -> Column:
     """The last message of a stream: as its last event tells it, or put together from the pieces that have its id."""
 
     def event(kind: str) -> Column:
-        return last(F.filter("chunks", lambda chunk: chunk["type"] == kind))
+        return last(F.filter(chunks, lambda chunk: chunk["type"] == kind))
 
-    items = F.filter("chunks", lambda chunk: chunk["type"] == "response.output_item.done")
+    items = F.filter(chunks, lambda chunk: chunk["type"] == "response.output_item.done")
     done = last(F.filter(items, lambda chunk: chunk["item"]["type"] == "message"))
 
     def piece(chunk: Column) -> Column:
@@ -208,10 +239,11 @@ def _streamed_answer() -> Column:
         of_last = F.filter(pieces, lambda p: p["id"] == last(pieces)["id"])
         return F.array_join(F.transform(of_last, lambda p: p["text"]), "")
 
-    pieces = F.filter(F.transform("chunks", piece), lambda p: p["text"].isNotNull())
-    answers = F.transform("texts", lambda text: let(F.from_json(text, RESPONSE), _answer))
+    pieces = F.filter(F.transform(chunks, piece), lambda p: p["text"].isNotNull())
+    answers = F.transform("texts", lambda text: let(F.from_json(text, RESPONSE), _of_answer)["answer"])
+    completed = _output(event("response.completed")["response"]["output"])
     return first_text(
-        _text(F.coalesce(done["item"]["content"], _output(event("response.completed")["response"]["output"])), ""),
+        let(F.coalesce(done["item"]["content"], completed), lambda content: _text(content, "")),
         let(pieces, joined),
         last(F.filter(answers, lambda text: text.isNotNull())),
     )
@@ -222,5 +254,5 @@ def _trace(answer: Column) -> Column:
     return F.coalesce(*[answer[parent]["trace"] for parent in TRACE_PARENTS])
 
 
-def _streamed_trace() -> Column:
-    return last(F.filter(F.transform("chunks", _trace), lambda trace: trace.isNotNull()))
+def _streamed_trace(chunks: Column) -> Column:
+    return last(F.filter(F.transform(chunks, _trace), lambda trace: trace.isNotNull()))
