@@ -96,6 +96,10 @@ def env(
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 
+# In the same folder, but not the workspace's: shells have the plugin's folder on their PATH.
+_NOT_STATE = frozenset({"plugins", "demo"})
+
+
 @app.command()
 def reset(
     folder: Folder = DEFAULT_FOLDER,
@@ -106,8 +110,13 @@ def reset(
     if not yes and not (sys.stdin.isatty() and typer.confirm(f"Delete the local workspace in {folder.absolute()}?")):
         raise CommandError(f"Nothing was deleted. Say --yes to delete the local workspace in {folder}.")
     _stop(folder)
-    shutil.rmtree(folder)
-    typer.echo(f"Deleted {folder}.")
+    kept = [child for child in folder.iterdir() if child.name in _NOT_STATE]
+    for child in folder.iterdir():
+        if child not in kept:
+            shutil.rmtree(child) if child.is_dir() else child.unlink()
+    if not kept:
+        folder.rmdir()
+    typer.echo(f"Deleted the workspace in {folder}.")
 
 
 @app.command()

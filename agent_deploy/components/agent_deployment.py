@@ -61,7 +61,7 @@ class AgentDeployment(pulumi.ComponentResource):
         owner_mark = f"{pulumi.get_project()}/{pulumi.get_stack()}/{name}"
         # Whatever the children need goes through `verified`: nothing is registered unless every check has passed.
         verified: pulumi.Output[Verified] = environment.plain().apply(
-            lambda plain: verification.verify(name, plain, owner_mark, invoke)
+            lambda plain: verification.verify(name, plain, owner_mark, invoke, environment.made_here())
         )
         # Only the running program knows which values are secret, so the secrets are declared inside the apply.
         references = verified.apply(

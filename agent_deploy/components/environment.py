@@ -76,6 +76,15 @@ class Environment:
             merged.update({key: references.by_place.get((place, key), value) for key, value in variables.items()})
         return merged
 
+    def made_here(self) -> frozenset[Place]:
+        """Places in ``permissions`` whose principal is an Output: the program itself may make it."""
+        return frozenset(
+            (index, field)
+            for index, permission in enumerate(self._args.get("permissions") or ())
+            for field, value in permission.items()
+            if isinstance(value, pulumi.Output)
+        )
+
     def existing_secret(self, plain: Mapping[str, Any], references: References) -> pulumi.Input[str] | None:
         """The credential of a service principal that the user gave: the reference to it."""
         given = plain.get("service_principal")

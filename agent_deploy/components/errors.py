@@ -15,5 +15,5 @@ class DeploymentError(pulumi.RunError):
     @classmethod
     def of(cls, component: str, name: str, problems: Sequence[Problem | str]) -> DeploymentError:
         """``AgentDeployment 'qa' cannot be deployed:`` and each problem once: one cause can show at several places."""
-        lines = dict.fromkeys(str(problem) for problem in problems)
+        lines = dict.fromkeys(str(problem).replace("\n", "\n    ") for problem in problems)
         return cls("\n".join([f"{component} {name!r} cannot be deployed:", *(f"  - {line}" for line in lines)]))

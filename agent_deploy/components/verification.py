@@ -9,12 +9,14 @@ from typing import Any
 
 import pulumi
 
+from agent_deploy.components.environment import Place
 from agent_deploy.components.errors import DeploymentError
 from agent_deploy.resources import functions
 from agent_deploy.rules import names
 from agent_deploy.rules.credentials import MANUAL, PASSTHROUGH, SERVICE_PRINCIPAL
 from agent_deploy.rules.declared_resources import combine, from_program
 from agent_deploy.rules.deployment import (
+    PRINCIPAL_FIELDS,
     Deployment,
     WantedVersion,
     check_arguments,
@@ -51,23 +53,31 @@ class Verified:
         return str(self.args.get("auth") or PASSTHROUGH)
 
 
-async def verify(name: str, args: Mapping[str, Any], owner_mark: str, opts: pulumi.InvokeOptions) -> Verified:
+async def verify(
+    name: str,
+    args: Mapping[str, Any],
+    owner_mark: str,
+    opts: pulumi.InvokeOptions,
+    made_here: frozenset[Place] = frozenset(),
+) -> Verified:
     """The deployment, verified against the workspace; raises DeploymentError with every problem that was found."""
     if problems := check_arguments(args):
         raise _error(name, problems)
     deployment = plan(args)
-    versions, secrets, served = await asyncio.gather(
+    versions, secrets, served, strangers = await asyncio.gather(
         asyncio.gather(*(_resolve(deployment.model_name, wanted, opts) for wanted in deployment.versions)),
         _check_references(args, opts),
         _served(deployment, args, owner_mark, opts),
+        _strangers(args, made_here, opts),
     )
     numbers = tuple(version["version"] for version in versions)
-    found: list[Problem | str] = [
-        f"{wanted.field}: {version['problem']}"
-        for wanted, version in zip(deployment.versions, versions, strict=True)
-        if version["problem"]
-    ]
-    found += [*secrets, *([served["problem"]] if served["problem"] else [])]
+    # The same problem of several versions, such as a workspace that does not answer, is told once.
+    by_problem: dict[str, list[str]] = {}
+    for wanted, version in zip(deployment.versions, versions, strict=True):
+        if version["problem"]:
+            by_problem.setdefault(version["problem"], []).append(wanted.field)
+    found: list[Problem | str] = [f"{', '.join(fields)}: {problem}" for problem, fields in by_problem.items()]
+    found += [*secrets, *strangers, *([served["problem"]] if served["problem"] else [])]
     found += resolved_duplicates(deployment, numbers)
     if found:
         raise _error(name, found)
@@ -98,6 +108,24 @@ async def verify(name: str, args: Mapping[str, Any], owner_mark: str, opts: pulu
 
 async def _resolve(model_name: str, wanted: WantedVersion, opts: pulumi.InvokeOptions) -> functions.ModelVersion:
     return await functions.get_model_version(model_name, wanted.version, wanted.alias, opts)
+
+
+async def _strangers(
+    args: Mapping[str, Any], made_here: frozenset[Place], opts: pulumi.InvokeOptions
+) -> list[Problem | str]:
+    """Principals in ``permissions`` that do not exist, but for those that this very program may make."""
+    named = {
+        f"permissions[{index}].{field}": permission[field]
+        for index, permission in enumerate(args.get("permissions") or ())
+        for field in PRINCIPAL_FIELDS
+        if permission.get(field) and (index, field) not in made_here
+    }
+    if not named:
+        return []
+    unknown, problem = await functions.check_principals(sorted(set(named.values())), opts)
+    expected, remedy = "a principal of this workspace", "Create it, or correct the name"
+    strangers = [Problem(field, name, expected, remedy) for field, name in named.items() if name in unknown]
+    return [*strangers, *([problem] if problem else [])]
 
 
 async def _served(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.client.workspace import installed_version
 from agent_deploy.provider.check_permissions import check_permissions
+from agent_deploy.provider.check_principals import check_principals
 from agent_deploy.provider.check_secret_references import check_secret_references
 from agent_deploy.provider.configuration import SECRET_INPUTS, check_configuration, configure
 from agent_deploy.provider.get_declared_resources import get_declared_resources
@@ -26,6 +27,7 @@ RESOURCES = {
 FUNCTIONS = {
     "getModelVersion": get_model_version,
     "checkSecretReferences": check_secret_references,
+    "checkPrincipals": check_principals,
     "getServedVersions": get_served_versions,
     "getDeclaredResources": get_declared_resources,
     "checkPermissions": check_permissions,

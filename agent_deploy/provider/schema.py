@@ -257,6 +257,15 @@ FUNCTIONS: Schema = {
         {"problems": _of(_STRINGS, "One line for each that leads nowhere.")},
         ["references"],
     ),
+    "checkPrincipals": _function(
+        "Which users, groups and service principals the workspace does not know.",
+        {"principals": _of(_STRINGS, "E-mail addresses, names of groups, application ids.")},
+        {
+            "unknown": _of(_STRINGS, "Those that are not there."),
+            "problem": _of(_STRING, "Why it could not be asked; empty when it could."),
+        },
+        ["principals"],
+    ),
     "getServedVersions": _function(
         "What an endpoint of this stack serves now; nothing when there is none, or when it is not this stack's.",
         {"endpointName": _of(_STRING, "Name of the endpoint."), "ownerMark": _ENDPOINT_INPUTS["ownerMark"]},

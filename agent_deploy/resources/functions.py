@@ -118,6 +118,12 @@ async def check_permissions(
     return cast(CheckedPermissions, await _call("checkPermissions", args, opts))
 
 
+async def check_principals(principals: Sequence[str], opts: pulumi.InvokeOptions) -> tuple[list[str], str]:
+    """The principals that the workspace does not know; and why that could not be asked, or the empty string."""
+    answer = await _call("checkPrincipals", {"principals": list(principals)}, opts)
+    return list(answer["unknown"]), str(answer["problem"])
+
+
 async def _call(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> Mapping[str, Any]:
     token = f"agent-deploy:index:{function}"
     return cast(Mapping[str, Any], await pulumi.runtime.invoke_async(token, to_wire(args), opts))

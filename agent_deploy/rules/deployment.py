@@ -10,6 +10,7 @@ from agent_deploy.rules import names
 from agent_deploy.rules.credentials import PASSTHROUGH, check_auth, check_credentials
 from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.environment import EXPERIMENT_TAG, check_environment
+from agent_deploy.rules.known_arguments import check_known
 from agent_deploy.rules.previous_versions import check_keep_previous
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.traffic import check_count, check_traffic
@@ -52,10 +53,11 @@ class Deployment:
 
 def check_arguments(args: Mapping[str, Any]) -> list[Problem]:
     """All problems that can be seen without asking the workspace. Values that are None are not known yet."""
-    problems = names.check_model_name("model_name", args.get("model_name"))
+    problems = check_known(args)
+    problems += names.check_model_name("model_name", args.get("model_name"))
     if (endpoint := args.get("endpoint_name")) is not None:
         problems += names.check_endpoint_name("endpoint_name", endpoint)
-    elif not problems:
+    elif not names.check_model_name("model_name", args.get("model_name")):
         problems += names.check_endpoint_name("endpoint_name", names.endpoint_name(args["model_name"]))
     problems += check_workload("", args.get("workload_size"), args.get("workload_type"))
     problems += check_environment("environment", args.get("environment") or {})

@@ -13,7 +13,9 @@ import pulumi.runtime
 import pytest
 
 from agent_deploy import AgentDeployment
+from agent_deploy.components import arguments
 from agent_deploy.components.verification import DeploymentError
+from agent_deploy.rules.known_arguments import KNOWN
 
 ENDPOINT = "agent-deploy:index:ServingEndpoint"
 SECRET = "agent-deploy:index:Secret"
@@ -62,6 +64,8 @@ class Workspace(pulumi.runtime.Mocks):
         if args.token.endswith("getDeclaredResources"):
             resources = [{"kind": "table", "name": "main.default.docs", "onBehalfOfUser": False}]
             return {"resources": resources, "userScopes": [], "unknownKinds": [], "problem": ""}
+        if args.token.endswith("checkPrincipals"):
+            return {"unknown": [name for name in args.args["principals"] if name != "users"], "problem": ""}
         if args.token.endswith("checkPermissions"):
             self.checked.append(args.args)
             answer: dict[str, Any] = {"principal": "me", "failures": self.failures, "problem": "", "checked": 1}
@@ -313,3 +317,44 @@ def test_a_program_pays_for_nothing_heavy() -> None:
     program = f"import sys, agent_deploy; agent_deploy.AgentDeployment; print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_misspelt_argument_is_told_with_the_nearest_name(workspace: Workspace) -> None:
+    with pytest.raises(DeploymentError) as raised:
+        deploy(
+            {
+                "versions": [{"version": "1", "trafic_percentage": 100}],
+                "scale_to_zer": True,
+                "inference_tables": {"enable": False},
+            }
+        )
+    text = str(raised.value)
+    assert "scale_to_zer: expected a name that AgentDeployment knows. Did you mean scale_to_zero?" in text
+    assert (
+        "versions[0].trafic_percentage: expected a name that AgentDeployment knows. Did you mean traffic_percentage?"
+        in text
+    )
+    assert "inference_tables.enable: expected a name that AgentDeployment knows. Did you mean enabled?" in text
+
+
+def test_the_known_names_are_those_that_are_declared() -> None:
+    declared = {
+        "": arguments.AgentDeploymentArgs,
+        "versions": arguments.AgentVersionArgs,
+        "permissions": arguments.AgentPermissionArgs,
+        "resources": arguments.AgentResourceArgs,
+        "service_principal": arguments.ExistingServicePrincipalArgs,
+        "inference_tables": arguments.AgentInferenceTablesArgs,
+        "timeouts": arguments.AgentTimeoutsArgs,
+    }
+    assert set(KNOWN) == set(declared)
+    for place, kind in declared.items():
+        # MLflow's own words for a resource may say one thing more.
+        assert set(KNOWN[place]) - {"on_behalf_of_user"} == set(kind.__annotations__), place
+
+
+def test_a_principal_that_does_not_exist_is_told_unless_the_program_makes_it(workspace: Workspace) -> None:
+    made = {"group_name": pulumi.Output.from_input("made-here"), "level": "CAN_VIEW"}
+    deploy({"model_version": "1", "permissions": [{"group_name": "users", "level": "CAN_QUERY"}, made]})
+    with pytest.raises(DeploymentError, match=r"permissions\[0\].group_name 'nobody': expected a principal"):
+        deploy({"model_version": "1", "permissions": [{"group_name": "nobody", "level": "CAN_QUERY"}]})
