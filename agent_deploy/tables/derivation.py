@@ -84,7 +84,8 @@ def _with_metadata(rows: DataFrame) -> DataFrame:
     if table := setting("served_entities_table"):
         # The table keeps every configuration of an entity; they differ in other columns than these.
         entities = SparkSession.active().read.table(table).groupBy("served_entity_id")
-        names = {"endpoint_name": F.lit(endpoint), "model_name": "entity_name", "model_version": "entity_version"}
+        recorded = {"model_name": "entity_name", "model_version": "entity_version"}
+        names = {"endpoint_name": F.lit(endpoint), **{name: F.col(column) for name, column in recorded.items()}}
         pairs = [part for name, column in names.items() for part in (F.lit(name), F.max(column).cast("string"))]
         rows = rows.join(F.broadcast(entities.agg(F.create_map(*pairs).alias("recorded"))), "served_entity_id", "left")
         found.insert(1, F.col("recorded"))
