@@ -114,10 +114,6 @@ def _killed_when(target: Target, happened: Callable[[], bool]) -> None:
     assert failures, "the run ended before it was killed"
 
 
-def _offsets(target: Target) -> bool:
-    return any(target.storage.glob("storage/_checkpoints/**/offsets/0"))
-
-
 def _rows_of_a_table(target: Target) -> bool:
     return any(log.read_text().count('"add"') for log in target.path().parent.glob("qa_payload_*/_delta_log/*.json"))
 
@@ -126,7 +122,7 @@ def _a_commit(target: Target) -> bool:
     return any(target.storage.glob("storage/_checkpoints/**/commits/0"))
 
 
-@pytest.mark.parametrize("happened", [_offsets, _rows_of_a_table, _a_commit])
+@pytest.mark.parametrize("happened", [_rows_of_a_table, _a_commit])
 def test_killed_and_run_again_it_ends_the_same(
     tmp_path: Path, spark: SparkProcess, happened: Callable[[Target], bool]
 ) -> None:
