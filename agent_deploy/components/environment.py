@@ -77,11 +77,12 @@ class Environment:
         return merged
 
     def made_here(self) -> frozenset[Place]:
-        """Places in ``permissions`` whose principal is an Output: the program itself may make it."""
+        """Places of principals that are Outputs, in ``permissions`` or (None) ``service_principal``: to be made."""
+        places = [*enumerate(self._args.get("permissions") or ()), (None, self._args.get("service_principal") or {})]
         return frozenset(
             (index, field)
-            for index, permission in enumerate(self._args.get("permissions") or ())
-            for field, value in permission.items()
+            for index, named in places
+            for field, value in named.items()
             if isinstance(value, pulumi.Output)
         )
 

@@ -120,6 +120,9 @@ async def _strangers(
         for field in PRINCIPAL_FIELDS
         if permission.get(field) and (index, field) not in made_here
     }
+    existing = args.get("service_principal") or {}
+    if existing.get("application_id") and (None, "application_id") not in made_here:
+        named["service_principal.application_id"] = existing["application_id"]
     if not named:
         return []
     unknown, problem = await functions.check_principals(sorted(set(named.values())), opts)

@@ -65,7 +65,10 @@ class Workspace(pulumi.runtime.Mocks):
             resources = [{"kind": "table", "name": "main.default.docs", "onBehalfOfUser": False}]
             return {"resources": resources, "userScopes": [], "unknownKinds": [], "problem": ""}
         if args.token.endswith("checkPrincipals"):
-            return {"unknown": [name for name in args.args["principals"] if name != "users"], "problem": ""}
+            return {
+                "unknown": [name for name in args.args["principals"] if name not in ("users", "app")],
+                "problem": "",
+            }
         if args.token.endswith("checkPermissions"):
             self.checked.append(args.args)
             answer: dict[str, Any] = {"principal": "me", "failures": self.failures, "problem": "", "checked": 1}
@@ -356,5 +359,8 @@ def test_the_known_names_are_those_that_are_declared() -> None:
 def test_a_principal_that_does_not_exist_is_told_unless_the_program_makes_it(workspace: Workspace) -> None:
     made = {"group_name": pulumi.Output.from_input("made-here"), "level": "CAN_VIEW"}
     deploy({"model_version": "1", "permissions": [{"group_name": "users", "level": "CAN_QUERY"}, made]})
+    stranger = {"application_id": "stranger", "client_secret": "{{secrets/team/key}}"}
+    with pytest.raises(DeploymentError, match=r"service_principal.application_id 'stranger': expected a principal"):
+        deploy({"model_version": "1", "auth": "SERVICE_PRINCIPAL", "service_principal": stranger})
     with pytest.raises(DeploymentError, match=r"permissions\[0\].group_name 'nobody': expected a principal"):
         deploy({"model_version": "1", "permissions": [{"group_name": "nobody", "level": "CAN_QUERY"}]})
