@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 
 from agent_deploy.local.databricks_plugin.selection import select
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_experiment_of_other_tests() -> None:
+    """MLflow keeps the experiment that was set last in the process and its environment; each file starts without."""
+    os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
+    if (fluent := sys.modules.get("mlflow.tracking.fluent")) is not None:
+        fluent._active_experiment_id = None  # type: ignore[attr-defined]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -13,7 +13,7 @@ import httpx
 
 from agent_deploy.client.configuration import PAT, Settings
 from agent_deploy.client.workspace import Workspace, is_missing
-from tests.engine.support import RUN_SECONDS, eventually
+from tests.engine.support import RUN_SECONDS, clean_environment, eventually
 
 MODEL = "main.default.qa"
 PATH = "/api/2.0/serving-endpoints"
@@ -58,11 +58,11 @@ class Site:
 
     def register(self, model: str, versions: int) -> None:
         """Logs and registers versions of a small model, by MLflow's own client."""
-        import os
 
         done = subprocess.run(
             [sys.executable, "-c", _REGISTER, model, str(versions)],
-            env={**os.environ, **self.environment}, text=True, capture_output=True, timeout=RUN_SECONDS, check=False,
+            env={**clean_environment(), **self.environment},
+            text=True, capture_output=True, timeout=RUN_SECONDS, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
 

@@ -22,6 +22,11 @@ RUN_SECONDS = 300.0
 BIN = Path(sys.executable).parent
 
 
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what names a workspace or a stack, or what MLflow notes of other tests."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("DATABRICKS_", "PULUMI_", "MLFLOW_"))}
+
+
 def toolchain() -> Path | None:
     """The folder that holds `pulumi`: of PATH, of the variable, or the cache that `make` builds; None without one."""
     cache = Path(os.environ.get(TOOLCHAIN_VARIABLE) or ROOT / ".cache" / "toolchain")
@@ -172,7 +177,7 @@ class Stack:
         """The environment of the engine, and so of program and plugins."""
         folder = toolchain()
         path = [str(BIN), *([str(folder)] if folder else []), os.environ.get("PATH", "")]
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("DATABRICKS_", "PULUMI_", "MLFLOW_"))}
+        clean = clean_environment()
         return {
             **clean,
             "PATH": os.pathsep.join(path),

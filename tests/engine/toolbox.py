@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -13,7 +12,7 @@ from typing import Any
 from agent_deploy.client.configuration import PAT, Settings
 from agent_deploy.client.workspace import Workspace
 from tests.engine.serving import _REGISTER, MODEL, Site
-from tests.engine.support import ROOT, RUN_SECONDS, eventually
+from tests.engine.support import ROOT, RUN_SECONDS, clean_environment, eventually
 
 TOOLBOX = "main.default.toolbox"
 SCIM = "/api/2.0/preview/scim/v2"
@@ -92,7 +91,8 @@ class Toolbox(Site):
         own = json.dumps([self.objects["a"], self.objects["b"]])
         done = subprocess.run(
             [sys.executable, "-c", _REGISTER + _LOG, MODEL, "1", own, TOOLBOX], cwd=ROOT,
-            env={**os.environ, **self.environment}, text=True, capture_output=True, timeout=RUN_SECONDS, check=False,
+            env={**clean_environment(), **self.environment},
+            text=True, capture_output=True, timeout=RUN_SECONDS, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
 

@@ -30,6 +30,8 @@ class Clients:
         self._stop = threading.Event()
         self.failures: list[str] = []
         self._answers: Counter[str] = Counter()
+        # Answers to questions of before belong to the shares of before.
+        self._period = 0
         paths = [f"/serving-endpoints/{NAME}/invocations"] * CALLERS
         paths.append(f"/serving-endpoints/{NAME}/served-models/qa_1/invocations")
         self._threads = [threading.Thread(target=self._ask, args=(path,)) for path in paths]
@@ -48,14 +50,16 @@ class Clients:
         shared = "served-models" not in path
         with httpx.Client(base_url=self._host, headers=self._headers, timeout=60) as http:
             while not self._stop.is_set():
+                asked_in = self._period
                 answer = http.post(path, json={"inputs": ["you"]})
                 if answer.status_code != 200:
                     self.failures.append(f"{path}: {answer.status_code} {answer.text}")
-                elif shared:
+                elif shared and asked_in == self._period:
                     self._answers[answer.headers["served-model-name"]] += 1
 
     def split(self) -> Counter[str]:
-        """By served entity, the next answers."""
+        """By served entity, the next answers to what is asked from now on."""
+        self._period += 1
         before = self._answers.copy()
 
         def enough() -> Counter[str] | None:

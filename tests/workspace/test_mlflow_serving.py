@@ -65,10 +65,12 @@ def deployed_environment(experiment_id: str) -> dict[str, str]:
 def run(
     workspace: LocalWorkspace, *command: str, stdin: str = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
+    # MLflow notes the experiment of other tests of this process in its environment.
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "DATABRICKS_"))}
     return subprocess.run(
         command,
         cwd=ROOT,
-        env={**os.environ, **workspace.env(), **environment},
+        env={**clean, **workspace.env(), **environment},
         input=stdin,
         capture_output=True,
         text=True,
