@@ -53,11 +53,11 @@ class Deployment:
 
 def check_arguments(args: Mapping[str, Any]) -> list[Problem]:
     """All problems that can be seen without asking the workspace. Values that are None are not known yet."""
-    problems = check_known(args)
-    problems += names.check_model_name("model_name", args.get("model_name"))
+    of_model = names.check_model_name("model_name", args.get("model_name"))
+    problems = check_known(args) + of_model
     if (endpoint := args.get("endpoint_name")) is not None:
         problems += names.check_endpoint_name("endpoint_name", endpoint)
-    elif not names.check_model_name("model_name", args.get("model_name")):
+    elif not of_model:
         problems += names.check_endpoint_name("endpoint_name", names.endpoint_name(args["model_name"]))
     problems += check_workload("", args.get("workload_size"), args.get("workload_type"))
     problems += check_environment("environment", args.get("environment") or {})
