@@ -25,6 +25,7 @@ from agent_deploy.resources.serving_endpoint import ServingEndpoint
 from agent_deploy.rules import deployment as rules
 from agent_deploy.rules import names
 from agent_deploy.rules.environment import agent_environment
+from agent_deploy.rules.known_arguments import well_shaped
 
 # Suffixes of the tables that are derived from the payload. Source: Databricks, "Agent-enhanced inference tables".
 REQUEST_LOGS, ASSESSMENT_LOGS = "_request_logs", "_assessment_logs"
@@ -56,12 +57,13 @@ class AgentDeployment(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: AgentDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agent-deploy:index:AgentDeployment", name, {}, in_workspace(name, opts))
+        args, misshapen = well_shaped(args)  # type: ignore[assignment]
         environment = Environment(args)
         invoke = pulumi.InvokeOptions(parent=self)
         owner_mark = f"{pulumi.get_project()}/{pulumi.get_stack()}/{name}"
         # Whatever the children need goes through `verified`: nothing is registered unless every check has passed.
         verified: pulumi.Output[Verified] = environment.plain().apply(
-            lambda plain: verification.verify(name, plain, owner_mark, invoke, environment.made_here())
+            lambda plain: verification.verify(name, plain, owner_mark, invoke, environment.made_here(), misshapen)
         )
         # Only the running program knows which values are secret, so the secrets are declared inside the apply.
         references = verified.apply(

@@ -12,9 +12,7 @@ from agent_deploy.resources.databricks import SecretScope
 from agent_deploy.resources.secret import Secret
 from agent_deploy.rules.credentials import CLIENT_SECRET
 from agent_deploy.rules.environment import references as secret_references
-
-# A variable's place: None for the deployment's own environment, or the index of a version; and its name.
-Place = tuple[int | None, str]
+from agent_deploy.rules.verifiable import Place
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,8 @@ from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.provider.permission_facts import UnknownPrincipal, facts_of
 from agent_deploy.provider.resource import Context, Values
 from agent_deploy.rules.declared_resources import from_program
-from agent_deploy.rules.resources import Target
+from agent_deploy.rules.resources import Access, Target
 from agent_deploy.rules.verification import Need, Requirements, needs, open_to_all, verdict
-
-# Seconds that a verification goes on asking a workspace that says "later".
-PATIENCE = 60.0
 
 
 def check_permissions(context: Context, arguments: Values) -> Values:
@@ -25,13 +22,12 @@ def check_permissions(context: Context, arguments: Values) -> Values:
     resources, problems = from_program("resources", arguments.get("resources") or [])
     if problems:
         return {**result, "problem": "\n".join(str(problem) for problem in problems)}
-    wanted = _requirements(arguments.get("requirements") or {})
+    wanted = requirements_of(arguments.get("requirements") or {})
     all_needs = needs(resources, wanted)
-    workspace = context.configuration
-    facts = facts_of(workspace, workspace.during(context.cancelled, PATIENCE))
+    facts = facts_of(context)
     try:
         principal = facts.principal(arguments.get("principal") or None, bool(wanted.endpoint_name))
-        known = facts.gather(_by_target(all_needs), principal)
+        known = facts.gather(by_target(all_needs), principal)
     except (WorkspaceError, UnknownPrincipal) as error:
         return {**result, "problem": str(error)}
     found = verdict(all_needs, known, principal, wanted)
@@ -40,16 +36,14 @@ def check_permissions(context: Context, arguments: Values) -> Values:
         "principal": principal.name,
         "failures": [asdict(failure) for failure in found.failures],
         "unverified": [asdict(failure) for failure in found.unverified],
-        "openToAll": [
-            {"securableType": each.target.type, "name": each.target.name, "privilege": each.privilege}
-            for each in open_to_all(all_needs, known)
-        ],
+        "openToAll": [privilege(each) for each in open_to_all(all_needs, known)],
         "checks": [{**asdict(check), "outcome": check.outcome.value} for check in found.checks],
         "checked": len(found.checks),
     }
 
 
-def _requirements(given: Mapping[str, Any]) -> Requirements:
+def requirements_of(given: Mapping[str, Any]) -> Requirements:
+    """The schema's DeploymentRequirements."""
     return Requirements(
         model_name=given.get("modelName") or None,
         endpoint_name=given.get("endpointName") or None,
@@ -61,8 +55,14 @@ def _requirements(given: Mapping[str, Any]) -> Requirements:
     )
 
 
-def _by_target(all_needs: list[Need]) -> dict[Target, set[str]]:
+def by_target(all_needs: list[Need]) -> dict[Target, set[str]]:
+    """All that is wanted of each object, to look it up once."""
     found: dict[Target, set[str]] = {}
     for need in all_needs:
         found.setdefault(need.access.target, set()).add(need.access.privilege)
     return found
+
+
+def privilege(access: Access) -> Values:
+    """The schema's OpenPrivilege."""
+    return {"securableType": access.target.type, "name": access.target.name, "privilege": access.privilege}

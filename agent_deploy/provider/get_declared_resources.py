@@ -6,13 +6,12 @@ from typing import Any
 
 from agent_deploy.client.errors import ApiError, WorkspaceError
 from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.provider.look_ups import patient
 from agent_deploy.provider.resource import Context, Values
 from agent_deploy.rules.declared_resources import Declared, parse
 from agent_deploy.rules.names import check_model_name, split_model_name
 
 FILES = "/api/2.0/fs/files/Models"
-# Seconds that a verification goes on asking a workspace that says "later".
-PATIENCE = 60.0
 _OTHER_WAY = "Or say in the program what the agent needs: resources=, replacing the model's"
 
 
@@ -23,15 +22,18 @@ def get_declared_resources(context: Context, arguments: Values) -> Values:
         return _result(Declared(), str(problems[0]))
     if not version.isdecimal():
         return _result(Declared(), f"version {version!r}: expected the number of a model version")
-    workspace: Workspace = context.configuration.during(context.cancelled, PATIENCE)
-    path = "/".join(segment(part) for part in (*split_model_name(str(name)), version))
     try:
-        text = workspace.text(f"{FILES}/{path}/MLmodel")
+        return declared_resources(patient(context), str(name), version)
     except ApiError as error:
-        return _result(Declared(), _unreadable(str(name), version, error))
+        return _result(Declared(), unreadable(str(name), version, error))
     except WorkspaceError as error:
         return _result(Declared(), str(error))
-    document = _parsed(text)
+
+
+def declared_resources(workspace: Workspace, name: str, version: str) -> Values:
+    """As the function answers; raises WorkspaceError when the file cannot be read."""
+    path = "/".join(segment(part) for part in (*split_model_name(name), version))
+    document = _parsed(workspace.text(f"{FILES}/{path}/MLmodel"))
     if document is None:
         return _result(Declared(), f"{name} version {version}: its MLmodel file is not YAML. Log the model again")
     declared = parse(document)
@@ -48,7 +50,8 @@ def _parsed(text: str) -> Any:
         return None
 
 
-def _unreadable(name: str, version: str, error: ApiError) -> str:
+def unreadable(name: str, version: str, error: ApiError) -> str:
+    """Why it is not known what a version needs, and what to do."""
     if error.is_missing:
         return (
             f"{name} version {version} has no MLmodel file (or there is no such version), so that what it needs is not "
@@ -70,3 +73,6 @@ def _result(declared: Declared, problem: str) -> Values:
         "unknownKinds": list(declared.unknown_kinds),
         "problem": problem,
     }
+
+
+NOTHING_DECLARED = _result(Declared(), "")

@@ -6,13 +6,12 @@ from typing import Any
 
 from agent_deploy.client.errors import ApiError, WorkspaceError
 from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.provider.look_ups import patient
 from agent_deploy.provider.resource import Context, Values
 from agent_deploy.rules.names import check_model_name
 
 MODELS = "/api/2.1/unity-catalog/models"
 MLFLOW_VERSIONS = "/api/2.0/mlflow/unity-catalog/model-versions/get"
-# Seconds that a verification goes on asking a workspace that says "later".
-PATIENCE = 60.0
 READY = "READY"
 # How many of the versions that there are an error names.
 MAX_NAMED = 20
@@ -22,29 +21,37 @@ def get_model_version(context: Context, arguments: Values) -> Values:
     """See the schema; ``problem`` says why the version cannot be deployed, and is empty when it can."""
     name = arguments.get("modelName")
     version, alias = (str(arguments[key]) if arguments.get(key) else "" for key in ("version", "alias"))
-    result: Values = {
-        "modelName": name if isinstance(name, str) else "",
-        "version": version,
-        "status": "",
-        "runId": "",
-        "experimentId": "",
-        "aliases": [],
-        "found": False,
-        "workspaceUrl": "",
-        "problem": "",
-    }
+    result: Values = {**NOT_FOUND, "modelName": name if isinstance(name, str) else "", "version": version}
     if problems := check_model_name("modelName", name):
         return {**result, "problem": str(problems[0])}
     if bool(version) == bool(alias):
         return {**result, "problem": f"{name}: expected either a version or an alias"}
-    workspace: Workspace = context.configuration.during(context.cancelled, PATIENCE)
     try:
-        found = _find(workspace, str(name), version, alias)
-        if isinstance(found, str):
-            return {**result, "problem": found}
-        return {**result, "workspaceUrl": workspace.host, **_described(workspace, str(name), found)}
+        return describe_version(patient(context), str(name), version, alias)
     except WorkspaceError as error:
         return {**result, "problem": str(error)}
+
+
+NOT_FOUND: Values = {
+    "modelName": "",
+    "version": "",
+    "status": "",
+    "runId": "",
+    "experimentId": "",
+    "aliases": [],
+    "found": False,
+    "workspaceUrl": "",
+    "problem": "",
+}
+
+
+def describe_version(workspace: Workspace, name: str, version: str, alias: str) -> Values:
+    """As the function answers; raises WorkspaceError when the workspace does not."""
+    found = _find(workspace, name, version, alias)
+    result = {**NOT_FOUND, "modelName": name, "version": version}
+    if isinstance(found, str):
+        return {**result, "problem": found}
+    return {**result, "workspaceUrl": workspace.host, **_described(workspace, name, found)}
 
 
 def _find(workspace: Workspace, name: str, version: str, alias: str) -> dict[str, Any] | str:

@@ -5,18 +5,16 @@ from __future__ import annotations
 from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.client.workspace import installed_version
 from agent_deploy.provider.check_permissions import check_permissions
-from agent_deploy.provider.check_principals import check_principals
-from agent_deploy.provider.check_secret_references import check_secret_references
 from agent_deploy.provider.configuration import SECRET_INPUTS, check_configuration, configure
 from agent_deploy.provider.get_declared_resources import get_declared_resources
 from agent_deploy.provider.get_model_version import get_model_version
-from agent_deploy.provider.get_served_versions import get_served_versions
 from agent_deploy.provider.object_permission import ObjectPermission
 from agent_deploy.provider.resource import Package
 from agent_deploy.provider.schema import PACKAGE, schema, token
 from agent_deploy.provider.secret import Secret
 from agent_deploy.provider.securable_grant import SecurableGrant
 from agent_deploy.provider.serving_endpoint import ServingEndpoint
+from agent_deploy.provider.verify_deployment import verify_deployment
 
 RESOURCES = {
     "ServingEndpoint": ServingEndpoint,
@@ -26,11 +24,9 @@ RESOURCES = {
 }
 FUNCTIONS = {
     "getModelVersion": get_model_version,
-    "checkSecretReferences": check_secret_references,
-    "checkPrincipals": check_principals,
-    "getServedVersions": get_served_versions,
     "getDeclaredResources": get_declared_resources,
     "checkPermissions": check_permissions,
+    "verifyDeployment": verify_deployment,
 }
 
 

@@ -1,21 +1,17 @@
-"""Asks a workspace what a principal may do: concurrently, and about each object once, however many agents need it.
-
-Answers are kept for a moment, so that all the agents of one preview share them; see MEMORY_SECONDS.
-"""
+"""Asks a workspace what a principal may do: concurrently, and about each object once, however many agents need it."""
 
 from __future__ import annotations
 
-import threading
-import time
 import uuid
-import weakref
-from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.provider.look_ups import Memory, memory_of, patient
+from agent_deploy.provider.resource import Context
 from agent_deploy.rules.object_permissions import OBJECT_TYPES
 from agent_deploy.rules.resources import ROUTES, Route, Target, WorkspaceObject
 from agent_deploy.rules.unity_catalog import MANAGE, Securable
@@ -32,8 +28,6 @@ from agent_deploy.rules.verification import (
 
 CATALOG = "/api/2.1/unity-catalog"
 SCIM = "/api/2.0/preview/scim/v2"
-# Long enough for all agents of one program, short enough that a grant made meanwhile is seen by the next run.
-MEMORY_SECONDS = 20.0
 THREADS = 16
 # Securable type → where one is found; a function may be a registered model, an index answers as a table.
 SECURABLE_ROUTES: Mapping[str, tuple[str, ...]] = {
@@ -44,8 +38,6 @@ SECURABLE_ROUTES: Mapping[str, tuple[str, ...]] = {
     "connection": ("connections",),
     "model_service": ("model-services",),
 }
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,9 +56,8 @@ class UnknownPrincipal(Exception):
 class PermissionFacts:
     """Look-ups in one workspace; safe to share by threads. Methods raise WorkspaceError when it does not answer."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
-        self._memory = _Memory()
+    def __init__(self, workspace: Workspace, memory: Memory) -> None:
+        self._workspace, self._memory = workspace, memory
 
     def principal(self, name: str | None, with_entitlements: bool = False) -> Principal:
         """Who is asked about: the caller, or the one of that name; raises UnknownPrincipal."""
@@ -110,7 +101,7 @@ class PermissionFacts:
     def _entitlements(self, document: Mapping[str, Any], identities: frozenset[str]) -> frozenset[str] | None:
         """Its own and its groups'; None when the workspace tells of nobody's."""
         own = _values(document.get("entitlements"))
-        groups = self._looked_up(f"{SCIM}/Groups", {"attributes": "displayName,entitlements", "count": "1000"})
+        groups = self.look_up(f"{SCIM}/Groups", {"attributes": "displayName,entitlements", "count": "1000"})
         by_group = {
             str(group.get("displayName", "")).lower(): _values(group.get("entitlements"))
             for group in groups.document.get("Resources") or []
@@ -177,11 +168,11 @@ class PermissionFacts:
 
     def _owner(self, securable: Securable) -> tuple[Presence, str]:
         if securable == METASTORE:
-            answer = self._looked_up(f"{CATALOG}/metastore_summary")
+            answer = self.look_up(f"{CATALOG}/metastore_summary")
             return answer.presence, str(answer.document.get("owner") or "").lower()
         answer = Answer(Presence.MISSING)
         for route in SECURABLE_ROUTES[securable.type]:
-            answer = self._looked_up(f"{CATALOG}/{route}/{segment(securable.name)}")
+            answer = self.look_up(f"{CATALOG}/{route}/{segment(securable.name)}")
             if answer.presence is not Presence.MISSING:
                 break
         return answer.presence, str(answer.document.get("owner") or "").lower()
@@ -190,7 +181,7 @@ class PermissionFacts:
         route = ROUTES[target.type]
         id, own_level = target.name, ""
         if route.id_field:
-            answer = self._looked_up(route.path.format(segment(target.name)))
+            answer = self.look_up(route.path.format(segment(target.name)))
             if answer.presence is not Presence.FOUND:
                 return Held(answer.presence, message=answer.message)
             id = str(answer.document.get(route.id_field) or "")
@@ -204,13 +195,13 @@ class PermissionFacts:
         return self._held_by_list(target, route, held, principal)
 
     def _held_by_list(self, target: WorkspaceObject, route: Route, held: Held, principal: Principal) -> Held:
-        answer = self._looked_up(f"/api/2.0/permissions/{target.type}/{segment(held.id)}")
+        answer = self.look_up(f"/api/2.0/permissions/{target.type}/{segment(held.id)}")
         if answer.presence is Presence.FOUND:
             levels = _levels(answer.document, principal.identities)
             return Held(Presence.FOUND, held.privileges | levels, id=held.id)
         if answer.presence is Presence.HIDDEN and not route.id_field:
             # Who may not read the list may still see the object; only the object tells whether it exists.
-            answer = self._looked_up(route.path.format(segment(target.name)))
+            answer = self.look_up(route.path.format(segment(target.name)))
         if answer.presence in (Presence.MISSING, Presence.UNREADABLE):
             return Held(answer.presence, id=held.id, message=answer.message)
         if route.level_field and principal.is_caller and held.privileges:
@@ -220,7 +211,7 @@ class PermissionFacts:
 
     def _held_on_scope(self, name: str, principal: Principal) -> Held:
         # A listing of scopes shows those that one may read: only asking for this one tells that it is another's.
-        answer = self._looked_up("/api/2.0/secrets/acls/list", {"scope": name})
+        answer = self.look_up("/api/2.0/secrets/acls/list", {"scope": name})
         levels = {
             str(item.get("permission", ""))
             for item in answer.document.get("items") or answer.document.get("acls") or []
@@ -233,7 +224,8 @@ class PermissionFacts:
 
     # ---- asking
 
-    def _looked_up(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
+    def look_up(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
+        """The document at a path; raises WorkspaceError when the workspace does not answer, or refuses the caller."""
         key = (path, *sorted((params or {}).items()))
         return self._memory.once(key, lambda: self._asked(path, params))
 
@@ -251,40 +243,9 @@ class PermissionFacts:
             return Answer(Presence.UNREADABLE, message=str(error))
 
 
-class _Memory:
-    """Remembers answers for a moment; two who ask the same thing at once are answered by one look-up."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: dict[object, tuple[float, Future[Any]]] = {}
-
-    def once(self, key: object, ask: Callable[[], T]) -> T:
-        """The answer to ``key``; an exception is for those who waited for it, and not remembered."""
-        with self._lock:
-            until, future = self._known.get(key) or (0.0, Future())
-            if is_mine := until < time.monotonic():
-                future = Future()
-                self._known[key] = (time.monotonic() + MEMORY_SECONDS, future)
-        if is_mine:
-            try:
-                future.set_result(ask())
-            except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must get it
-                with self._lock:
-                    self._known.pop(key, None)
-                future.set_exception(error)
-        return cast(T, future.result())
-
-
-_FACTS: weakref.WeakKeyDictionary[Workspace, PermissionFacts] = weakref.WeakKeyDictionary()
-_FACTS_LOCK = threading.Lock()
-
-
-def facts_of(workspace: Workspace, bound: Workspace) -> PermissionFacts:
-    """The look-ups that everybody shares who uses this workspace; ``bound`` is its view that the first one asks by."""
-    with _FACTS_LOCK:
-        if (facts := _FACTS.get(workspace)) is None:
-            facts = _FACTS[workspace] = PermissionFacts(bound)
-        return facts
+def facts_of(context: Context) -> PermissionFacts:
+    """The look-ups of a context, remembered with everybody else's."""
+    return PermissionFacts(patient(context), memory_of(context))
 
 
 def _levels(document: Mapping[str, Any], identities: frozenset[str]) -> frozenset[str]:

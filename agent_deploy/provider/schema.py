@@ -123,6 +123,29 @@ TYPES: Schema = {
         },
         "required": ["object", "kind", "privilege", "outcome"],
     },
+    "WantedVersion": {
+        "properties": {
+            "field": _of(_STRING, "Where the user named it: versions[1]."),
+            "version": _of(_STRING, "Number of the version; or give an alias."),
+            "alias": _of(_STRING, "Alias; or give a version."),
+        },
+        "required": ["field"],
+    },
+    "NamedValue": {
+        "properties": {
+            "field": _of(_STRING, "Where the user wrote it: environment['KEY']."),
+            "value": _of(_STRING, "What the user wrote."),
+        },
+        "required": ["field", "value"],
+    },
+    "VersionNeeds": {
+        "properties": {
+            "version": _of(_STRING, "Number of the version."),
+            "resources": _of(_list(_ref("DeclaredResource")), "What it needs."),
+            "userScopes": _of(_STRINGS, "API scopes that its users would have to consent to; never granted."),
+        },
+        "required": ["version", "resources", "userScopes"],
+    },
     "OpenPrivilege": {
         "properties": {
             "securableType": _of(_STRING, "catalog, schema, table, function, …"),
@@ -251,31 +274,6 @@ FUNCTIONS: Schema = {
         },
         ["modelName"],
     ),
-    "checkSecretReferences": _function(
-        "Which references to secrets lead nowhere.",
-        {"references": _of(_STRINGS, "References {{secrets/scope/key}}.")},
-        {"problems": _of(_STRINGS, "One line for each that leads nowhere.")},
-        ["references"],
-    ),
-    "checkPrincipals": _function(
-        "Which users, groups and service principals the workspace does not know.",
-        {"principals": _of(_STRINGS, "E-mail addresses, names of groups, application ids.")},
-        {
-            "unknown": _of(_STRINGS, "Those that are not there."),
-            "problem": _of(_STRING, "Why it could not be asked; empty when it could."),
-        },
-        ["principals"],
-    ),
-    "getServedVersions": _function(
-        "What an endpoint of this stack serves now; nothing when there is none, or when it is not this stack's.",
-        {"endpointName": _of(_STRING, "Name of the endpoint."), "ownerMark": _ENDPOINT_INPUTS["ownerMark"]},
-        {
-            "servedEntities": _of(_map(_ref("ServedEntity")), "Served entity's name to what it serves."),
-            "traffic": _of(_map(_INTEGER), "Served entity's name to percentage."),
-            "problem": _of(_STRING, "Why it could not be asked; empty when it could."),
-        },
-        ["endpointName", "ownerMark"],
-    ),
     "getDeclaredResources": _function(
         "What a model version says that it needs, read from its MLmodel file.",
         {
@@ -305,6 +303,32 @@ FUNCTIONS: Schema = {
             "checks": _of(_list(_ref("PermissionCheck")), "All that was looked at."),
             "checked": _of(_INTEGER, "How many that were."),
             "problem": _of(_STRING, "Why it could not be checked at all; empty when it could."),
+        },
+        [],
+    ),
+    "verifyDeployment": _function(
+        "All that a deployment takes, looked up at once and told in one list; what AgentDeployment asks first.",
+        {
+            "modelName": _of(_STRING, "catalog.schema.model."),
+            "versions": _of(_list(_ref("WantedVersion")), "The versions to be served."),
+            "keepPrevious": _of(_INTEGER, "How many versions that are served now stay besides. Default 0."),
+            "ownerMark": _ENDPOINT_INPUTS["ownerMark"],
+            "auth": _of(_STRING, "PASSTHROUGH, SERVICE_PRINCIPAL, or MANUAL, where nothing is granted nor checked."),
+            "resources": _of(_list(_ref("DeclaredResource")), "What is needed besides what the models declare."),
+            "replaceResources": _of(_BOOLEAN, "Whether resources counts instead of what the models declare."),
+            "references": _of(_list(_ref("NamedValue")), "References {{secrets/scope/key}}."),
+            "principals": _of(_list(_ref("NamedValue")), "E-mail addresses, names of groups, application ids."),
+            "requirements": _of(_ref("DeploymentRequirements"), "What the deployment itself takes."),
+        },
+        {
+            "numbers": _of(_STRINGS, "Number of each wanted version; empty where it was not found."),
+            "experimentId": _of(_STRING, "MLflow experiment in which the first version was logged, or empty."),
+            "workspaceUrl": _of(_STRING, "Address of the workspace, if a version was found there."),
+            "kept": _of(_map(_ref("ServedEntity")), "Served entities that stay, by name."),
+            "needs": _of(_list(_ref("VersionNeeds")), "What each version needs, those that stay included."),
+            "openToAll": _of(_list(_ref("OpenPrivilege")), "What need not be granted, as everybody has it."),
+            "doubts": _of(_STRINGS, "What could not be told either way, one line each."),
+            "problems": _of(_STRINGS, "All that keeps the deployment from being made, one line for each cause."),
         },
         [],
     ),

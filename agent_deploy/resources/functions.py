@@ -31,25 +31,6 @@ async def get_model_version(
     return cast(ModelVersion, await _call("getModelVersion", args, opts))
 
 
-async def check_secret_references(references: Sequence[str], opts: pulumi.InvokeOptions) -> list[str]:
-    """What is wrong with ``{{secrets/scope/key}}`` references: scopes and keys that do not exist."""
-    return list((await _call("checkSecretReferences", {"references": list(references)}, opts))["problems"])
-
-
-class ServedVersions(TypedDict):
-    """What an endpoint serves now, in ServingEndpoint's words on the wire."""
-
-    servedEntities: dict[str, dict[str, Any]]
-    traffic: dict[str, int]
-    problem: str
-
-
-async def get_served_versions(endpoint_name: str, owner_mark: str, opts: pulumi.InvokeOptions) -> ServedVersions:
-    """What this stack's endpoint serves before the program changes it."""
-    args = {"endpoint_name": endpoint_name, "owner_mark": owner_mark}
-    return cast(ServedVersions, await _call("getServedVersions", args, opts))
-
-
 class DeclaredResource(TypedDict):
     """One resource that an agent needs; ``kind`` as MLflow names it."""
 
@@ -84,6 +65,15 @@ class PermissionFailure(TypedDict):
     remedy: str
 
 
+class PermissionCheck(TypedDict):
+    """One thing that was looked at; ``outcome`` is yes, no or unknown."""
+
+    object: str
+    kind: str
+    privilege: str
+    outcome: str
+
+
 class OpenPrivilege(TypedDict):
     """What all users of the account have on a securable."""
 
@@ -99,6 +89,7 @@ class CheckedPermissions(TypedDict):
     failures: list[PermissionFailure]
     unverified: list[PermissionFailure]
     openToAll: list[OpenPrivilege]
+    checks: list[PermissionCheck]
     checked: int
     problem: str
 
@@ -118,10 +109,34 @@ async def check_permissions(
     return cast(CheckedPermissions, await _call("checkPermissions", args, opts))
 
 
-async def check_principals(principals: Sequence[str], opts: pulumi.InvokeOptions) -> tuple[list[str], str]:
-    """The principals that the workspace does not know; and why that could not be asked, or the empty string."""
-    answer = await _call("checkPrincipals", {"principals": list(principals)}, opts)
-    return list(answer["unknown"]), str(answer["problem"])
+class VersionNeeds(TypedDict):
+    """What one version needs, what the program adds or replaces included."""
+
+    version: str
+    resources: list[DeclaredResource]
+    userScopes: list[str]
+
+
+class VerifiedDeployment(TypedDict):
+    """What a deployment takes; ``problems`` is empty, or says all that keeps it from being made.
+
+    ``numbers`` are those of the wanted versions, in their order, empty where one was not found. ``kept`` are served
+    entities that stay, in ServingEndpoint's words on the wire.
+    """
+
+    numbers: list[str]
+    experimentId: str
+    workspaceUrl: str
+    kept: dict[str, dict[str, Any]]
+    needs: list[VersionNeeds]
+    openToAll: list[OpenPrivilege]
+    doubts: list[str]
+    problems: list[str]
+
+
+async def verify_deployment(wanted: Mapping[str, Any], opts: pulumi.InvokeOptions) -> VerifiedDeployment:
+    """All look-ups of a deployment at once; ``wanted`` is what rules/verifiable.py makes of a program's arguments."""
+    return cast(VerifiedDeployment, await _call("verifyDeployment", wanted, opts))
 
 
 async def _call(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> Mapping[str, Any]:

@@ -6,12 +6,12 @@ Source: MLflow, `mlflow.models.resources` and `mlflow.models.auth_policy`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agent_deploy.rules.problems import Problem
-from agent_deploy.rules.resources import KINDS, Resource, check_resources
+from agent_deploy.rules.resources import KINDS, Resource, check_resources, without_passthrough
 
 API_VERSION = "1"  # of the resources' notation
 TARGET = "databricks"  # where the resources are; MLflow knows no other
@@ -64,6 +64,20 @@ def from_program(field: str, values: Sequence[Mapping[str, Any]]) -> tuple[list[
     """Resources as a program gives them (``kind``, ``name``, ``on_behalf_of_user``), and what is wrong with them."""
     resources = [_resource(str(value.get("kind") or ""), value) for value in values]
     return resources, check_resources(field, resources)
+
+
+def beyond_passthrough(version: str, needed: Sequence[Resource], granted: Sequence[Resource]) -> Iterator[str]:
+    """What the platform will not grant by itself: kinds that it leaves out, and what only the program declares."""
+    remedy = "choose auth = SERVICE_PRINCIPAL"
+    unsupported = without_passthrough(needed)
+    for resource in unsupported:
+        yield f"version {version} needs {resource}, which automatic passthrough does not support: {remedy}"
+    declared = {(resource.kind, resource.name.lower()) for resource in granted if not resource.on_behalf_of_user}
+    for resource in needed:
+        known = resource.on_behalf_of_user or resource in unsupported
+        if not known and (resource.kind, resource.name.lower()) not in declared:
+            why = "its model does not declare it, and automatic passthrough grants only what a model declares"
+            yield f"version {version} needs {resource}, but {why}: log the model with it, or {remedy}"
 
 
 def _from_notation(field: str, notation: object) -> Declared:

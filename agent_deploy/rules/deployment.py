@@ -13,7 +13,7 @@ from agent_deploy.rules.environment import EXPERIMENT_TAG, check_environment
 from agent_deploy.rules.known_arguments import check_known
 from agent_deploy.rules.previous_versions import check_keep_previous
 from agent_deploy.rules.problems import Problem
-from agent_deploy.rules.traffic import check_count, check_traffic
+from agent_deploy.rules.traffic import check_count, check_percentage, check_traffic
 from agent_deploy.rules.workload import check_workload
 
 PERMISSION_LEVELS = ("CAN_VIEW", "CAN_QUERY", "CAN_MANAGE")  # source: Databricks, serving endpoint ACLs
@@ -24,21 +24,27 @@ _PER_VERSION = ("workload_size", "workload_type", "scale_to_zero")
 
 
 @dataclass(frozen=True)
-class WantedVersion:
+class NamedVersion:
     """One version as declared: a number, or an alias that is still to be resolved; ``field`` for errors."""
 
     field: str
     version: str | None
     alias: str | None
-    traffic_percentage: int | None
-    workload_size: str
-    workload_type: str
-    scale_to_zero: bool
 
     @property
     def label(self) -> str:
         """What the user called it."""
         return self.version or self.alias or "?"
+
+
+@dataclass(frozen=True)
+class WantedVersion(NamedVersion):
+    """With the rest of what is declared of it."""
+
+    traffic_percentage: int | None
+    workload_size: str
+    workload_type: str
+    scale_to_zero: bool
 
 
 @dataclass(frozen=True)
@@ -80,12 +86,25 @@ def plan(args: Mapping[str, Any]) -> Deployment:
     return Deployment(args["model_name"], endpoint, versions, _traffic(args, versions))
 
 
-def resolved_duplicates(deployment: Deployment, numbers: Sequence[str]) -> list[Problem]:
-    """Two entries that turn out to be the same version, such as an alias and its number."""
+def named_versions(args: Mapping[str, Any]) -> list[NamedVersion]:
+    """The versions that can be looked up, whatever else is wrong with the arguments."""
+    return [
+        NamedVersion(
+            field, None if (number := version.get("version")) is None else _number(number), version.get("alias")
+        )
+        for field, version in _declared(args)
+        if not _check_name(field, version)
+    ]
+
+
+def resolved_duplicates(versions: Sequence[NamedVersion], numbers: Sequence[str]) -> list[Problem]:
+    """Two entries that turn out to be the same version, such as an alias and its number; "" is not resolved."""
     problems = []
     for index, number in enumerate(numbers):
         if number and number in numbers[:index]:
-            first, second = deployment.versions[numbers.index(number)], deployment.versions[index]
+            first, second = versions[numbers.index(number)], versions[index]
+            if first.label == second.label:
+                continue  # seen in the arguments already
             expected = f"another version than {first.field} ({first.label}), which is version {number} as well"
             problems.append(Problem(second.field, second.label, expected, "Take one of them out"))
     return problems
@@ -116,11 +135,6 @@ def traffic(deployment: Deployment, numbers: Sequence[str]) -> dict[str, int]:
     }
 
 
-def entity_names(deployment: Deployment, numbers: Sequence[str]) -> list[str]:
-    """Names of the served entities that the program declares, in its order."""
-    return [names.served_entity_name(deployment.model_name, number) for number in numbers]
-
-
 def endpoint_tags(user: Mapping[str, str], experiment_id: str | None) -> dict[str, str]:
     """The user's tags and, as deploy() writes it, the experiment's id."""
     return {**({EXPERIMENT_TAG: experiment_id} if experiment_id else {}), **user}
@@ -138,7 +152,7 @@ def _wanted(field: str, version: Mapping[str, Any], args: Mapping[str, Any]) -> 
     number, percentage = version.get("version"), version.get("traffic_percentage")
     return WantedVersion(
         field=field,
-        version=None if number is None else _number(number),
+        version=_number(number),
         alias=version.get("alias"),
         traffic_percentage=None if percentage is None else int(percentage),
         workload_size=own["workload_size"] or DEFAULT_SIZE,
@@ -147,9 +161,9 @@ def _wanted(field: str, version: Mapping[str, Any], args: Mapping[str, Any]) -> 
     )
 
 
-def _number(value: object) -> str:
+def _number(value: object) -> str | None:
     # Programs write 3 as well as "3"; numbers cross the engine's wire as doubles.
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return None if value is None else str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _check_versions(args: Mapping[str, Any]) -> list[Problem]:
@@ -166,17 +180,22 @@ def _check_versions(args: Mapping[str, Any]) -> list[Problem]:
 
 
 def _check_version(field_name: str, version: Mapping[str, Any]) -> list[Problem]:
-    number, alias = version.get("version"), version.get("alias")
-    problems = []
-    if (number is None) == (alias is None):
-        given = None if number is None else f"version {number} and alias {alias}"
-        problems.append(Problem(field_name, given, "either a version number or an alias"))
-    elif number is not None and not _number(number).isdecimal():
-        remedy = f'For an alias write {{"alias": {str(number)!r}}}'
-        problems.append(Problem(field_name, number, "the number of a model version, such as '3'", remedy))
     prefix = f"{field_name}."
+    problems = _check_name(field_name, version)
+    problems += check_percentage(f"{prefix}traffic_percentage", version.get("traffic_percentage"))
     problems += check_workload(prefix, version.get("workload_size"), version.get("workload_type"))
     return problems + check_environment(f"{prefix}environment", version.get("environment") or {})
+
+
+def _check_name(field_name: str, version: Mapping[str, Any]) -> list[Problem]:
+    number, alias = version.get("version"), version.get("alias")
+    if (number is None) == (alias is None):
+        given = None if number is None else f"version {number} and alias {alias}"
+        return [Problem(field_name, given, "either a version number or an alias")]
+    if number is not None and not str(_number(number)).isdecimal():
+        remedy = f'For an alias write {{"alias": {str(number)!r}}}'
+        return [Problem(field_name, number, "the number of a model version, such as '3'", remedy)]
+    return []
 
 
 def _check_shares(args: Mapping[str, Any], versions: tuple[WantedVersion, ...]) -> list[Problem]:

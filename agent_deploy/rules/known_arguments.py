@@ -1,4 +1,4 @@
-"""The names of AgentDeployment's arguments: a misspelt one is an error, not something silently left out.
+"""The names of AgentDeployment's arguments and which of them hold others: what is misspelt or misshapen is an error.
 
 A test holds these against the arguments' own declaration.
 """
@@ -28,6 +28,49 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
     "inference_tables": ("enabled", "catalog", "schema", "prefix", "delete_on_destroy"),
     "timeouts": ("create", "update", "delete"),
 }  # fmt: skip
+
+
+# Arguments that are lists of mappings, and those that are mappings; an example is shown beside what is neither.
+LISTS: Mapping[str, str] = {
+    "versions": '[{"version": "3"}]',
+    "permissions": '[{"group_name": "users", "level": "CAN_QUERY"}]',
+    "resources": '[{"kind": "table", "name": "main.default.docs"}]',
+}
+MAPPINGS: Mapping[str, str] = {
+    "traffic": '{"3": 90, "4": 10}',
+    "environment": '{"KEY": "value"}',
+    "service_principal": '{"application_id": …, "client_secret": …}',
+    "tags": '{"team": "search"}',
+    "inference_tables": '{"enabled": False}',
+    "timeouts": '{"create": "45m"}',
+}
+_PLAIN = (str, bytes, int, float)
+
+
+def well_shaped(args: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """The arguments without those that are misshapen, and what is wrong with these. What is not plain data passes."""
+    problems: list[Problem] = []
+    for place, example in LISTS.items():
+        value = args.get(place)
+        entries = value if isinstance(value, (list, tuple)) else ()
+        if isinstance(value, (*_PLAIN, Mapping)):
+            problems.append(Problem(place, value, f"a list, such as {example}"))
+        for index, entry in enumerate(entries):
+            if isinstance(entry, (*_PLAIN, list, tuple)):
+                problems.append(Problem(f"{place}[{index}]", entry, f"an entry as in {example}"))
+            elif place == "versions" and isinstance(entry, Mapping):
+                problems += _not_a_mapping(f"{place}[{index}].environment", entry.get("environment"), "environment")
+    for place in MAPPINGS:
+        problems += _not_a_mapping(place, args.get(place), place)
+    misshapen = {problem.field.split("[")[0] for problem in problems}
+    return {name: value for name, value in args.items() if name not in misshapen}, problems
+
+
+def _not_a_mapping(field: str, value: object, place: str) -> Iterator[Problem]:
+    if isinstance(value, (*_PLAIN, list, tuple)):
+        # Not shown where it may be a secret.
+        shown = None if place in ("environment", "service_principal") else value
+        yield Problem(field, shown, f"names and values, such as {MAPPINGS[place]}")
 
 
 def check_known(args: Mapping[str, Any]) -> list[Problem]:

@@ -21,12 +21,18 @@ def check_traffic(field: str, traffic: Mapping[str, object], served: Sequence[st
                     where, percentage, f"a version that is served ({known})", "Add it to versions, or take it out here"
                 )
             )
-        if isinstance(percentage, bool) or not _is_whole(percentage) or not 0 <= int(percentage) <= 100:  # type: ignore[call-overload]
-            problems.append(Problem(where, percentage, "a whole number from 0 to 100"))
+        problems += check_percentage(where, percentage)
     if not problems and served and (total := sum(int(p) for p in traffic.values())) != 100:  # type: ignore[call-overload]
         shares = ", ".join(f"{version}: {percentage}" for version, percentage in traffic.items()) or "nothing"
         problems.append(Problem(field, total, "percentages that sum to 100", f"They are {shares}"))
     return problems
+
+
+def check_percentage(field: str, value: object) -> list[Problem]:
+    """Problems of one percentage; None is not said, and passes."""
+    if value is None or (not isinstance(value, bool) and _is_whole(value) and 0 <= int(value) <= 100):  # type: ignore[call-overload]
+        return []
+    return [Problem(field, value, "a whole number from 0 to 100")]
 
 
 def shown_change(before: Mapping[str, int], after: Mapping[str, int]) -> str:

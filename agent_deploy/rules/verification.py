@@ -27,6 +27,7 @@ SCOPE_LEVELS: Mapping[str, frozenset[str]] = {
 }
 # How GRANT calls a securable. Source: Databricks SQL language reference, "Securable objects"; a model is a function.
 _SQL_NAMES = {"model_service": "MODEL SERVICE"}
+_ITSELF = "it does not exist"
 _USES = frozenset({"USE_CATALOG", "USE_SCHEMA"})
 
 
@@ -188,6 +189,15 @@ def open_to_all(wanted: Iterable[Need], facts: Mapping[Target, Held]) -> list[Ac
     return list(found)
 
 
+def together(failures: Iterable[Failure]) -> list[str]:
+    """One line for each cause: what is missing around several objects is told once, with all of them."""
+    objects: dict[tuple[str, ...], list[str]] = {}
+    for failure in failures:
+        own = (failure.object,) if failure.reason == _ITSELF else ()
+        objects.setdefault((failure.reason, failure.remedy, *own), []).append(failure.object)
+    return [f"{', '.join(named)}: {reason}. {remedy}" for (reason, remedy, *_), named in objects.items()]
+
+
 def _of_resources(resources: Iterable[Resource], wanted: Requirements) -> Iterator[Need]:
     for resource in resources:
         needed = deployer_access(resource)
@@ -292,7 +302,7 @@ def _parents(target: Target) -> tuple[Securable, ...]:
 
 def _missing(need: Need, facts: Mapping[Target, Held], principal: Principal) -> Failure:
     gone = next((each for each in _parents(need.access.target) if each in facts and _is_missing(facts[each])), None)
-    reason = f"{gone} does not exist" if gone else "it does not exist"
+    reason = f"{gone} does not exist" if gone else _ITSELF
     remedy = "Create it, or correct the name where it is declared"
     return _failure(need, principal, reason, remedy)
 

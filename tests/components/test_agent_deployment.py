@@ -6,16 +6,17 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import pulumi
 import pulumi.runtime
 import pytest
+from typing_extensions import NotRequired, is_typeddict
 
 from agent_deploy import AgentDeployment
 from agent_deploy.components import arguments
 from agent_deploy.components.verification import DeploymentError
-from agent_deploy.rules.known_arguments import KNOWN
+from agent_deploy.rules.known_arguments import KNOWN, LISTS, MAPPINGS
 
 ENDPOINT = "agent-deploy:index:ServingEndpoint"
 SECRET = "agent-deploy:index:Secret"
@@ -29,8 +30,7 @@ class Workspace(pulumi.runtime.Mocks):
 
     def __init__(self) -> None:
         self.resources: dict[tuple[str, str], dict[str, Any]] = {}
-        self.checked: list[Mapping[Any, Any]] = []
-        self.failures: list[dict[str, str]] = []
+        self.asked: list[Mapping[Any, Any]] = []
         self.open_to_all: list[dict[str, str]] = []
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
@@ -50,37 +50,31 @@ class Workspace(pulumi.runtime.Mocks):
         return f"{args.name}-id", outputs
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        if args.token.endswith("checkSecretReferences"):
-            missing = [r for r in args.args["references"] if r != "{{secrets/team/key}}"]
-            return {"problems": [f"{reference} does not exist" for reference in missing]}
-        if args.token.endswith("getServedVersions"):
-            assert args.args == {"endpointName": "agents_main-default-qa", "ownerMark": "agents/dev/qa"}
+        assert args.token.endswith("verifyDeployment")
+        asked = args.args
+        self.asked.append(asked)
+        numbers = [{"champion": "3"}.get(v.get("alias", ""), v.get("version", "")) for v in asked["versions"]]
+        problems = [
+            f"{wanted['field']}: {asked['modelName']} has no version {number}"
+            for wanted, number in zip(asked["versions"], numbers, strict=True)
+            if number not in {"1", "2", "3", "4", "5"}
+        ]
+        for named, there in (("references", {"{{secrets/team/key}}"}), ("principals", {"users", "app"})):
+            problems += [f"{n['field']}: there is no {n['value']}" for n in asked[named] if n["value"] not in there]
+        kept = {}
+        if asked["keepPrevious"]:
             old = {"REF": "{{secrets/agents_main-default-qa/REF-0000000}}", "PLAIN": "old"}
-            entities = {
-                f"main-default-qa_{version}": {"entityName": MODEL, "entityVersion": version, "environmentVars": old}
-                for version in ("3", "4")
-            }
-            return {"servedEntities": entities, "traffic": {"main-default-qa_4": 100}, "problem": ""}
-        if args.token.endswith("getDeclaredResources"):
-            resources = [{"kind": "table", "name": "main.default.docs", "onBehalfOfUser": False}]
-            return {"resources": resources, "userScopes": [], "unknownKinds": [], "problem": ""}
-        if args.token.endswith("checkPrincipals"):
-            return {
-                "unknown": [name for name in args.args["principals"] if name not in ("users", "app")],
-                "problem": "",
-            }
-        if args.token.endswith("checkPermissions"):
-            self.checked.append(args.args)
-            answer: dict[str, Any] = {"principal": "me", "failures": self.failures, "problem": "", "checked": 1}
-            return {**answer, "unverified": [], "openToAll": self.open_to_all}
-        number = {"champion": "3"}.get(args.args.get("alias", ""), args.args.get("version", ""))
-        known = number in {"1", "2", "3", "4", "5"}
+            kept["main-default-qa_4"] = {"entityName": MODEL, "entityVersion": "4", "environmentVars": old}
+        resources = [{"kind": "table", "name": "main.default.docs", "onBehalfOfUser": False}, *asked["resources"]]
         return {
-            "modelName": args.args["modelName"],
-            "version": number,
+            "numbers": numbers,
             "experimentId": "77",
             "workspaceUrl": "https://w",
-            "problem": "" if known else f"{args.args['modelName']} has no version {number}",
+            "kept": kept,
+            "needs": [{"version": number, "resources": resources, "userScopes": []} for number in numbers],
+            "openToAll": self.open_to_all,
+            "doubts": [],
+            "problems": problems,
         }
 
 
@@ -211,11 +205,13 @@ def test_every_problem_is_told_at_once_and_nothing_is_registered(workspace: Work
                 "versions": [{"version": "9"}, {"alias": "champion"}, {"version": "3"}],
                 "traffic": {"9": 100, "champion": 0, "3": 0},
                 "environment": {"REF": "{{secrets/other/key}}", "KEY": pulumi.Output.secret("never")},
+                "workload_size": "Huge",
             }
         )
     text = str(raised.value)
     assert "versions[0]: main.default.qa has no version 9" in text
-    assert "{{secrets/other/key}} does not exist" in text
+    assert "environment['REF']: there is no {{secrets/other/key}}" in text
+    assert "workload_size 'Huge': expected one of" in text
     assert "versions[2] '3': expected another version than versions[1] (champion)" in text
     assert {typ for typ, _ in workspace.resources} <= {"agent-deploy:index:AgentDeployment", "pulumi:pulumi:Stack"}
 
@@ -255,9 +251,9 @@ def test_each_version_is_a_service_principal_of_its_own_with_least_privilege(wor
     variables = workspace.resources[ENDPOINT, "qa"]["servedEntities"]["main-default-qa_2"]["environmentVars"]
     assert variables["DATABRICKS_HOST"] == "https://w"
     assert variables["DATABRICKS_CLIENT_SECRET"] == "{{secrets/agents_main-default-qa_2/client-secret-0a1b2c3}}"
-    requirements = workspace.checked[0]["requirements"]
+    requirements = workspace.asked[0]["requirements"]
     assert requirements["createServicePrincipal"] is True
-    assert requirements["secretScopes"] == ["agents_main-default-qa_1", "agents_main-default-qa_2"]
+    assert requirements["grant"] is True
 
 
 def test_what_everybody_has_is_not_granted(workspace: Workspace) -> None:
@@ -300,21 +296,6 @@ def test_passthrough_declares_no_identity_and_says_what_the_platform_will_grant(
     ]
 
 
-def test_passthrough_grants_nothing_that_only_the_program_declares(workspace: Workspace) -> None:
-    docs, other = ({"kind": "table", "name": f"main.default.{table}"} for table in ("docs", "other"))
-    with pytest.raises(DeploymentError, match=r"needs Table main\.default\.other, but its model does not declare it"):
-        deploy({"model_version": "1", "resources": [other]})
-    deploy({"model_version": "1", "resources": [docs, {**other, "on_behalf_of_user": True}]})
-
-
-def test_a_missing_privilege_stops_everything_with_its_remedy(workspace: Workspace) -> None:
-    remedy = "GRANT SELECT ON TABLE `main`.`default`.`docs` TO `me`"
-    workspace.failures = [{"object": "table", "reason": "me lacks SELECT", "remedy": remedy}]
-    with pytest.raises(DeploymentError, match=r"me lacks SELECT\. GRANT SELECT"):
-        deploy({"model_version": "1"})
-    assert ENDPOINT not in {typ for typ, _ in workspace.resources}
-
-
 def test_a_program_pays_for_nothing_heavy() -> None:
     heavy = ("pulumi_databricks", "databricks.sdk", "mlflow", "pandas", "fastapi", "sqlalchemy", "httpx")
     program = f"import sys, agent_deploy; agent_deploy.AgentDeployment; print([m for m in {heavy} if m in sys.modules])"
@@ -340,6 +321,32 @@ def test_a_misspelt_argument_is_told_with_the_nearest_name(workspace: Workspace)
     assert "inference_tables.enable: expected a name that AgentDeployment knows. Did you mean enabled?" in text
 
 
+def test_what_is_misshapen_is_told_with_an_example(workspace: Workspace) -> None:
+    misshapen = {
+        "versions": ["3"],
+        "permissions": {"group_name": "users"},
+        "environment": ["KEY=hush"],
+        "tags": "team",
+        "scale_to_zer": True,
+    }
+    with pytest.raises(DeploymentError) as raised:
+        deploy(misshapen)
+    text = str(raised.value)
+    for expected in (
+        """versions[0] '3': expected an entry as in [{"version": "3"}]""",
+        "permissions {'group_name': 'users'}: expected a list",
+        """environment: expected names and values, such as {"KEY": "value"}""",
+        "tags 'team': expected names and values",
+        "scale_to_zer: expected",
+    ):
+        assert expected in text
+    assert "hush" not in text
+    with pytest.raises(DeploymentError, match=r"versions\[0\].environment: expected names and values"):
+        deploy({"versions": [{"version": "3", "environment": "KEY"}]})
+    with pytest.raises(DeploymentError, match=r"versions\[0\].traffic_percentage 'all': expected a whole number"):
+        deploy({"versions": [{"version": "3", "traffic_percentage": "all"}]})
+
+
 def test_the_known_names_are_those_that_are_declared() -> None:
     declared = {
         "": arguments.AgentDeploymentArgs,
@@ -351,6 +358,11 @@ def test_the_known_names_are_those_that_are_declared() -> None:
         "timeouts": arguments.AgentTimeoutsArgs,
     }
     assert set(KNOWN) == set(declared)
+    optional = {n: h for n, h in arguments.AgentDeploymentArgs.__annotations__.items() if get_origin(h) is NotRequired}
+    hints = {name: get_args(hint)[0] for name, hint in optional.items()}
+    assert set(LISTS) == {name for name, hint in hints.items() if get_origin(hint) is list}
+    holders = {name for name, hint in hints.items() if is_typeddict(hint) or get_origin(hint) is Mapping}
+    assert set(MAPPINGS) == holders
     for place, kind in declared.items():
         # MLflow's own words for a resource may say one thing more.
         assert set(KNOWN[place]) - {"on_behalf_of_user"} == set(kind.__annotations__), place
@@ -360,7 +372,7 @@ def test_a_principal_that_does_not_exist_is_told_unless_the_program_makes_it(wor
     made = {"group_name": pulumi.Output.from_input("made-here"), "level": "CAN_VIEW"}
     deploy({"model_version": "1", "permissions": [{"group_name": "users", "level": "CAN_QUERY"}, made]})
     stranger = {"application_id": "stranger", "client_secret": "{{secrets/team/key}}"}
-    with pytest.raises(DeploymentError, match=r"service_principal.application_id 'stranger': expected a principal"):
+    with pytest.raises(DeploymentError, match=r"service_principal.application_id: there is no stranger"):
         deploy({"model_version": "1", "auth": "SERVICE_PRINCIPAL", "service_principal": stranger})
-    with pytest.raises(DeploymentError, match=r"permissions\[0\].group_name 'nobody': expected a principal"):
+    with pytest.raises(DeploymentError, match=r"permissions\[0\].group_name: there is no nobody"):
         deploy({"model_version": "1", "permissions": [{"group_name": "nobody", "level": "CAN_QUERY"}]})

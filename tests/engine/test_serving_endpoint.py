@@ -467,14 +467,18 @@ def test_functions_tell_mistakes_as_data(site: Site, open_stack: Callable[..., S
         "no_alias": {"modelName": MODEL, "alias": "champion"},
         "no_model": {"modelName": "main.default.nobody", "version": "1"},
     }
-    references = [f"{{{{secrets/{name}/k}}}}", f"{{{{secrets/{name}/other}}}}", "{{secrets/nowhere/k}}"]
+    references = [
+        {"field": "environment['K']", "value": f"{{{{secrets/{name}/k}}}}"},
+        {"field": "environment['OTHER']", "value": f"{{{{secrets/{name}/other}}}}"},
+    ]
+    wanted = {"modelName": MODEL, "versions": [{"field": "model_version", "version": "2"}], "references": references}
     text = (
         "import pulumi\n"
         f"for name, args in {asked!r}.items():\n"
         "    result = pulumi.runtime.invoke('agent-deploy:index:getModelVersion', args).value\n"
         "    pulumi.export(name, result)\n"
-        f"found = pulumi.runtime.invoke('agent-deploy:index:checkSecretReferences', {{'references': {references!r}}})\n"
-        "pulumi.export('references', found.value['problems'])\n"
+        f"found = pulumi.runtime.invoke('agent-deploy:index:verifyDeployment', {wanted!r})\n"
+        "pulumi.export('verified', found.value)\n"
     )
     stack = open_stack(text, environment=site.environment)
     stack.up()
@@ -485,7 +489,8 @@ def test_functions_tell_mistakes_as_data(site: Site, open_stack: Callable[..., S
     assert "has no version 99 (there: 1, 2, 3)" in told["no_version"]["problem"]
     assert "has no alias 'champion'" in told["no_alias"]["problem"]
     assert "no registered model main.default.nobody" in told["no_model"]["problem"]
-    assert len(told["references"]) == 2
+    assert told["verified"]["numbers"] == ["2"]
+    assert [problem.split(":")[0] for problem in told["verified"]["problems"]] == ["environment['OTHER']"]
 
 
 def plugin_of(engine: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 
 import pytest
 
@@ -12,7 +12,10 @@ from agent_deploy.provider.resource import Resource
 from agent_deploy.provider.schema import CONFIGURATION, TYPES, schema, token
 from agent_deploy.provider.schema import FUNCTIONS as FUNCTION_SCHEMAS
 from agent_deploy.provider.schema import RESOURCES as RESOURCE_SCHEMAS
+from agent_deploy.resources import functions
+from agent_deploy.resources.properties import to_wire
 from agent_deploy.rules.endpoint_fields import ENTITY_FIELDS, FIELDS, Changing
+from agent_deploy.rules.verifiable import look_ups
 
 
 @pytest.mark.parametrize("name", sorted(RESOURCES))
@@ -42,6 +45,65 @@ def test_every_resource_and_function_is_in_the_schema_and_only_those() -> None:
     assert set(FUNCTION_SCHEMAS) == set(FUNCTIONS)
     assert set(package().resources) == set(schema()["resources"])
     assert set(package().functions) == set(schema()["functions"])
+
+
+# What the program reads of a function's answer → the schema that says the same.
+SHAPES: dict[type, dict[str, Any]] = {
+    functions.ModelVersion: FUNCTION_SCHEMAS["getModelVersion"]["outputs"],
+    functions.DeclaredResources: FUNCTION_SCHEMAS["getDeclaredResources"]["outputs"],
+    functions.CheckedPermissions: FUNCTION_SCHEMAS["checkPermissions"]["outputs"],
+    functions.VerifiedDeployment: FUNCTION_SCHEMAS["verifyDeployment"]["outputs"],
+    functions.DeclaredResource: TYPES["DeclaredResource"],
+    functions.PermissionFailure: TYPES["PermissionFailure"],
+    functions.PermissionCheck: TYPES["PermissionCheck"],
+    functions.OpenPrivilege: TYPES["OpenPrivilege"],
+    functions.VersionNeeds: TYPES["VersionNeeds"],
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
+def test_the_answers_that_a_program_reads_are_those_of_the_schema(shape: type) -> None:
+    described = SHAPES[shape]["properties"]
+    assert {name: wire_type(hint) for name, hint in get_type_hints(shape).items()} == {
+        name: {key: type_[key] for key in type_ if key != "description"} for name, type_ in described.items()
+    }
+
+
+def test_every_shape_is_held_against_the_schema() -> None:
+    assert {each for each in vars(functions).values() if is_typeddict(each)} == set(SHAPES)
+
+
+def test_what_a_program_asks_to_be_verified_is_in_the_schema() -> None:
+    args = {
+        "model_name": "main.default.qa",
+        "model_version": "1",
+        "resources": [{"kind": "table", "name": "main.default.docs"}],
+        "environment": {"KEY": "{{secrets/a/b}}"},
+        "permissions": [{"group_name": "users", "level": "CAN_QUERY"}],
+    }
+    inputs = FUNCTION_SCHEMAS["verifyDeployment"]["inputs"]["properties"]
+    # None is left out on the wire: an alias instead of the version.
+    sent = to_wire({**look_ups(args, "mark"), "versions": [{"field": "f", "version": "1", "alias": "a"}]})
+    assert set(sent) == set(inputs)
+    for name, kind in (
+        ("versions", "WantedVersion"), ("resources", "DeclaredResource"), ("references", "NamedValue"),
+        ("principals", "NamedValue"),
+    ):  # fmt: skip
+        assert set(sent[name][0]) == set(TYPES[kind]["properties"]), name
+    assert set(sent["requirements"]) == set(TYPES["DeploymentRequirements"]["properties"])
+
+
+def wire_type(hint: Any) -> dict[str, Any]:
+    """A Python type as the schema writes it."""
+    if is_typeddict(hint):
+        return {"$ref": f"#/types/{token(hint.__name__)}"}
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is list:
+        return {"type": "array", "items": wire_type(arguments[0])}
+    if origin is dict:
+        # The only map: served entities in ServingEndpoint's words, which the program passes on.
+        return {"type": "object", "additionalProperties": {"$ref": f"#/types/{token('ServedEntity')}"}}
+    return {"type": {str: "string", bool: "boolean", int: "integer"}[hint]}
 
 
 def test_a_served_entity_has_the_fields_of_the_rules() -> None:

@@ -103,5 +103,5 @@ def test_an_alias_that_is_a_version_already_there_is_told() -> None:
     plan = rules.plan(
         {"model_name": MODEL, "versions": [{"version": "3"}, {"alias": "x"}], "traffic": {"3": 1, "x": 99}}
     )
-    [problem] = rules.resolved_duplicates(plan, ["3", "3"])
+    [problem] = rules.resolved_duplicates(plan.versions, ["3", "3"])
     assert "versions[1] 'x': expected another version than versions[0] (3), which is version 3 as well" in str(problem)

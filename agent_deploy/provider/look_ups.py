@@ -1,0 +1,60 @@
+"""What look-ups share: one workspace's answers, remembered for a moment, so that all agents of a program ask once."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar, cast
+
+from agent_deploy.client.workspace import Workspace
+from agent_deploy.provider.resource import Context
+
+# Long enough for all agents of one program, short enough that a grant made meanwhile is seen by the next run.
+MEMORY_SECONDS = 20.0
+# Seconds that a verification goes on asking a workspace that says "later".
+PATIENCE = 60.0
+
+T = TypeVar("T")
+
+
+class Memory:
+    """Remembers answers for a moment; two who ask the same thing at once are answered by one look-up."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[object, tuple[float, Future[Any]]] = {}
+
+    def once(self, key: object, ask: Callable[[], T]) -> T:
+        """The answer to ``key``; an exception is for those who waited for it, and not remembered."""
+        with self._lock:
+            until, future = self._known.get(key) or (0.0, Future())
+            if is_mine := until < time.monotonic():
+                future = Future()
+                self._known[key] = (time.monotonic() + MEMORY_SECONDS, future)
+        if is_mine:
+            try:
+                future.set_result(ask())
+            except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must get it
+                with self._lock:
+                    self._known.pop(key, None)
+                future.set_exception(error)
+        return cast(T, future.result())
+
+
+_MEMORIES: weakref.WeakKeyDictionary[Workspace, Memory] = weakref.WeakKeyDictionary()
+_LOCK = threading.Lock()
+
+
+def memory_of(context: Context) -> Memory:
+    """What everybody remembers who uses this context's workspace."""
+    with _LOCK:
+        return _MEMORIES.setdefault(context.configuration, Memory())
+
+
+def patient(context: Context) -> Workspace:
+    """The context's workspace as a verification asks it."""
+    workspace: Workspace = context.configuration
+    return workspace.during(context.cancelled, PATIENCE)

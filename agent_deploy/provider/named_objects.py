@@ -1,0 +1,77 @@
+"""What a program names must be there: the secrets that its references lead to, and the principals."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from agent_deploy.client.errors import ApiError
+from agent_deploy.provider.look_ups import memory_of, patient
+from agent_deploy.provider.permission_facts import UnknownPrincipal, facts_of
+from agent_deploy.provider.resource import Context, Values
+from agent_deploy.provider.secret import keys_of
+from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.secrets import SecretReference, parse_reference
+from agent_deploy.rules.verification import ACCOUNT_USERS, ADMINS, ALL_USERS
+
+# Every workspace has these groups, whether or not its listing shows them.
+_ALWAYS = frozenset({ADMINS, ALL_USERS, ACCOUNT_USERS})
+# How many of the keys that there are an error names.
+MAX_NAMED = 20
+# By key, the fields that refer to it.
+Wanted = Mapping[SecretReference, Sequence[str]]
+
+
+def check_references(context: Context, arguments: Values) -> list[str]:
+    """What is wrong with ``references``; one look-up per scope."""
+    problems: list[str] = []
+    by_scope: dict[str, dict[SecretReference, list[str]]] = defaultdict(dict)
+    for named in arguments.get("references") or []:
+        reference = parse_reference(str(named["value"]))
+        if reference is None:
+            # Not shown: a half-written reference may hold the secret itself.
+            problems.append(str(Problem(named["field"], None, "a reference of the form {{secrets/scope/key}}")))
+        else:
+            by_scope[reference.scope].setdefault(reference, []).append(str(named["field"]))
+    for scope, wanted in by_scope.items():
+        problems += _lost(context, scope, wanted)
+    return problems
+
+
+def _lost(context: Context, scope: str, wanted: Wanted) -> list[str]:
+    everywhere = ", ".join(dict.fromkeys(field for fields in wanted.values() for field in fields))
+    try:
+        keys = memory_of(context).once(("keys of", scope), lambda: keys_of(patient(context), scope))
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        remedy = f"Have whoever manages it run `databricks secrets put-acl {scope} PRINCIPAL READ`"
+        return [f"{everywhere}: the keys of the secret scope {scope!r} may not be listed ({error.message}). {remedy}"]
+    if keys is None:
+        return [f"{everywhere}: there is no secret scope {scope!r}. Create it, or correct the name"]
+    there = ", ".join(sorted(keys)[:MAX_NAMED]) or "none"
+    return [
+        f"{', '.join(fields)}: there is no key {reference.key!r} in the secret scope {scope!r} (there: {there}). "
+        f"Put the value with `databricks secrets put-secret {scope} {reference.key}`, or correct the name"
+        for reference, fields in wanted.items()
+        if reference.key not in keys
+    ]
+
+
+def check_principals(context: Context, arguments: Values) -> list[str]:
+    """Those of ``principals`` that the workspace does not know."""
+    facts, problems = facts_of(context), []
+    for named in arguments.get("principals") or []:
+        field, name = str(named["field"]), str(named["value"])
+        if name in _ALWAYS:
+            continue
+        try:
+            facts.principal(name)
+        except UnknownPrincipal:
+            expected, remedy = "a principal of this workspace", "Create it, or correct the name"
+            problems.append(str(Problem(field, name, expected, remedy)))
+    return problems
+
+
+# Each gets the arguments of verifyDeployment and returns what is wrong; they run beside each other.
+CHECKS: tuple[Callable[[Context, Values], list[str]], ...] = (check_references, check_principals)

@@ -1,0 +1,111 @@
+"""What of a deployment's arguments can be looked up in a workspace, however wrong the rest of them is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from agent_deploy.rules import names
+from agent_deploy.rules.credentials import AUTHS, MANUAL, PASSTHROUGH, SERVICE_PRINCIPAL
+from agent_deploy.rules.declared_resources import from_program
+from agent_deploy.rules.deployment import PRINCIPAL_FIELDS, named_versions
+from agent_deploy.rules.environment import references
+from agent_deploy.rules.previous_versions import check_keep_previous
+from agent_deploy.rules.resources import check_resources
+from agent_deploy.rules.secrets import parse_reference
+
+# A variable's place: None for the deployment's own environment, or the index of a version; and its name. A principal's:
+# its index in `permissions`, or None for `service_principal`; and the field that names it.
+Place = tuple[int | None, str]
+
+
+def look_ups(args: Mapping[str, Any], owner_mark: str, made_here: Collection[Place] = ()) -> dict[str, Any]:
+    """The arguments of the provider's function verifyDeployment; values that are None were secret.
+
+    Principals ``made_here`` may be made by this very program, and so are not looked for.
+    """
+    model, endpoint = _model(args), _endpoint(args)
+    versions = named_versions(args) if model else []
+    auth = args.get("auth") or PASSTHROUGH
+    given = from_program("resources", args.get("resources") or [])[0] if versions and auth != MANUAL else []
+    keep = args.get("keep_previous")
+    return {
+        "model_name": model,
+        "versions": [{"field": each.field, "version": each.version, "alias": each.alias} for each in versions],
+        # Of an agent whose identity is not understood, nothing can be said about what it needs.
+        "auth": auth if auth in AUTHS else MANUAL,
+        "resources": [
+            {"kind": each.kind, "name": each.name, "on_behalf_of_user": each.on_behalf_of_user}
+            for each in given
+            if not check_resources("resources", [each])
+        ],
+        "replace_resources": bool(args.get("replace_resources")),
+        "keep_previous": 0 if check_keep_previous(keep) else int(keep or 0),
+        "owner_mark": owner_mark,
+        "references": [{"field": field, "value": value} for field, value in _references(args)],
+        "principals": [{"field": field, "value": value} for field, value in _principals(args, made_here)],
+        "requirements": _requirements(args, model if versions else None, endpoint),
+    }
+
+
+def _model(args: Mapping[str, Any]) -> str | None:
+    name = args.get("model_name")
+    return None if names.check_model_name("model_name", name) else str(name)
+
+
+def _endpoint(args: Mapping[str, Any]) -> str | None:
+    model = _model(args)
+    name = args.get("endpoint_name") or (names.endpoint_name(model) if model else None)
+    return None if names.check_endpoint_name("endpoint_name", name) else str(name)
+
+
+def _requirements(args: Mapping[str, Any], model: str | None, endpoint: str | None) -> dict[str, Any]:
+    """What the deployer must be allowed to do, in the words of DeploymentRequirements."""
+    own_principals = args.get("auth") == SERVICE_PRINCIPAL
+    return {
+        "model_name": model,
+        "endpoint_name": endpoint,
+        "inference_schema": _inference_schema(args),
+        "secret_scopes": [endpoint] if endpoint and _stores_secrets(args) else [],
+        "create_service_principal": own_principals and not args.get("service_principal"),
+        "grant": own_principals,
+        "skip_open": own_principals,
+    }
+
+
+def _inference_schema(args: Mapping[str, Any]) -> str | None:
+    tables = args.get("inference_tables") or {}
+    model = _model(args)
+    of_model = names.split_model_name(model) if model else ("", "", "")
+    catalog, schema = tables.get("catalog") or of_model[0], tables.get("schema") or of_model[1]
+    return f"{catalog}.{schema}" if catalog and schema and tables.get("enabled") is not False else None
+
+
+def _environments(args: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield "environment", args.get("environment") or {}
+    for index, version in enumerate(args.get("versions") or ()):
+        yield f"versions[{index}].environment", version.get("environment") or {}
+
+
+def _stores_secrets(args: Mapping[str, Any]) -> bool:
+    existing = args.get("service_principal") or {}
+    return any(None in variables.values() for _, variables in (*_environments(args), ("", existing)))
+
+
+def _references(args: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for place, variables in _environments(args):
+        for key, reference in references(variables).items():
+            yield f"{place}[{key!r}]", str(reference)
+    secret = (args.get("service_principal") or {}).get("client_secret")
+    if isinstance(secret, str) and parse_reference(secret):
+        yield "service_principal.client_secret", secret
+
+
+def _principals(args: Mapping[str, Any], made_here: Collection[Place]) -> Iterator[tuple[str, str]]:
+    for index, permission in enumerate(args.get("permissions") or ()):
+        for field in PRINCIPAL_FIELDS:
+            if permission.get(field) and (index, field) not in made_here:
+                yield f"permissions[{index}].{field}", str(permission[field])
+    existing = (args.get("service_principal") or {}).get("application_id")
+    if existing and (None, "application_id") not in made_here:
+        yield "service_principal.application_id", str(existing)

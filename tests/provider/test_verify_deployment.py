@@ -1,0 +1,210 @@
+"""verifyDeployment over HTTP: everything in one list, each cause once, and what agents share is looked up once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import httpx
+import pytest
+
+from agent_deploy.client.configuration import Settings
+from agent_deploy.client.workspace import Workspace
+from agent_deploy.provider.resource import Context
+from agent_deploy.provider.verify_deployment import verify_deployment
+from agent_deploy.resources.properties import to_wire
+from agent_deploy.rules.endpoint_fields import OWNER_TAG
+from agent_deploy.rules.verifiable import look_ups
+from tests.provider.permission_double import ANN, CATALOG, SCIM, Double
+
+MODEL = "main.default.agent"
+VERSIONS = f"{CATALOG}/models/{MODEL}/versions"
+FILES = "/api/2.0/fs/files/Models/main/default/agent"
+TABLE = "resources: {api_version: '1', databricks: {table: [{name: main.default.docs}]}}"
+ENDPOINT = "/api/2.0/serving-endpoints/agents_main-default-agent"
+
+
+def mlmodel(text: str) -> httpx.Response:
+    return httpx.Response(200, text=text)
+
+
+@pytest.fixture
+def double() -> Double:
+    """Ann may do all that it takes to serve versions 1 and 2, which read a table; `champion` is 2."""
+    double = Double()
+    double.grant("catalog/main", team="USE_CATALOG")
+    double.grant("schema/main.default", team="USE_SCHEMA CREATE_TABLE")
+    double.grant(f"function/{MODEL}", team="EXECUTE")
+    double.grant("table/main.default.docs", team="SELECT")
+    double.answers[VERSIONS] = {"model_versions": [{"version": 1}, {"version": 2}]}
+    for number in (1, 2):
+        version = {"version": number, "status": "READY", "run_id": "r"}
+        double.answers[f"{VERSIONS}/{number}"] = version
+        double.answers[f"{FILES}/{number}/MLmodel"] = lambda _: mlmodel(TABLE)
+    double.answers[f"{CATALOG}/models/{MODEL}/aliases/champion"] = double.answers[f"{VERSIONS}/2"]
+    double.answers["/api/2.0/mlflow/runs/get"] = {"run": {"info": {"experiment_id": "77"}}}
+    double.answers["/api/2.0/secrets/list"] = secrets
+    return double
+
+
+def secrets(request: httpx.Request) -> Any:
+    return {"secrets": [{"key": "there"}]} if request.url.params["scope"] == "team" else 404
+
+
+def verify(double: Double | Context, **args: Any) -> dict[str, Any]:
+    context = double.context if isinstance(double, Double) else double
+    return verify_deployment(context, to_wire(look_ups({"model_name": MODEL, **args}, "agents/dev/qa")))
+
+
+def test_what_may_be_deployed_is_described(double: Double) -> None:
+    found = verify(double, versions=[{"version": 1}, {"alias": "champion"}])
+    table = {"kind": "table", "name": "main.default.docs", "onBehalfOfUser": False}
+    assert found == {
+        "numbers": ["1", "2"],
+        "experimentId": "77",
+        "workspaceUrl": "https://w.example.com",
+        "kept": {},
+        "needs": [{"version": number, "resources": [table], "userScopes": []} for number in ("1", "2")],
+        "openToAll": [],
+        "doubts": [],
+        "problems": [],
+    }
+    assert double.writes() == []
+
+
+def test_all_that_is_wrong_comes_in_one_list_with_its_field(double: Double) -> None:
+    double.grant("table/main.default.docs")
+    double.answers[f"{SCIM}/Groups"] = {"Resources": []}
+    double.answers[f"{SCIM}/Users"] = {"Resources": []}
+    environment = {"A": "{{secrets/team/there}}", "B": "{{secrets/team/lost}}", "C": "{{secrets/nowhere/x}}"}
+    found = verify(
+        double,
+        versions=[{"version": "1", "environment": {"C": "{{secrets/nowhere/y}}"}}, {"version": "9"}, {"alias": "x"}],
+        environment=environment,
+        permissions=[{"group_name": "users", "level": "CAN_QUERY"}, {"group_name": "nobody", "level": "Anything"}],
+    )
+    assert found["numbers"] == ["1", "", ""]
+    told = "\n".join(found["problems"])
+    for expected in (
+        f"versions[1]: {MODEL} has no version 9 (there: 1, 2)",
+        f"versions[2]: {MODEL} has no alias 'x'",
+        "environment['B']: there is no key 'lost' in the secret scope 'team' (there: there)",
+        "environment['C'], versions[0].environment['C']: there is no secret scope 'nowhere'",
+        "permissions[1].group_name 'nobody': expected a principal of this workspace",
+        f"Table main.default.docs: {ANN} lacks SELECT. Its owner can mend it: GRANT SELECT",
+    ):
+        assert expected in told
+    assert len(found["problems"]) == 6
+
+
+def test_the_same_problem_of_several_versions_is_told_once(double: Double) -> None:
+    double.answers[f"{VERSIONS}/1"] = double.answers[f"{VERSIONS}/2"] = 404
+    double.answers[VERSIONS] = 404
+    double.answers[f"{CATALOG}/effective-permissions/function/{MODEL}"] = 404
+    double.answers[f"{CATALOG}/functions/{MODEL}"] = 404
+    [problem] = verify(double, versions=[{"version": "1"}, {"version": "2"}])["problems"]
+    assert problem.startswith(f"versions[0], versions[1]: there is no registered model {MODEL}")
+
+
+def test_a_catalog_that_is_not_there_is_told_once(double: Double) -> None:
+    gone = [path for path in double.answers if "main" in path and path.startswith((CATALOG, FILES))]
+    double.answers.update(dict.fromkeys(gone, 404))
+    [problem] = verify(double, versions=[{"version": "1"}])["problems"]
+    assert problem.startswith(f"Model {MODEL}, Schema main.default (inference tables): Catalog 'main' does not exist")
+
+
+def test_a_model_that_may_not_be_seen_is_told_with_the_privilege_and_nothing_else(double: Double) -> None:
+    double.grant(f"function/{MODEL}")
+    double.answers[f"{VERSIONS}/1"] = double.answers[f"{FILES}/1/MLmodel"] = 403
+    [problem] = verify(double, versions=[{"version": "1"}])["problems"]
+    assert "GRANT EXECUTE ON FUNCTION `main`.`default`.`agent` TO" in problem
+    double.answers[f"{VERSIONS}/1"] = {"version": 1, "status": "READY", "run_id": "r"}
+    [problem] = verify(double, versions=[{"version": "1"}])["problems"]
+    assert "GRANT EXECUTE ON FUNCTION" in problem
+
+
+@pytest.mark.parametrize("status", [401, 501])
+def test_a_workspace_that_refuses_is_told_once(double: Double, status: int) -> None:
+    double.answers = dict.fromkeys((*double.answers, ENDPOINT), status)
+    problems = verify(double, versions=[{"version": "1"}, {"alias": "champion"}], environment={"A": "{{secrets/a/b}}"})
+    assert len(problems["problems"]) == 1, problems
+
+
+def test_a_workspace_that_does_not_answer_is_told_once_beside_nothing_else() -> None:
+    def refuse(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    settings = Settings(host="https://w.example.com", method="pat", token="t")
+    context = Context(configuration=Workspace(settings, transport=httpx.MockTransport(refuse)))
+    [problem] = verify(context, versions=[{"version": "1"}], permissions=[{"group_name": "g", "level": "CAN_QUERY"}])[
+        "problems"
+    ]
+    assert "No Databricks workspace answers" in problem
+
+
+def test_wrong_arguments_do_not_keep_the_rest_from_being_looked_up(double: Double) -> None:
+    problems = verify(
+        double, model_name="agent", endpoint_name="my endpoint", versions=[{"version": "1"}], auth="ANY",
+        environment={"A": "{{secrets/nowhere/x}}", "B": "{{secrets/"}, keep_previous=-1,
+    )["problems"]  # fmt: skip
+    assert problems == ["environment['A']: there is no secret scope 'nowhere'. Create it, or correct the name"]
+    problems = verify(double, versions=[{"version": "one"}, {"version": "9"}, {}], keep_previous="x")["problems"]
+    assert [problem.split(":")[0] for problem in problems] == ["versions[1]"]
+
+
+def test_what_agents_share_is_looked_up_once(double: Double) -> None:
+    context = double.context
+    for agent in ("a", "b", "c"):
+        found = verify(context, versions=[{"version": "1"}], endpoint_name=agent, environment={"KEY": None})
+        assert found["problems"] == []
+    calls = Counter(path for _, path in double.calls)
+    own = {f"/api/2.0/serving-endpoints/{agent}" for agent in ("a", "b", "c")}
+    assert {path for path, times in calls.items() if times > 1} == {"/api/2.0/secrets/acls/list"}
+    assert own <= set(calls)
+    # An agent of its own asks about its endpoint and its scope.
+    assert len(double.calls) == len(calls) + 2
+
+
+def test_passthrough_grants_nothing_that_only_the_program_declares(double: Double) -> None:
+    for table in ("other", "own"):
+        double.grant(f"table/main.default.{table}", team="SELECT")
+    docs, other, own = ({"kind": "table", "name": f"main.default.{table}"} for table in ("docs", "other", "own"))
+    given = [docs, other, {**own, "on_behalf_of_user": True}]
+    [problem] = verify(double, versions=[{"version": "1"}], resources=given)["problems"]
+    assert "version 1 needs Table main.default.other, but its model does not declare it" in problem
+    assert verify(double, versions=[{"version": "1"}], resources=[docs])["problems"] == []
+
+
+def test_a_resource_of_a_newer_mlflow_is_told_unless_it_is_replaced(double: Double) -> None:
+    double.answers[f"{FILES}/1/MLmodel"] = mlmodel("resources: {api_version: '1', databricks: {teapot: [{name: x}]}}")
+    [problem] = verify(double, versions=[{"version": "1"}])["problems"]
+    assert "version 1 declares a 'teapot'" in problem
+    assert verify(double, versions=[{"version": "1"}], replace_resources=True)["problems"] == []
+
+
+def test_every_version_gets_a_scope_that_must_be_free_or_ones_own(double: Double) -> None:
+    double.answers["/api/2.0/secrets/acls/list"] = 403
+    double.answers[f"{CATALOG}/metastore_summary"] = {"owner": "team"}
+    found = verify(double, versions=[{"version": "1"}], auth="SERVICE_PRINCIPAL", keep_previous=1)
+    assert [problem.split(":")[0] for problem in found["problems"]] == [
+        "Secret scope agents_main-default-agent_1",
+        "Service principals",
+    ]
+
+
+def test_what_was_served_stays_if_the_endpoint_is_this_stacks(double: Double) -> None:
+    entity = {"name": "main-default-agent_1", "entity_name": MODEL, "entity_version": "1"}
+    remote = {
+        "name": "agents_main-default-agent",
+        "id": "e1",
+        "permission_level": "CAN_MANAGE",
+        "config": {"served_entities": [entity]},
+        "tags": [{"key": OWNER_TAG, "value": "another"}],
+    }
+    double.answers[ENDPOINT] = remote
+    assert verify(double, versions=[{"version": "2"}], keep_previous=1)["kept"] == {}
+    double.answers[ENDPOINT] = {**remote, "tags": [{"key": OWNER_TAG, "value": "agents/dev/qa"}]}
+    found = verify(double, versions=[{"version": "2"}], keep_previous=1)
+    assert [each["entityVersion"] for each in found["kept"].values()] == ["1"]
+    assert [each["version"] for each in found["needs"]] == ["2", "1"]
+    assert Counter(path for _, path in double.calls)[ENDPOINT] == 2  # once in each run
