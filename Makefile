@@ -15,7 +15,7 @@ BENCH_ARGS ?=
 WITH_TOOLCHAIN = toolchain=$$($(VENV)/bin/python tools/toolchain.py --print-path) \
 	&& PATH="$(VENV)/bin:$$toolchain:$$PATH" VIRTUAL_ENV="$(VENV)"
 
-.PHONY: setup toolchain demo test bench lint clean distclean
+.PHONY: setup toolchain demo test screenshots bench lint clean distclean
 
 setup: $(STAMP)
 	@$(VENV)/bin/python tools/toolchain.py
@@ -38,6 +38,11 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@$(WITH_TOOLCHAIN) $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+# What docs/review-app.md talks about, as the browser tests see it; no pictures lie in the repository.
+screenshots: $(STAMP)
+	@$(VENV)/bin/python tools/browser.py > /dev/null
+	@AGENT_DEPLOY_SCREENSHOTS="$(CURDIR)/screenshots" $(VENV)/bin/python -m pytest tests/browser $(ARGS)
 
 bench: $(STAMP)
 	@$(WITH_TOOLCHAIN) $(VENV)/bin/python -m bench $(BENCH_ARGS)

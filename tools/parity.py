@@ -28,8 +28,8 @@ CLIENTS = {
     "curl": "curl",
     "httpx": "plain HTTP",
 }
-# Routes by which tests and commands steer the workspace.
-_OWN = "/_local/"
+# Routes by which tests and commands steer the workspace, and the API whose routes are web pages.
+_OWN, _PAGES = "/_local/", "pages"
 UNMODIFIED = ("databricks provider", "MLflow", "databricks SDK", "curl")
 
 _HEAD = """\
@@ -38,7 +38,7 @@ _HEAD = """\
 The routes of the local workspace. A route counts as *witnessed* when a client that was not made for it (Databricks'
 SDK, MLflow, the databricks provider, curl) was answered with success in the named test; as *tested* when only a plain
 HTTP client was. Every other route is answered with 501 and its name. Routes under `/_local`, which steer the workspace,
-are not Databricks' and not in this list.
+and its web pages are not Databricks' API and not in this list.
 
 This file is written by `tools/parity.py`; a test compares it with the application.
 """
@@ -82,8 +82,9 @@ def application_routes(folder: Path) -> Iterator[Route]:
     app = create_app(workspace)
     for route in app.routes:
         for method in sorted(getattr(route, "methods", None) or ()):
-            if not route.path.startswith(_OWN):  # type: ignore[attr-defined]
-                yield Route(route, method)
+            found = Route(route, method)
+            if found.api != _PAGES and not route.path.startswith(_OWN):  # type: ignore[attr-defined]
+                yield found
     workspace.store.close()
 
 

@@ -1,4 +1,4 @@
-"""`agent-deploy local`: start, stop, status, env, reset, plugin, faults."""
+"""`agent-deploy local`: start, stop, status, env, sign-in, reset, plugin, faults."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
-from agent_deploy.cli import faults
+from agent_deploy.cli import faults, sign_in
 from agent_deploy.cli.errors import CommandError
 from agent_deploy.cli.folder import DEFAULT_FOLDER, Folder, running_status
 
 app = typer.Typer(help="A Databricks workspace on this machine, at 127.0.0.1.", no_args_is_help=True)
 app.add_typer(faults.app, name="faults")
+app.command(name="sign-in")(sign_in.sign_in)
 
 _STOP_SECONDS = 60.0
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -44,10 +44,15 @@ APIS = (
     "registry",
     "tracking",
     "agents",
+    "pages",
 )
 
-# Paths that are asked before there is a token; `/dashboard`-like pages do their own sign-in.
-PUBLIC = ("/.well-known/", "/oidc/", "/_local/health", "/_signed/", "/app/", "/favicon.ico")
+# Paths that are asked before there is a token; the pages, the last line, have sessions instead.
+PUBLIC = (
+    *("/.well-known/", "/oidc/", "/_local/health", "/_signed/", "/app/", "/favicon.ico"),
+    *("/ml/", "/browser/", "/login", "/logout"),
+)
+_START = ("/", "/ml")  # where a browser begins
 # Asked most: its routes are tried first.
 _HOT = "/serving-endpoints/"
 
@@ -142,7 +147,7 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its principal, or answer 401."""
-        if scope["type"] == "http" and not scope["path"].startswith(PUBLIC):
+        if scope["type"] == "http" and not scope["path"].startswith(PUBLIC) and scope["path"] not in _START:
             try:
                 token = _token(dict(scope["headers"]).get(b"authorization", b"").decode("latin-1"))
                 scope.setdefault("state", {})["principal"] = self._principals.authenticate(token)

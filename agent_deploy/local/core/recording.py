@@ -22,8 +22,15 @@ _SECRET_FIELDS = frozenset(
 )
 # `value` is a secret only where secrets are put; elsewhere (SCIM, tags) it is data that golden tests compare.
 _SECRET_VALUE_PATHS = ("/api/2.0/secrets/",)
-_UNRECORDED_BODIES = ("/serving-endpoints/", "/api/2.0/fs/", "/api/2.0/mlflow/traces", "/oidc/", "/_signed/")
-_UNRECORDED = ("/_local/", "/app/", "/favicon.ico")
+_UNRECORDED_BODIES = (
+    "/serving-endpoints/",
+    "/browser/",
+    "/api/2.0/fs/",
+    "/api/2.0/mlflow/traces",
+    "/oidc/",
+    "/_signed/",
+)
+_UNRECORDED = ("/_local/", "/browser/_local/", "/ml/", "/login", "/logout", "/app/", "/favicon.ico")
 
 
 class Recording:
