@@ -88,15 +88,9 @@ MAX_LIFETIME_DAYS, MAX_SECRETS = 730, 5
 
 def check_credentials(field: str, environment: Mapping[str, object], auth: str) -> list[Problem]:
     """Problems of the variables by which the agent signs in; None is a secret value and counts as set."""
-    problems = [_plain_text(field, key) for key, value in environment.items() if _is_exposed(key, value)]
-    if auth == SERVICE_PRINCIPAL:
-        # A deployment sets these itself; DATABRICKS_HOST may be the user's.
-        return problems + [
-            Problem(
-                f"{field}[{key!r}]", None, "not to be set with auth = SERVICE_PRINCIPAL, which sets it", "Take it out"
-            )
-            for key in sorted(_OWN & set(environment))
-        ]
+    problems = check_own_credentials(field, environment, auth)
+    if auth not in (PASSTHROUGH, MANUAL):
+        return problems
     begun = [method for method in METHODS if method.signs & set(environment)]
     pinned = environment.get("DATABRICKS_AUTH_TYPE")
     if pinned is not None:
@@ -109,6 +103,17 @@ def check_credentials(field: str, environment: Mapping[str, object], auth: str) 
         if len(begun) == 1 and (missing := sorted(method.takes - set(environment))):
             there = ", ".join(sorted(method.signs & set(environment)))
             problems.append(Problem(f"{field} ({method.auth_type}: {there})", None, f"{', '.join(missing)} as well"))
+    return problems
+
+
+def check_own_credentials(field: str, environment: Mapping[str, object], auth: str) -> list[Problem]:
+    """As far as it shows in one environment, whatever others add: plain text, and what a deployment sets itself."""
+    problems = [_plain_text(field, key) for key, value in environment.items() if _is_exposed(key, value)]
+    if auth == SERVICE_PRINCIPAL:
+        # DATABRICKS_HOST may be the user's.
+        expected = "not to be set with auth = SERVICE_PRINCIPAL, which sets it"
+        own = sorted(_OWN & set(environment))
+        problems += [Problem(f"{field}[{key!r}]", None, expected, "Take it out") for key in own]
     return problems
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent_deploy.rules import names
-from agent_deploy.rules.credentials import PASSTHROUGH, check_auth, check_credentials
+from agent_deploy.rules.credentials import PASSTHROUGH, check_auth, check_credentials, check_own_credentials
 from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.environment import EXPERIMENT_TAG, check_environment
 from agent_deploy.rules.known_arguments import check_known
@@ -67,9 +67,8 @@ def check_arguments(args: Mapping[str, Any]) -> list[Problem]:
         problems += names.check_endpoint_name("endpoint_name", names.endpoint_name(args["model_name"]))
     problems += check_workload("", args.get("workload_size"), args.get("workload_type"))
     problems += check_environment("environment", args.get("environment") or {})
-    problems += check_auth(args) or check_credentials(
-        "environment", args.get("environment") or {}, args.get("auth") or PASSTHROUGH
-    )
+    problems += check_auth(args)
+    problems += check_credentials("environment", args.get("environment") or {}, args.get("auth") or PASSTHROUGH)
     if args.get("resources"):
         problems += from_program("resources", args["resources"])[1]
     problems += _check_versions(args)
@@ -173,18 +172,19 @@ def _check_versions(args: Mapping[str, Any]) -> list[Problem]:
     declared = _declared(args)
     problems = check_count("versions", len(declared))
     for field_name, version in declared:
-        problems += _check_version(field_name, version)
+        problems += _check_version(field_name, version, args.get("auth") or PASSTHROUGH)
     if problems:
         return problems
     return _check_shares(args, tuple(_wanted(field_name, version, args) for field_name, version in declared))
 
 
-def _check_version(field_name: str, version: Mapping[str, Any]) -> list[Problem]:
-    prefix = f"{field_name}."
+def _check_version(field_name: str, version: Mapping[str, Any], auth: str) -> list[Problem]:
+    prefix, environment = f"{field_name}.", version.get("environment") or {}
     problems = _check_name(field_name, version)
     problems += check_percentage(f"{prefix}traffic_percentage", version.get("traffic_percentage"))
     problems += check_workload(prefix, version.get("workload_size"), version.get("workload_type"))
-    return problems + check_environment(f"{prefix}environment", version.get("environment") or {})
+    problems += check_environment(f"{prefix}environment", environment)
+    return problems + check_own_credentials(f"{prefix}environment", environment, auth)
 
 
 def _check_name(field_name: str, version: Mapping[str, Any]) -> list[Problem]:

@@ -99,6 +99,15 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert len(text.splitlines()) == 4
 
 
+def test_a_version_may_not_hold_a_credential_in_plain_text_either() -> None:
+    text = problems(auth="NONE", versions=[{"version": "1", "environment": {"DATABRICKS_TOKEN": "dapi-hush"}}])
+    assert "versions[0].environment['DATABRICKS_TOKEN']: expected a secret, not plain text" in text
+    assert "auth 'NONE'" in text
+    assert "hush" not in text
+    own = [{"version": "1", "environment": {"DATABRICKS_CLIENT_ID": "x"}}]
+    assert "not to be set with auth = SERVICE_PRINCIPAL" in problems(auth="SERVICE_PRINCIPAL", versions=own)
+
+
 def test_an_alias_that_is_a_version_already_there_is_told() -> None:
     plan = rules.plan(
         {"model_name": MODEL, "versions": [{"version": "3"}, {"alias": "x"}], "traffic": {"3": 1, "x": 99}}
