@@ -175,7 +175,9 @@ class PermissionFacts:
             answer = self.look_up(f"{CATALOG}/{route}/{segment(securable.name)}")
             if answer.presence is not Presence.MISSING:
                 break
-        return answer.presence, str(answer.document.get("owner") or "").lower()
+        # A model service answers with its owner under another name.
+        owner = answer.document.get("owner") or answer.document.get("effective_owner")
+        return answer.presence, str(owner or "").lower()
 
     def _held_on_object(self, target: WorkspaceObject, wanted: frozenset[str], principal: Principal) -> Held:
         route = ROUTES[target.type]

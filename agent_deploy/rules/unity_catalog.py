@@ -23,7 +23,7 @@ _SCHEMA = (
     | _VOLUME
     | _FUNCTION
     | {USE_SCHEMA, "EXTERNAL_USE_SCHEMA", "CREATE_TABLE", "CREATE_FUNCTION", "CREATE_MODEL", "CREATE_VOLUME"}
-    | {"CREATE_MATERIALIZED_VIEW"}
+    | {"CREATE_MATERIALIZED_VIEW", "CREATE_SERVICE"}
 )
 
 # Securable type → the privileges that may be granted on it (those of its children are inherited by them).
@@ -42,6 +42,7 @@ PRIVILEGES: Mapping[str, frozenset[str]] = {
     "external_location": _ANY | {"READ_FILES", "WRITE_FILES", "CREATE_EXTERNAL_TABLE", BROWSE},
     "storage_credential": _ANY | {"READ_FILES", "WRITE_FILES", "CREATE_EXTERNAL_LOCATION"},
     "credential": _ANY | {"ACCESS"},
+    "model_service": _ANY | {"EXECUTE", "APPLY_TAG"},
 }
 # A registered model is a function to the permissions API; the old names of the hive metastore's privileges stay out.
 _ALIASES = {"model": "function", "registered_model": "function", "foreign_connection": "connection", "view": "table"}

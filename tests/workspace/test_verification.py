@@ -68,11 +68,8 @@ def deployer(local_workspace: LocalWorkspace, admin: Caller, stranger: Caller) -
 
 
 def make(caller: Caller, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """POST; the test is skipped where the local workspace does not have the route."""
-    answer = caller.http.post(path, json=body)
-    if answer.status_code == 501:
-        pytest.skip(f"the local workspace has no {path} yet")
-    return dict(answer.raise_for_status().json())
+    """POST; it has to succeed."""
+    return dict(caller.http.post(path, json=body).raise_for_status().json())
 
 
 def securable(admin: Caller, kind: str, schema: str, name: str) -> str:
@@ -85,6 +82,8 @@ def securable(admin: Caller, kind: str, schema: str, name: str) -> str:
     elif kind == "function":
         routine = {"data_type": "INT", "full_data_type": "INT", "routine_definition": "1", "input_params": {}}
         make(admin, f"{UC}/functions", {"function_info": {**place, **routine}})
+    elif kind == "uc_model_service":
+        make(admin, f"{UC}/model-services?parent=schemas/{schema}&model_service_id=x", {"comment": "for agents"})
     elif kind == "vector_search_index":
         make(admin, "/api/2.0/vector-search/endpoints", {"name": name, "endpoint_type": "STANDARD"})
         spec = {
@@ -100,6 +99,7 @@ PRIVILEGES = {
     "table": ("table", "SELECT"),
     "function": ("function", "EXECUTE"),
     "vector_search_index": ("table", "SELECT"),
+    "uc_model_service": ("model_service", "EXECUTE"),
 }
 
 
@@ -163,6 +163,13 @@ def test_connections(admin: Caller, deployer: Deployer, name: str) -> None:
     admin.http.delete(f"{UC}/connections/{name}")
 
 
+# Kind → the permissions API's path, and where one is made; both know it by its name.
+NAMED = {
+    "app": ("apps", "/api/2.0/apps"),
+    "lakebase": ("database-instances", "/api/2.0/database/instances"),
+}
+
+
 def workspace_object(admin: Caller, kind: str, name: str) -> tuple[str, str]:
     """Makes one; returns the declared name and the path in the permissions API."""
     if kind == "sql_warehouse":
@@ -170,6 +177,10 @@ def workspace_object(admin: Caller, kind: str, name: str) -> tuple[str, str]:
         return warehouse, f"sql/warehouses/{warehouse}"
     if kind == "serving_endpoint":
         return name, "serving-endpoints/" + make(admin, "/api/2.0/serving-endpoints", {"name": name})["id"]
+    if kind in NAMED:
+        type_, path = NAMED[kind]
+        make(admin, path, {"name": name})
+        return name, f"{type_}/{name}"
     warehouse = make(admin, "/api/2.0/sql/warehouses", {"name": name})["id"]
     space = {"title": name, "warehouse_id": warehouse, "serialized_space": '{"version": 1}'}
     space_id = make(admin, "/api/2.0/genie/spaces", space)["space_id"]
@@ -193,6 +204,35 @@ def test_workspace_objects(admin: Caller, deployer: Deployer, name: str, kind: s
     deployer.give(path, enough)
     assert deployer.lacking(resource) == []
     assert deployer.lacking(resource, grant=True) == [(kind, "CAN_MANAGE")]
+
+
+@pytest.mark.parametrize("kind", sorted(NAMED))
+def test_apps_and_database_instances(admin: Caller, deployer: Deployer, name: str, kind: str) -> None:
+    declared, path = workspace_object(admin, kind, name)
+    resource = {"kind": kind, "name": declared}
+    assert deployer.lacking(resource) == [(kind, "CAN_USE")]
+    deployer.give(path, "CAN_USE")
+    found = deployer.check(resource)
+    assert found["failures"] == []
+    # What only the database itself knows is told, not passed over.
+    assert [each["reason"][:31] for each in found["unverified"]] == ["membership in databricks_superu"] * (
+        kind == "lakebase"
+    )
+    [missing] = deployer.check({"kind": kind, "name": f"{name}-none"})["failures"]
+    assert missing["reason"] == "it does not exist"
+
+
+def test_the_owner_of_a_model_service_needs_no_grant(
+    local_workspace: LocalWorkspace, admin: Caller, deployer: Deployer, stranger: Caller, schema: str
+) -> None:
+    for kind, place, privilege in (
+        ("catalog", "main", "USE_CATALOG"),
+        ("schema", schema, "USE_SCHEMA"),
+        ("schema", schema, "CREATE_SERVICE"),
+    ):
+        deployer.grant(kind, place, privilege)
+    securable(stranger, "uc_model_service", schema, "x")
+    assert deployer.lacking({"kind": "uc_model_service", "name": f"{schema}.x"}, grant=False) == []
 
 
 @pytest.mark.parametrize("kind", sorted(LEVELS))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 
-from agent_deploy.local.catalog import grants, models
+from agent_deploy.local.catalog import grants, model_services, models
 from agent_deploy.local.catalog.metastore import DEFAULT_CATALOG, Metastore
 from agent_deploy.local.catalog.ownership import require_owner, require_transfer
 from agent_deploy.local.catalog.paging import page
@@ -32,7 +32,9 @@ def install(app: FastAPI, workspace: Workspace) -> None:
     app.include_router(_metastore_routes(metastore, workspace))
     app.include_router(_table_routes(metastore, workspace.authorization))
     for kind in KINDS.values():
-        app.include_router(_routes(kind, metastore, workspace))
+        if not kind.own_routes:
+            app.include_router(_routes(kind, metastore, workspace))
+    app.include_router(model_services.routes(metastore, workspace))
     app.include_router(models.routes(workspace))
     app.include_router(grants.routes(workspace))
 

@@ -21,6 +21,7 @@ class Kind:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     id_field: str = "id"
     children: tuple[str, ...] = ()
+    own_routes: bool = False  # its API has another form than the other securables'
 
 
 _COMMON = ("comment", "owner", "properties")
@@ -54,7 +55,7 @@ KINDS: Mapping[str, Kind] = {
             (*_COMMON, "enable_predictive_optimization"),
             {"catalog_type": "MANAGED_CATALOG", "securable_type": "SCHEMA"},
             id_field="schema_id",
-            children=("table", "volume", "function", "registered_model"),
+            children=("table", "volume", "function", "registered_model", "model_service"),
         ),
         Kind(
             "table",
@@ -99,6 +100,15 @@ KINDS: Mapping[str, Kind] = {
             ("owner", "options", "comment"),
             {"credential_type": "USERNAME_PASSWORD", "securable_type": "CONNECTION"},
             id_field="connection_id",
+        ),
+        Kind(
+            "model_service",
+            "Model Service",
+            "model-services",
+            3,
+            "CREATE_SERVICE",
+            ("comment", "config"),
+            own_routes=True,
         ),
     )
 }

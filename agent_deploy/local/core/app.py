@@ -37,6 +37,7 @@ APIS = (
     "vector_search",
     "genie",
     "connections",
+    "objects",
     "jobs",
     "pipelines",
     "files",

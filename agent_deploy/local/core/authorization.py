@@ -23,6 +23,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "volume": ("volume",),
     "function": ("registered_model", "function"),
     "connection": ("connection",),
+    "model_service": ("model_service",),
 }
 METASTORE = "metastore"  # its name, too: there is one
 
