@@ -18,6 +18,8 @@ if TYPE_CHECKING:
         AgentTimeoutsArgs,
         AgentVersionArgs,
     )
+    from agent_deploy.components.feedback_model import FeedbackModel, FeedbackModelArgs
+    from agent_deploy.resources.feedback_model_version import FeedbackModelVersion
     from agent_deploy.resources.object_permission import ObjectPermission
     from agent_deploy.resources.secret import Secret
     from agent_deploy.resources.securable_grant import SecurableGrant
@@ -38,6 +40,8 @@ _HOMES = {
         "AgentTimeoutsArgs",
         "AgentVersionArgs",
     ),
+    "agent_deploy.components.feedback_model": ("FeedbackModel", "FeedbackModelArgs"),
+    "agent_deploy.resources.feedback_model_version": ("FeedbackModelVersion",),
     "agent_deploy.resources.securable_grant": ("SecurableGrant",),
     "agent_deploy.resources.object_permission": ("ObjectPermission",),
     "agent_deploy.resources.secret": ("Secret",),
@@ -55,6 +59,9 @@ __all__ = [
     "AgentTimeoutsArgs",
     "AgentVersionArgs",
     "ExistingServicePrincipalArgs",
+    "FeedbackModel",
+    "FeedbackModelArgs",
+    "FeedbackModelVersion",
     "ObjectPermission",
     "Secret",
     "SecurableGrant",

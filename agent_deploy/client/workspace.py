@@ -88,20 +88,23 @@ class Workspace:
         params: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
         form: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
         as_text: bool = False,
     ) -> dict[str, Any]:
         """One call, tried again as far as it is safe; returns the parsed answer, or its ``text`` unparsed.
 
-        ``form``, instead of ``body``, is sent as multipart/form-data: field → (file name or None, content).
+        Instead of ``body``: ``form`` is sent as multipart/form-data, field → (file name or None, content), and
+        ``content`` as it is.
         """
         again = method in _REPEATABLE if repeatable is None else repeatable
         tries = _Tries(method, again, self._patience, self._cancelled)
         retrying = tenacity.Retrying(
             retry=tries.worth_another, wait=tries.pause, sleep=tries.sleep, stop=tenacity.stop_never, reraise=True
         )
-        return retrying(self._connection.send, method, path, headers, as_text, params=params, json=body, files=form)
+        sent = {"params": params, "json": body, "files": form, "content": content}
+        return retrying(self._connection.send, method, path, headers, as_text, **sent)
 
     @contextmanager
     def stream(self, path: str, body: Mapping[str, Any], read_timeout: float) -> Iterator[httpx.Response]:

@@ -15,6 +15,7 @@ from agent_deploy.components.arguments import (
     ServedEntityState,
 )
 from agent_deploy.components.environment import Environment, References
+from agent_deploy.components.feedback_model import served_feedback
 from agent_deploy.components.identities import Identities, declare, described
 from agent_deploy.components.options import child_options
 from agent_deploy.components.verification import Verified
@@ -49,7 +50,7 @@ class AgentDeployment(pulumi.ComponentResource):
     review_app_url: pulumi.Output[str]
     """Where stakeholders chat with the agent and rate its answers."""
     served_entities: pulumi.Output[list[ServedEntityState]]
-    """The versions behind the endpoint and their states."""
+    """The versions behind the endpoint and their states; the feedback model is the one named `feedback`."""
     inference_tables: pulumi.Output[InferenceTableNames]
     """Full names of the tables that keep requests, responses and feedback."""
     identities: pulumi.Output[list[AgentIdentity]]
@@ -72,13 +73,20 @@ class AgentDeployment(pulumi.ComponentResource):
         identities = pulumi.Output.all(verified, references).apply(
             lambda both: declare(name, self, both[0], environment.existing_secret(both[0].args, both[1]))
         )
+        feedback = verified.apply(lambda v: served_feedback(name, self, v))
         endpoint = ServingEndpoint(
             name,
             name=verified.apply(lambda v: v.deployment.endpoint_name),
-            served_entities=pulumi.Output.all(verified, references, identities).apply(
-                lambda all_: _served_entities(all_[0], environment, all_[1], all_[2])
+            served_entities=pulumi.Output.all(verified, references, identities, feedback).apply(
+                lambda all_: {**_served_entities(all_[0], environment, all_[1], all_[2]), **all_[3].entities}
             ),
-            traffic=verified.apply(lambda v: {**rules.traffic(v.deployment, v.numbers), **dict.fromkeys(v.kept, 0)}),
+            traffic=pulumi.Output.all(verified, feedback).apply(
+                lambda both: {
+                    **rules.traffic(both[0].deployment, both[0].numbers),
+                    # Reached by their names alone.
+                    **dict.fromkeys((*both[0].kept, *both[1].entities), 0),
+                }
+            ),
             ai_gateway=verified.apply(_ai_gateway),
             tags=verified.apply(lambda v: rules.endpoint_tags(v.args.get("tags") or {}, v.experiment_id)),
             description=args.get("description"),
@@ -88,7 +96,9 @@ class AgentDeployment(pulumi.ComponentResource):
                 self,
                 custom_timeouts=_timeouts(args),
                 # An agent may touch what it declares before it answers, and until it has left.
-                depends_on=identities.apply(lambda i: i.components),
+                depends_on=pulumi.Output.all(identities, feedback).apply(
+                    lambda both: [*both[0].components, *both[1].components]
+                ),
             ),
         )
         if args.get("permissions"):

@@ -121,6 +121,8 @@ class AgentDeploymentArgs(TypedDict):
     """Who may view, query or manage the endpoint. The deployer and the admins manage it in any case."""
     inference_tables: NotRequired[AgentInferenceTablesArgs]
     """Inference tables, on by default."""
+    feedback_model: NotRequired[bool]
+    """Whether the endpoint serves the schema's feedback model as well, made when there is none yet. Default true."""
     timeouts: NotRequired[AgentTimeoutsArgs]
     """How long to wait for the endpoint."""
 

@@ -6,6 +6,7 @@ from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.client.workspace import installed_version
 from agent_deploy.provider.check_permissions import check_permissions
 from agent_deploy.provider.configuration import SECRET_INPUTS, check_configuration, configure
+from agent_deploy.provider.feedback_model_version import FeedbackModelVersion
 from agent_deploy.provider.get_declared_resources import get_declared_resources
 from agent_deploy.provider.get_model_version import get_model_version
 from agent_deploy.provider.object_permission import ObjectPermission
@@ -21,6 +22,7 @@ RESOURCES = {
     "Secret": Secret,
     "ObjectPermission": ObjectPermission,
     "SecurableGrant": SecurableGrant,
+    "FeedbackModelVersion": FeedbackModelVersion,
 }
 FUNCTIONS = {
     "getModelVersion": get_model_version,
@@ -34,8 +36,9 @@ def components() -> list[type]:
     """The components that programs in other languages use; imported only when the engine asks for one."""
     from agent_deploy.components.agent_deployment import AgentDeployment
     from agent_deploy.components.agent_service_principal import AgentServicePrincipal
+    from agent_deploy.components.feedback_model import FeedbackModel
 
-    return [AgentDeployment, AgentServicePrincipal]
+    return [AgentDeployment, AgentServicePrincipal, FeedbackModel]
 
 
 def package() -> Package:

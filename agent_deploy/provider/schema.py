@@ -96,6 +96,7 @@ TYPES: Schema = {
         "properties": {
             "modelName": _of(_STRING, "Registered model that is to be served."),
             "endpointName": _of(_STRING, "Serving endpoint that is to be created or changed."),
+            "feedbackSchema": _of(_STRING, "catalog.schema in which the feedback model is to be registered."),
             "inferenceSchema": _of(_STRING, "catalog.schema in which the inference tables are to be created."),
             "secretScopes": _of(_STRINGS, "Secret scopes that are to be created, or written to when they exist."),
             "createServicePrincipal": _of(_BOOLEAN, "Whether a service principal is to be created."),
@@ -236,6 +237,18 @@ RESOURCES: Schema = {
         {"added": _of(_STRINGS, "Those that the principal did not have before.")},
         ["securableType", "fullName", "principal", "privileges"],
     ),
+    "FeedbackModelVersion": _resource(
+        "The feedback model of a schema, adopted or registered, and shared by the agents of that schema.",
+        {
+            "modelName": _of(_STRING, "Full name: catalog.schema.feedback.", willReplaceOnChanges=True),
+            "ownerMark": _of(_STRING, "By what the model's tags say who uses it."),
+        },
+        {
+            "version": _of(_STRING, "Number of the version to serve."),
+            "created": _of(_BOOLEAN, "Whether one of our runs made the model; one that was there before stays."),
+        },
+        ["modelName"],
+    ),
     "ObjectPermission": _resource(
         "What one principal may do with one workspace object, added to what others may: their entries stay.",
         _PERMISSION_INPUTS,
@@ -318,6 +331,7 @@ FUNCTIONS: Schema = {
             "replaceResources": _of(_BOOLEAN, "Whether resources counts instead of what the models declare."),
             "references": _of(_list(_ref("NamedValue")), "References {{secrets/scope/key}}."),
             "principals": _of(_list(_ref("NamedValue")), "E-mail addresses, names of groups, application ids."),
+            "feedbackModel": _of(_STRING, "Feedback model to be served as well, and registered when it is not there."),
             "requirements": _of(_ref("DeploymentRequirements"), "What the deployment itself takes."),
         },
         {

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from agent_deploy.client.errors import ApiError, WorkspaceError
+from agent_deploy.client.model_registry import ModelRegistry
 from agent_deploy.client.workspace import segment
 from agent_deploy.provider import endpoint_state as states
 from agent_deploy.provider.check_permissions import by_target, privilege, requirements_of
+from agent_deploy.provider.feedback_look_up import NoFeedbackModel, feedback_model
 from agent_deploy.provider.get_declared_resources import NOTHING_DECLARED, declared_resources, unreadable
 from agent_deploy.provider.get_model_version import NOT_FOUND, describe_version
 from agent_deploy.provider.look_ups import memory_of, patient
@@ -25,7 +27,7 @@ from agent_deploy.provider.resource import Context, Values
 from agent_deploy.rules.credentials import MANUAL, PASSTHROUGH
 from agent_deploy.rules.declared_resources import beyond_passthrough, combine, from_program
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
-from agent_deploy.rules.names import secret_scope, served_entity_name
+from agent_deploy.rules.names import FEEDBACK_ENTITY, secret_scope, served_entity_name
 from agent_deploy.rules.previous_versions import kept
 from agent_deploy.rules.resources import Access, Resource, Target
 from agent_deploy.rules.unity_catalog import Securable
@@ -76,6 +78,15 @@ class _Needs:
 
 
 @dataclass(frozen=True)
+class _Feedback:
+    """The feedback model: whether it must be registered first, and what is wrong; ``hidden`` as with versions."""
+
+    registers: str = ""  # the schema in which
+    problems: Sequence[str] = ()
+    hidden: bool = False
+
+
+@dataclass(frozen=True)
 class _Judged:
     """What the deployer lacks, what everybody has anyhow, and what is not there."""
 
@@ -99,11 +110,12 @@ class _Verification:
     def result(self, pool: ThreadPoolExecutor) -> Values:
         """Two rounds of look-ups: what the program names, then what the versions need besides."""
         finding = [pool.submit(self._find, wanted) for wanted in self._wanted]
-        serving = pool.submit(self._served)
+        serving, rating = pool.submit(self._served), pool.submit(self._feedback)
         checking = [pool.submit(check, self._context, self._asked) for check in CHECKS]
         self._foresee(pool)
         found = [self._settled(future, _Found("", NOT_FOUND)) for future in finding]
         previous = self._kept(*self._settled(serving, ({}, {})), found)
+        feedback = self._settled(rating, _Feedback())
         named = [problem for future in checking for problem in self._settled(future, [])]
         versions: list[_Needs] = []
         judged = _Judged()
@@ -113,7 +125,7 @@ class _Verification:
             numbers += [str(entity["entityVersion"]) for entity in previous.values()]
             reading = [pool.submit(self._needs, number) for number in dict.fromkeys(numbers)]
             versions = [self._settled(future, _Needs("")) for future in reading]
-            judged = self._settled(pool.submit(self._judge, versions), judged)
+            judged = self._settled(pool.submit(self._judge, versions, feedback), judged)
         first = found[0].told if found else NOT_FOUND
         return {
             "numbers": [each.number for each in found],
@@ -123,7 +135,7 @@ class _Verification:
             "needs": [_described(version) for version in versions],
             "openToAll": [privilege(access) for access in judged.opened],
             "doubts": together(judged.verdict.unverified),
-            "problems": [*_problems(self._model, found, versions, named, judged), *_causes(self._unanswered)],
+            "problems": [*_problems(self._model, found, versions, named, feedback, judged), *_causes(self._unanswered)],
         }
 
     # ---- look-ups
@@ -156,8 +168,21 @@ class _Verification:
         inputs = states.inputs_of({**remote, "pending_config": None}, {})
         return inputs.get("servedEntities", {}), states.routes_of(remote.get("config"))
 
+    def _feedback(self) -> _Feedback:
+        name = str(self._asked.get("feedbackModel") or "")
+        if not name:
+            return _Feedback()
+        key = ("feedback model", name)
+        try:
+            found = self._memory.once(key, lambda: feedback_model(ModelRegistry(self._workspace, name), name))
+        except NoFeedbackModel as error:
+            return _Feedback(problems=[str(error)], hidden=error.hidden)
+        return _Feedback() if found.exists else _Feedback(registers=name.rpartition(".")[0])
+
     def _kept(self, served: Values, traffic: Mapping[str, int], found: Iterable[_Found]) -> dict[str, Any]:
         declared = [served_entity_name(self._model, each.number) for each in found if each.number]
+        if self._asked.get("feedbackModel"):
+            declared.append(FEEDBACK_ENTITY)
         return dict(kept(served, traffic, self._model, declared, int(self._asked.get("keepPrevious") or 0)))
 
     @property
@@ -191,9 +216,9 @@ class _Verification:
         principal = self._facts.principal(None, bool(self._required.endpoint_name))
         return self._facts.gather(by_target(wanted), principal), principal
 
-    def _judge(self, versions: Iterable[_Needs]) -> _Judged:
+    def _judge(self, versions: Iterable[_Needs], feedback: _Feedback) -> _Judged:
         """For all versions at once: each object is looked up once."""
-        required = self._required
+        required = replace(self._required, feedback_schema=feedback.registers or None)
         if required.create_service_principal and required.endpoint_name:
             of_principals = tuple(secret_scope(required.endpoint_name, version.number) for version in versions)
             required = replace(required, secret_scopes=(*required.secret_scopes, *of_principals))
@@ -212,7 +237,12 @@ class _Verification:
 
 
 def _problems(
-    model: str, found: Sequence[_Found], versions: Sequence[_Needs], named: Iterable[str], judged: _Judged
+    model: str,
+    found: Sequence[_Found],
+    versions: Sequence[_Needs],
+    named: Iterable[str],
+    feedback: _Feedback,
+    judged: _Judged,
 ) -> Iterator[str]:
     """One line for each cause: what keeps the deployer from a model keeps him from its versions, too."""
     place = (Securable.of("function", model),) if model else ()
@@ -227,6 +257,8 @@ def _problems(
     yield from named
     for version in versions:
         yield from () if version.hidden and is_closed else version.problems
+    is_place_closed = any(failure.kind in ("schema", "catalog") for failure in failures)
+    yield from () if feedback.hidden and is_place_closed else feedback.problems
     # That there is no such model, its versions have said.
     said = bool(fields) and bool(judged.missing.intersection(place))
     yield from together(failure for failure in failures if not (said and failure.kind == "model"))

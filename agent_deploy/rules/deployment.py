@@ -10,6 +10,7 @@ from agent_deploy.rules import names
 from agent_deploy.rules.credentials import PASSTHROUGH, check_auth, check_credentials, check_own_credentials
 from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.environment import EXPERIMENT_TAG, check_environment
+from agent_deploy.rules.feedback_model import beside
 from agent_deploy.rules.known_arguments import check_known
 from agent_deploy.rules.previous_versions import check_keep_previous
 from agent_deploy.rules.problems import Problem
@@ -55,11 +56,12 @@ class Deployment:
     endpoint_name: str
     versions: tuple[WantedVersion, ...]
     traffic: Mapping[str, int] = field(default_factory=dict)  # by label
+    feedback_model: str = ""  # its full name; empty: none is served
 
 
 def check_arguments(args: Mapping[str, Any]) -> list[Problem]:
     """All problems that can be seen without asking the workspace. Values that are None are not known yet."""
-    of_model = names.check_model_name("model_name", args.get("model_name"))
+    of_model = names.check_model_name("model_name", args.get("model_name")) or _check_not_feedback(args)
     problems = check_known(args) + of_model
     if (endpoint := args.get("endpoint_name")) is not None:
         problems += names.check_endpoint_name("endpoint_name", endpoint)
@@ -82,7 +84,12 @@ def plan(args: Mapping[str, Any]) -> Deployment:
     """The deployment that checked arguments declare."""
     versions = tuple(_wanted(field, version, args) for field, version in _declared(args))
     endpoint = args.get("endpoint_name") or names.endpoint_name(args["model_name"])
-    return Deployment(args["model_name"], endpoint, versions, _traffic(args, versions))
+    return Deployment(args["model_name"], endpoint, versions, _traffic(args, versions), feedback_model(args))
+
+
+def feedback_model(args: Mapping[str, Any]) -> str:
+    """Full name of the feedback model that is served as well; empty before the first version: nothing is to rate."""
+    return beside(args["model_name"]) if _declared(args) and _takes_feedback(args) else ""
 
 
 def named_versions(args: Mapping[str, Any]) -> list[NamedVersion]:
@@ -134,9 +141,32 @@ def traffic(deployment: Deployment, numbers: Sequence[str]) -> dict[str, int]:
     }
 
 
+def feedback_entity(deployment: Deployment, version: Any, scale_to_zero: bool) -> dict[str, Any]:
+    """The feedback model as deploy() serves it: the smallest size, no environment; ``version`` may be an Output."""
+    return {
+        "entity_name": deployment.feedback_model,
+        "entity_version": version,
+        "workload_size": DEFAULT_SIZE,
+        "workload_type": DEFAULT_TYPE,
+        "scale_to_zero_enabled": scale_to_zero,
+    }
+
+
 def endpoint_tags(user: Mapping[str, str], experiment_id: str | None) -> dict[str, str]:
     """The user's tags and, as deploy() writes it, the experiment's id."""
     return {**({EXPERIMENT_TAG: experiment_id} if experiment_id else {}), **user}
+
+
+def _takes_feedback(args: Mapping[str, Any]) -> bool:
+    return args.get("feedback_model") is not False
+
+
+def _check_not_feedback(args: Mapping[str, Any]) -> list[Problem]:
+    model = str(args["model_name"])
+    if model.lower() != beside(model).lower() or not _takes_feedback(args):
+        return []
+    remedy = "Give the agent's model another name, or do without feedback: feedback_model=False"
+    return [Problem("model_name", model, "another name, as this is the one of the schema's feedback model", remedy)]
 
 
 def _declared(args: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -170,7 +200,7 @@ def _check_versions(args: Mapping[str, Any]) -> list[Problem]:
         remedy = "model_version is the shorthand for a single one"
         return [Problem("model_version", args["model_version"], "either model_version or versions, not both", remedy)]
     declared = _declared(args)
-    problems = check_count("versions", len(declared))
+    problems = check_count("versions", len(declared), _takes_feedback(args) and bool(declared))
     for field_name, version in declared:
         problems += _check_version(field_name, version, args.get("auth") or PASSTHROUGH)
     if problems:

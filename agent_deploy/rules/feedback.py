@@ -1,12 +1,13 @@
 """What a piece of feedback may look like: the shape of the feedback model's requests, checked field by field.
 
-Logged with the feedback model as its only code, so it stands on the standard library alone.
+Logged with the feedback model as its only code, so it stands on the standard library, and where it is served on MLflow.
 Source of the shape: Databricks, "Provide feedback on a deployed agent", and requests of its public templates.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,11 +16,39 @@ COLUMNS = ("request_id", "source", "text_assessments", "retrieval_assessments")
 SOURCE_TYPES = ("human", "end_user", "expert", "ai_judge", "llm_judge", "code")
 _ASSESSMENTS = {"text_assessments": ("suggested_output",), "retrieval_assessments": ("position",)}
 _COMMON = ("step_id", "ratings", "free_text_comment")
+ACCEPTED = {"result": "ok"}
+
+
+class ServedModel:
+    """The feedback model as MLflow serves it: keeps nothing, as its requests are logged in the inference table."""
+
+    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> dict[str, str]:
+        """ACCEPTED; raises MLflow's exception for INVALID_PARAMETER_VALUE (HTTP 400) that names each wrong field."""
+        records = [parsed(record) for record in model_input.to_dict("records")]
+        found = [
+            problem if len(records) == 1 else f"record {index}: {problem}"
+            for index, record in enumerate(records)
+            for problem in problems(record)
+        ]
+        if not records:
+            found = ["dataframe_records: expected at least one record"]
+        if found:
+            from mlflow.exceptions import MlflowException
+
+            raise MlflowException.invalid_parameter_value(f"This is no feedback: {'; '.join(found)}")
+        return dict(ACCEPTED)
+
+
+def _load_pyfunc(_path: str) -> ServedModel:
+    # By this name MLflow finds the model in the module that its MLmodel calls `loader_module`.
+    return ServedModel()
 
 
 def parsed(record: Mapping[str, Any]) -> dict[str, Any]:
     """The record with JSON-encoded columns decoded; a column that does not parse stays as it is, to be refused."""
-    return {name: _decoded(value) if name != "request_id" else value for name, value in record.items()}
+    # A table's empty cell is NaN.
+    present = {name: value for name, value in record.items() if not (isinstance(value, float) and math.isnan(value))}
+    return {name: _decoded(value) if name != "request_id" else value for name, value in present.items()}
 
 
 def problems(record: Mapping[str, Any]) -> list[str]:
@@ -47,7 +76,7 @@ def _decoded(value: Any) -> Any:
         return value
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter: brackets in brackets, thousands of them
         return value
 
 

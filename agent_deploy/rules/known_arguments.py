@@ -17,7 +17,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
         "model_name", "versions", "model_version", "traffic", "keep_previous", "endpoint_name", "scale_to_zero",
         "workload_size", "workload_type", "environment", "auth", "resources", "replace_resources", "rotation_days",
         "secret_lifetime_days", "service_principal", "experiment_id", "instance_profile_arn", "tags", "description",
-        "budget_policy_id", "permissions", "inference_tables", "timeouts",
+        "budget_policy_id", "permissions", "inference_tables", "feedback_model", "timeouts",
     ),
     "versions": (
         "version", "alias", "traffic_percentage", "workload_size", "workload_type", "scale_to_zero", "environment",

@@ -51,13 +51,16 @@ def shown_change(before: Mapping[str, int], after: Mapping[str, int]) -> str:
     return ", ".join(parts)
 
 
-def check_count(field: str, count: int) -> list[Problem]:
-    """The platform's limit of served entities, the feedback model included."""
-    if count <= MAX_SERVED_ENTITIES:
+def check_count(field: str, count: int, feedback: bool = False) -> list[Problem]:
+    """The platform's limit of served entities; ``feedback``: whether the feedback model comes to ``count``."""
+    if count + feedback <= MAX_SERVED_ENTITIES:
         return []
-    return [
-        Problem(field, count, f"at most {MAX_SERVED_ENTITIES} served entities on an endpoint", "Take old versions out")
-    ]
+    expected = f"at most {MAX_SERVED_ENTITIES} served entities on an endpoint"
+    if feedback:
+        return [
+            Problem(field, count, f"{expected}, the feedback model included", "Take old versions or feedback_model out")
+        ]
+    return [Problem(field, count, expected, "Take old versions out")]
 
 
 def _is_whole(value: object) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from agent_deploy.rules import names
 from agent_deploy.rules.credentials import AUTHS, MANUAL, PASSTHROUGH, SERVICE_PRINCIPAL
 from agent_deploy.rules.declared_resources import from_program
-from agent_deploy.rules.deployment import PRINCIPAL_FIELDS, named_versions
+from agent_deploy.rules.deployment import PRINCIPAL_FIELDS, feedback_model, named_versions
 from agent_deploy.rules.environment import references
 from agent_deploy.rules.previous_versions import check_keep_previous
 from agent_deploy.rules.resources import check_resources
@@ -44,6 +44,7 @@ def look_ups(args: Mapping[str, Any], owner_mark: str, made_here: Collection[Pla
         "owner_mark": owner_mark,
         "references": [{"field": field, "value": value} for field, value in _references(args)],
         "principals": [{"field": field, "value": value} for field, value in _principals(args, made_here)],
+        "feedback_model": feedback_model(args) if versions else "",
         "requirements": _requirements(args, model if versions else None, endpoint),
     }
 

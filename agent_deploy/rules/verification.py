@@ -79,6 +79,7 @@ class Requirements:
     create_service_principal: bool = False
     grant: bool = False  # whether the deployer gives the agent its privileges himself
     skip_open: bool = False  # whether he leaves out what everybody has anyhow, and need not manage that
+    feedback_schema: str | None = None  # catalog.schema in which the feedback model is to be registered
 
 
 @dataclass(frozen=True)
@@ -217,10 +218,15 @@ def _of_deployment(wanted: Requirements) -> Iterator[Need]:
         securable = Securable.of("function", wanted.model_name)
         needed = [Access(each.securable, each.privilege) for each in requirements("EXECUTE", securable)]
         yield from _needs(needed, "model", f"Model {wanted.model_name}")
-    if wanted.inference_schema:
-        securable = Securable.of("schema", wanted.inference_schema)
-        needed = [Access(each.securable, each.privilege) for each in requirements("CREATE_TABLE", securable)]
-        yield from _needs(needed, "schema", f"Schema {wanted.inference_schema} (inference tables)")
+    created = (
+        (wanted.inference_schema, "CREATE_TABLE", "inference tables"),
+        (wanted.feedback_schema, "CREATE_MODEL", "feedback model"),
+    )
+    for schema, privilege, what in created:
+        if schema:
+            securable = Securable.of("schema", schema)
+            needed = [Access(each.securable, each.privilege) for each in requirements(privilege, securable)]
+            yield from _needs(needed, "schema", f"Schema {schema} ({what})")
     if wanted.endpoint_name:
         target = WorkspaceObject("serving-endpoints", wanted.endpoint_name)
         shown = f"Serving endpoint {wanted.endpoint_name}"

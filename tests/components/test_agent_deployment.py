@@ -20,6 +20,7 @@ from agent_deploy.rules.known_arguments import KNOWN, LISTS, MAPPINGS
 
 ENDPOINT = "agent-deploy:index:ServingEndpoint"
 SECRET = "agent-deploy:index:Secret"
+FEEDBACK = "agent-deploy:index:FeedbackModelVersion"
 SCOPE = "databricks:index/secretScope:SecretScope"
 PERMISSIONS = "databricks:index/permissions:Permissions"
 MODEL = "main.default.qa"
@@ -45,6 +46,8 @@ class Workspace(pulumi.runtime.Mocks):
                 "payloadTable": table,
                 "servedEntityStates": {},
             }
+        if args.typ == FEEDBACK:
+            outputs |= {"version": "2", "created": False}
         if args.typ == SECRET:
             outputs |= {"reference": f"{{{{secrets/{args.inputs['scope']}/{args.inputs['name']}-0a1b2c3}}}}"}
         return f"{args.name}-id", outputs
@@ -104,8 +107,15 @@ def test_one_version_is_one_endpoint_as_deploy_would_make_it(workspace: Workspac
     outputs = deploy({"model_version": "1"})
     endpoint = workspace.resources[ENDPOINT, "qa"]
     assert endpoint["name"] == "agents_main-default-qa"
-    assert endpoint["traffic"] == {"main-default-qa_1": 100}
+    assert endpoint["traffic"] == {"main-default-qa_1": 100, "feedback": 0}
     assert endpoint["servedEntities"] == {
+        "feedback": {
+            "entityName": "main.default.feedback",
+            "entityVersion": "2",
+            "workloadSize": "Small",
+            "workloadType": "CPU",
+            "scaleToZeroEnabled": False,
+        },
         "main-default-qa_1": {
             "entityName": MODEL,
             "entityVersion": "1",
@@ -118,7 +128,7 @@ def test_one_version_is_one_endpoint_as_deploy_would_make_it(workspace: Workspac
                 "RETURN_REQUEST_ID_IN_RESPONSE": "true",
                 "MLFLOW_EXPERIMENT_ID": "77",
             },
-        }
+        },
     }
     assert endpoint["tags"] == {"MONITOR_EXPERIMENT_ID": "77"}
     assert endpoint["aiGateway"] == {
@@ -127,8 +137,10 @@ def test_one_version_is_one_endpoint_as_deploy_would_make_it(workspace: Workspac
     assert endpoint["ownerMark"] == "agents/dev/qa"
     assert outputs["query_endpoint"] == "https://w/serving-endpoints/agents_main-default-qa/invocations"
     assert outputs["inference_tables"]["payload_request_logs"] == "main.default.qa_payload_request_logs"
-    [entity] = outputs["served_entities"]
+    feedback, entity = outputs["served_entities"]
     assert entity["query_endpoint"].endswith("/served-models/main-default-qa_1/invocations")
+    assert feedback["query_endpoint"].endswith("/served-models/feedback/invocations")
+    assert feedback["traffic_percentage"] == 0
 
 
 def test_secrets_go_to_a_scope_and_the_endpoint_gets_references(workspace: Workspace) -> None:
@@ -155,6 +167,8 @@ def test_without_secrets_there_is_no_scope_and_without_permissions_no_acl(worksp
     assert {typ for typ, _ in workspace.resources if typ.startswith(("agent-deploy", "databricks"))} == {
         ENDPOINT,
         "agent-deploy:index:AgentDeployment",
+        "agent-deploy:index:FeedbackModel",
+        FEEDBACK,
     }
 
 
@@ -162,7 +176,7 @@ def test_what_was_served_before_stays_at_nothing_as_it_was_but_with_the_current_
     environment = {"REF": pulumi.Output.secret("new"), "PLAIN": "new"}
     deploy({"model_version": "5", "keep_previous": 1, "environment": environment})
     endpoint = workspace.resources[ENDPOINT, "qa"]
-    assert endpoint["traffic"] == {"main-default-qa_5": 100, "main-default-qa_4": 0}
+    assert endpoint["traffic"] == {"main-default-qa_5": 100, "main-default-qa_4": 0, "feedback": 0}
     assert endpoint["servedEntities"]["main-default-qa_4"]["environmentVars"] == {
         "REF": "{{secrets/agents_main-default-qa/REF-0a1b2c3}}",
         "PLAIN": "old",
@@ -178,13 +192,24 @@ def test_permissions_go_to_the_endpoints_id(workspace: Workspace) -> None:
 
 def test_an_alias_is_resolved_when_the_program_runs(workspace: Workspace) -> None:
     deploy({"versions": [{"alias": "champion"}]})
-    assert list(workspace.resources[ENDPOINT, "qa"]["traffic"]) == ["main-default-qa_3"]
+    assert sorted(workspace.resources[ENDPOINT, "qa"]["traffic"]) == ["feedback", "main-default-qa_3"]
 
 
 def test_an_empty_list_is_an_endpoint_ahead_of_its_first_version(workspace: Workspace) -> None:
     deploy({"versions": []})
     endpoint = workspace.resources[ENDPOINT, "qa"]
     assert endpoint.get("servedEntities") == endpoint.get("traffic") == {}
+
+
+def test_feedback_is_opt_out_and_waits_for_the_first_version(workspace: Workspace) -> None:
+    for args in ({"model_version": "1", "feedback_model": False}, {"versions": []}):
+        workspace.resources.clear()
+        deploy(args)
+        assert not [typ for typ, _ in workspace.resources if "Feedback" in typ]
+        assert "feedback" not in workspace.resources[ENDPOINT, "qa"]["servedEntities"]
+        assert not workspace.asked[-1].get("feedbackModel")
+    deploy({"model_version": "1"})
+    assert workspace.asked[-1]["feedbackModel"] == "main.default.feedback"
 
 
 def test_inference_tables_can_be_off_or_elsewhere(workspace: Workspace) -> None:

@@ -33,7 +33,7 @@ def double() -> Double:
     """Ann may do all that it takes to serve versions 1 and 2, which read a table; `champion` is 2."""
     double = Double()
     double.grant("catalog/main", team="USE_CATALOG")
-    double.grant("schema/main.default", team="USE_SCHEMA CREATE_TABLE")
+    double.grant("schema/main.default", team="USE_SCHEMA CREATE_TABLE CREATE_MODEL")
     double.grant(f"function/{MODEL}", team="EXECUTE")
     double.grant("table/main.default.docs", team="SELECT")
     double.answers[VERSIONS] = {"model_versions": [{"version": 1}, {"version": 2}]}

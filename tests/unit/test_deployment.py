@@ -49,6 +49,14 @@ def test_versions_inherit_what_they_do_not_say() -> None:
     assert rules.traffic(plan, ["3", "4"]) == {"main-default-qa_3": 90, "main-default-qa_4": 10}
 
 
+def test_the_feedback_model_is_opt_out_and_takes_one_of_the_places() -> None:
+    args = {"versions": [{"version": str(n), "traffic_percentage": 100 * (n == 1)} for n in range(15)]}
+    assert problems(**args, feedback_model=False) == ""
+    assert rules.plan({"model_name": MODEL, "model_version": "1"}).feedback_model == "main.default.feedback"
+    assert rules.plan({"model_name": MODEL, "model_version": "1", "feedback_model": False}).feedback_model == ""
+    assert rules.plan({"model_name": MODEL}).feedback_model == ""
+
+
 def test_traffic_may_be_given_by_version_or_alias() -> None:
     args = {"versions": [{"version": "3"}, {"alias": "next"}], "traffic": {"3": 100, "next": 0}}
     assert problems(**args) == ""
@@ -67,6 +75,15 @@ def test_traffic_may_be_given_by_version_or_alias() -> None:
         ({"versions": [{"version": "1"}, {"version": "1"}]}, "versions '1': expected each version once"),
         ({"versions": [{"version": "1"}, {"version": "2"}]}, "how the requests are shared among versions 1, 2"),
         ({"versions": [{"version": str(n)} for n in range(16)]}, "versions 16: expected at most 15"),
+        (
+            {"versions": [{"version": str(n), "traffic_percentage": 100 * (n == 1)} for n in range(15)]},
+            "15 served entities on an endpoint, the feedback model included. Take old versions or feedback_model out",
+        ),
+        (
+            {"model_name": "main.default.Feedback", "model_version": "1"},
+            "another name, as this is the one of the schema",
+        ),
+        ({"versions": [{"version": "1"}], "traffic": {"1": 90, "feedback": 10}}, "a version that is served (1)"),
         ({"model_version": "1", "workload_size": "Gigantic"}, "workload_size 'Gigantic': expected one of Small"),
         ({"model_version": "1", "workload_type": "TPU"}, "workload_type 'TPU': expected one of CPU"),
         ({"versions": [{"version": "1", "workload_size": "small"}]}, "versions[0].workload_size 'small'"),
