@@ -57,9 +57,9 @@ def deploy(site: Site, name: str, open_stack: Callable[..., Stack], tmp_path: Pa
 
 
 def program(name: str, **args: Any) -> str:
-    """A program with one AgentDeployment; its inference table is named after the test."""
+    """A program with one AgentDeployment; its inference table is named after the test. Feedback has its own tests."""
     tables = {"prefix": name.replace("-", "_")}
-    declared = {"model_name": MODEL, "endpoint_name": name, "inference_tables": tables, **args}
+    declared = {"model_name": MODEL, "endpoint_name": name, "inference_tables": tables, "feedback_model": False, **args}
     return PROGRAM.replace("ARGS", repr(json.dumps(declared)))
 
 

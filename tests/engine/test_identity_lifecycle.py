@@ -31,7 +31,8 @@ for name, args in json.loads(DEPLOYMENTS).items():
     aliases = [pulumi.Alias(name=args.pop("was"))] if "was" in args else []
     if "service_principal" in args:
         args["service_principal"]["client_secret"] = pulumi.Config().require_secret("client_secret")
-    AgentDeployment(name, {"inference_tables": {"enabled": False}, **args}, pulumi.ResourceOptions(aliases=aliases))
+    bare = {"inference_tables": {"enabled": False}, "feedback_model": False}
+    AgentDeployment(name, {**bare, **args}, pulumi.ResourceOptions(aliases=aliases))
 """
 ONE = {"versions": [{"version": "1"}], "auth": "SERVICE_PRINCIPAL"}
 BOTH = {**ONE, "versions": [{"version": "1"}, {"version": "2"}], "traffic": {"1": 90, "2": 10}}

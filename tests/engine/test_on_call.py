@@ -21,6 +21,7 @@ import pulumi
 from agent_deploy import AgentDeployment
 
 args = json.loads(ARGS)
+args["feedback_model"] = False
 args["environment"] = {"API_KEY": pulumi.Config().require_secret("key")}
 AgentDeployment("qa", args)
 """

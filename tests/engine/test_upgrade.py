@@ -27,7 +27,7 @@ def test_a_recorded_state_has_nothing_to_do(
     filled = tmp_path / "state.json"
     filled.write_text(json.dumps(state))
     stack.run("stack", "import", "--file", str(filled))
-    assert set(stack.resources()) == {"qa", "secret", "grant", "permission"}
+    assert set(stack.resources()) == {"qa", "qa-feedback", "secret", "grant", "permission"}
     stack.preview("--expect-no-changes")
     stack.refresh("--expect-no-changes")
     stack.destroy()
