@@ -66,7 +66,7 @@ class Site:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
 
-    def register_bare(self, model: str, versions: int) -> None:
+    def register_bare(self, model: str, versions: int, mlmodel: str = "flavors: {}\n") -> None:
         """Registers versions that nobody will ask, where nothing is built before it is asked for."""
         base = "/api/2.0/mlflow/unity-catalog"
         self.workspace.post(f"{base}/registered-models/create", {"name": model})
@@ -75,7 +75,7 @@ class Site:
             version = str(made["model_version"]["version"])
             file = f"{self.host}/api/2.0/fs/files/Models/{model.replace('.', '/')}/{version}/MLmodel"
             headers = {"Authorization": f"Bearer {self.environment['DATABRICKS_TOKEN']}"}
-            httpx.put(file, content=b"flavors: {}\n", headers=headers).raise_for_status()
+            httpx.put(file, content=mlmodel, headers=headers).raise_for_status()
             self.workspace.post(f"{base}/model-versions/finalize", {"name": model, "version": version})
 
     def endpoint(self, name: str) -> dict[str, Any]:
