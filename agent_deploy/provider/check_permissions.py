@@ -48,7 +48,6 @@ def requirements_of(given: Mapping[str, Any]) -> Requirements:
         model_name=given.get("modelName") or None,
         endpoint_name=given.get("endpointName") or None,
         inference_schema=given.get("inferenceSchema") or None,
-        feedback_schema=given.get("feedbackSchema") or None,
         secret_scopes=tuple(given.get("secretScopes") or ()),
         create_service_principal=bool(given.get("createServicePrincipal")),
         grant=bool(given.get("grant")),

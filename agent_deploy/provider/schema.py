@@ -96,7 +96,6 @@ TYPES: Schema = {
         "properties": {
             "modelName": _of(_STRING, "Registered model that is to be served."),
             "endpointName": _of(_STRING, "Serving endpoint that is to be created or changed."),
-            "feedbackSchema": _of(_STRING, "catalog.schema in which the feedback model is to be registered."),
             "inferenceSchema": _of(_STRING, "catalog.schema in which the inference tables are to be created."),
             "secretScopes": _of(_STRINGS, "Secret scopes that are to be created, or written to when they exist."),
             "createServicePrincipal": _of(_BOOLEAN, "Whether a service principal is to be created."),

@@ -102,8 +102,8 @@ async def check_permissions(
 ) -> CheckedPermissions:
     """Whether the deployer, or ``principal``, may use the resources (``kind``, ``name``) and do what is required.
 
-    ``requirements``: model_name, endpoint_name, inference_schema, feedback_schema, secret_scopes,
-    create_service_principal, grant, skip_open.
+    ``requirements``: model_name, endpoint_name, inference_schema, secret_scopes, create_service_principal, grant,
+    skip_open.
     """
     args = {"resources": list(resources), "requirements": requirements, "principal": principal}
     return cast(CheckedPermissions, await _call("checkPermissions", args, opts))

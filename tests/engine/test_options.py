@@ -134,7 +134,7 @@ def test_a_component_that_is_renamed_keeps_its_endpoint_and_transforms_reach_it(
     renamed = program("agent", "[pulumi.Alias(name='qa')]", model_version="1")
     stack.write(renamed)
     site.forget_requests()
-    assert stack.up().operations == {"agent": "update"}, "only the owner's mark changes"
+    assert stack.up().operations == {"agent": "update", "agent-feedback": "update"}, "only the owner's marks change"
     after = site.endpoint("renamed")
     assert after["id"] == before["id"]
     assert after["config"] == before["config"]

@@ -97,6 +97,14 @@ def test_all_that_is_wrong_comes_in_one_list_with_its_field(double: Double) -> N
     assert len(found["problems"]) == 6
 
 
+def test_a_feedback_model_that_is_to_be_registered_takes_a_privilege_on_the_schema(double: Double) -> None:
+    double.grant("schema/main.default", team="USE_SCHEMA CREATE_TABLE")
+    [problem] = verify(double, versions=[{"version": "1"}])["problems"]
+    assert "Schema main.default (feedback model)" in problem
+    assert "GRANT CREATE MODEL ON SCHEMA `main`.`default` TO" in problem
+    assert verify(double, versions=[{"version": "1"}], feedback_model=False)["problems"] == []
+
+
 def test_the_same_problem_of_several_versions_is_told_once(double: Double) -> None:
     double.answers[f"{VERSIONS}/1"] = double.answers[f"{VERSIONS}/2"] = 404
     double.answers[VERSIONS] = 404

@@ -1,0 +1,94 @@
+"""Traces of answers, and the assessments on them, over MLflow's REST API: what feedback takes of it, without MLflow.
+
+Source: MLflow's REST store for traces, API 3.0.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent_deploy.client.workspace import Workspace, segment
+
+_TRACES = "/api/3.0/mlflow/traces"
+_ENDPOINT = "mlflow.databricks.modelServingEndpointName"
+_PAUSE = 0.5  # seconds between two looks
+
+
+@dataclass(frozen=True)
+class Trace:
+    """``request_id`` is the databricks_request_id of the answer that it belongs to."""
+
+    id: str
+    request_id: str = ""
+    endpoint: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    assessments: tuple[Mapping[str, Any], ...] = ()
+
+
+def find(workspace: Workspace, experiment: str, request_id: str, patience: float) -> Trace | None:
+    """The trace of an answer; served models log theirs in the background, so it may take ``patience`` seconds."""
+    place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
+    body = {"locations": [place], "filter": f"client_request_id = '{request_id}'", "max_results": 1}
+    deadline = time.monotonic() + patience
+    while True:
+        answer = workspace.post(f"{_TRACES}/search", body, repeatable=True)
+        for found in answer.get("traces") or ():
+            # What a search leaves out of a trace, its own route tells.
+            return get(workspace, str(found["trace_id"]))
+        if time.monotonic() > deadline:
+            return None
+        threading.Event().wait(_PAUSE)
+
+
+def get(workspace: Workspace, trace_id: str) -> Trace:
+    """One trace; raises ApiError."""
+    answer = workspace.get(f"{_TRACES}/{segment(trace_id)}")
+    info = (answer.get("trace") or {}).get("trace_info") or {}
+    return Trace(
+        id=trace_id,
+        request_id=str(info.get("client_request_id") or ""),
+        endpoint=str((info.get("trace_metadata") or {}).get(_ENDPOINT) or ""),
+        tags=info.get("tags") or {},
+        assessments=tuple(info.get("assessments") or ()),
+    )
+
+
+def add_assessment(workspace: Workspace, trace_id: str, assessment: Mapping[str, Any]) -> str:
+    """Writes one assessment, sent once; returns its id."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    body = {"trace_id": trace_id, "create_time": now, "last_update_time": now, "valid": True, **assessment}
+    answer = workspace.post(f"{_TRACES}/{segment(trace_id)}/assessments", {"assessment": body})
+    return str((answer.get("assessment") or {}).get("assessment_id") or "")
+
+
+def delete_assessment(workspace: Workspace, trace_id: str, assessment_id: str) -> None:
+    """Removes one assessment."""
+    workspace.delete(f"{_TRACES}/{segment(trace_id)}/assessments/{segment(assessment_id)}")
+
+
+def set_tag(workspace: Workspace, trace_id: str, key: str, value: str) -> None:
+    """Writes one tag of a trace."""
+    workspace.patch(f"{_TRACES}/{segment(trace_id)}/tags", {"key": key, "value": value})
+
+
+def as_assessments(record: Mapping[str, Any], source_type: str) -> Iterator[dict[str, Any]]:
+    """A feedback record as assessments in MLflow's words: a rating each, the comments, the suggested answers."""
+    source = {"source_type": source_type, "source_id": record["source"]["id"]}
+    for column in ("text_assessments", "retrieval_assessments"):
+        for assessment in record.get(column) or ():
+            about = {
+                name: str(assessment[name]) for name in ("position", "step_id") if assessment.get(name) is not None
+            }
+            common = {"source": source, "metadata": about} if about else {"source": source}
+            for name, rating in (assessment.get("ratings") or {}).items():
+                reason = {"rationale": rating["rationale"]} if rating.get("rationale") else {}
+                yield {**common, **reason, "assessment_name": name, "feedback": {"value": rating["value"]}}
+            if comment := assessment.get("free_text_comment"):
+                yield {**common, "assessment_name": "free_text_comment", "feedback": {"value": comment}}
+            if suggested := assessment.get("suggested_output"):
+                # MLflow's own name for what should have been answered.
+                yield {**common, "assessment_name": "expected_response", "expectation": {"value": suggested}}
