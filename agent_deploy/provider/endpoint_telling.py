@@ -20,10 +20,12 @@ def traffic_line(before: Values, after: Values) -> str:
     if new is UNKNOWN or not isinstance(new or {}, dict) or UNKNOWN in (new or {}).values():
         return ""
     label = _labels(before, after)
-    change = shown_change(
-        {label.get(name, name): int(share) for name, share in old.items()},
-        {label.get(name, name): int(share) for name, share in (new or {}).items()},
-    )
+    # The feedback model never has a share: it is no news that it still has none.
+    shown = [
+        {label.get(name, name): int(share) for name, share in shares.items() if name != FEEDBACK_ENTITY or share}
+        for shares in (old, new or {})
+    ]
+    change = shown_change(*shown)
     return f"traffic: {change}" if change else ""
 
 

@@ -53,7 +53,7 @@ def test_the_feedback_model_does_not_hide_the_versions() -> None:
         ONE, inputs({"qa_3": 50, "qa_4": 50}, qa_3="3", qa_4="4")))  # fmt: skip
     for found in (before, after):
         found["servedEntities"] = {**found["servedEntities"], "feedback": feedback}
-    assert traffic_line(before, after) == "traffic: v3 100 % → 50 %, feedback stays 0 %, v4 new 50 %"
+    assert traffic_line(before, after) == "traffic: v3 100 % → 50 %, v4 new 50 %"
 
 
 def test_equal_shares_are_no_change() -> None:
