@@ -11,6 +11,7 @@ from typing_extensions import NotRequired, TypedDict
 
 from agent_deploy.components.errors import DeploymentError
 from agent_deploy.components.options import child_options
+from agent_deploy.resources import functions
 from agent_deploy.resources.databricks import Grant, SecretScope, ServicePrincipal, ServicePrincipalSecret
 from agent_deploy.resources.object_permission import ObjectPermission
 from agent_deploy.resources.provider import in_workspace
@@ -134,6 +135,8 @@ class AgentServicePrincipal(pulumi.ComponentResource):
             time_rotating=period(int(rotation), _today(name)) if rotation else None,
             opts=child_options(self),
         )
+        if pulumi.runtime.is_dry_run():
+            self._foresee_refusal(name, principal, credential)
         scope_name = args.get("secret_scope", args["display_name"])
         scope = SecretScope(f"{name}-scope", name=scope_name, opts=child_options(self))
         secret = Secret(
@@ -144,6 +147,19 @@ class AgentServicePrincipal(pulumi.ComponentResource):
             opts=child_options(self),
         )
         return principal.application_id, secret.reference
+
+    def _foresee_refusal(
+        self, name: str, principal: ServicePrincipal, credential: ServicePrincipalSecret
+    ) -> pulumi.Output[None]:
+        """Ends the preview of a new secret for which the principal has no room, as its creation would end the run."""
+
+        async def check(id: str) -> None:
+            if await credential.id.is_known():
+                return  # it stays
+            if problem := await functions.check_principal_secrets(id, pulumi.InvokeOptions(parent=self)):
+                raise DeploymentError.of("AgentServicePrincipal", name, [problem])
+
+        return principal.id.apply(check)
 
     def _grant(self, name: str, grants: Mapping[Securable, tuple[str, ...]], added: bool) -> None:
         for securable, privileges in grants.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.client.workspace import installed_version
 from agent_deploy.provider.check_permissions import check_permissions
+from agent_deploy.provider.check_principal_secrets import check_principal_secrets
 from agent_deploy.provider.configuration import SECRET_INPUTS, check_configuration, configure
 from agent_deploy.provider.feedback_model_version import FeedbackModelVersion
 from agent_deploy.provider.get_declared_resources import get_declared_resources
@@ -28,6 +29,7 @@ FUNCTIONS = {
     "getModelVersion": get_model_version,
     "getDeclaredResources": get_declared_resources,
     "checkPermissions": check_permissions,
+    "checkPrincipalSecrets": check_principal_secrets,
     "verifyDeployment": verify_deployment,
 }
 

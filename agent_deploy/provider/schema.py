@@ -318,6 +318,12 @@ FUNCTIONS: Schema = {
         },
         [],
     ),
+    "checkPrincipalSecrets": _function(
+        "Whether a service principal may have one more OAuth secret.",
+        {"servicePrincipalId": _of(_STRING, "Its id in the workspace.")},
+        {"problem": _of(_STRING, "Why not, and what to do; empty when it may.")},
+        ["servicePrincipalId"],
+    ),
     "verifyDeployment": _function(
         "All that a deployment takes, looked up at once and told in one list; what AgentDeployment asks first.",
         {

@@ -6,11 +6,23 @@ that somebody else made: its other privileges would go.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
-from agent_deploy.provider.resource import Context, Created, Found, Resource, UserError, Values
+from agent_deploy.provider.resource import (
+    UNKNOWN,
+    Context,
+    Created,
+    Failure,
+    Found,
+    Resource,
+    UserError,
+    Values,
+)
+from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.unity_catalog import PRIVILEGES, Securable
 
 PATIENCE = 300.0  # seconds that one operation may take
 _REPLACED = ("securableType", "fullName", "principal")
@@ -22,6 +34,10 @@ class SecurableGrant(Resource):
     inputs: ClassVar[tuple[str, ...]] = (*_REPLACED, "privileges")
     outputs: ClassVar[tuple[str, ...]] = ("added",)
     replaces: ClassVar[frozenset[str]] = frozenset(_REPLACED)
+
+    def check(self, context: Context, old_inputs: Values, inputs: Values) -> tuple[Values, list[Failure]]:
+        """Only the form: the securable and the principal may be made by the same run."""
+        return inputs, [Failure("", str(problem)) for problem in _problems(inputs)]
 
     def create(self, context: Context, inputs: Values) -> Created:
         """Grants what the principal lacks."""
@@ -62,6 +78,22 @@ class SecurableGrant(Resource):
         except ApiError as error:
             if not error.is_missing:
                 raise
+
+
+def _problems(inputs: Values) -> Iterator[Problem]:
+    type_, privileges = inputs.get("securableType"), inputs.get("privileges")
+    for name in _REPLACED[1:]:
+        if inputs.get(name) is not UNKNOWN and not (isinstance(inputs.get(name), str) and inputs[name]):
+            yield Problem(name, inputs.get(name), "a name")
+    if type_ is UNKNOWN:
+        return
+    grantable = PRIVILEGES.get(Securable.of(str(type_), "").type)
+    if grantable is None:
+        yield Problem("securableType", type_, "one of " + ", ".join(PRIVILEGES))
+        return
+    for index, privilege in enumerate(privileges if isinstance(privileges, list) else ()):
+        if privilege is not UNKNOWN and privilege not in grantable:
+            yield Problem(f"privileges[{index}]", privilege, f"on a {type_} one of " + ", ".join(sorted(grantable)))
 
 
 def _workspace(context: Context) -> Workspace:

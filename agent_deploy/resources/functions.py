@@ -109,6 +109,12 @@ async def check_permissions(
     return cast(CheckedPermissions, await _call("checkPermissions", args, opts))
 
 
+async def check_principal_secrets(service_principal_id: str, opts: pulumi.InvokeOptions) -> str:
+    """Why the service principal may not have one more OAuth secret, or the empty string."""
+    args = {"service_principal_id": service_principal_id}
+    return str((await _call("checkPrincipalSecrets", args, opts))["problem"])
+
+
 class VersionNeeds(TypedDict):
     """What one version needs, what the program adds or replaces included."""
 

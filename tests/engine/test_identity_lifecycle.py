@@ -18,7 +18,7 @@ import pytest
 from agent_deploy.components.agent_service_principal import TODAY_VARIABLE
 from agent_deploy.local.databricks_plugin.selection import select_plugin
 from tests.engine.support import BIN, Result, Stack
-from tests.engine.test_agent_deployment import nothing_to_do
+from tests.engine.test_agent_deployment import nothing_to_do, writes
 from tests.engine.toolbox import SCIM, Fact, Toolbox, given
 
 MODEL = "main.default.qa"
@@ -61,10 +61,10 @@ def start(site: Toolbox, open_stack: Callable[..., Stack], tmp_path: Path) -> Ca
     return make
 
 
-def declare(stack: Stack, **deployments: Mapping[str, Any]) -> None:
+def declare(stack: Stack, program: str = PROGRAM, /, **deployments: Mapping[str, Any]) -> None:
     """Writes the program: by resource name, the deployment's arguments; its endpoint is `on-<name>` unless given."""
     full = {name: {"model_name": MODEL, "endpoint_name": f"on-{name}", **args} for name, args in deployments.items()}
-    stack.write(PROGRAM.replace("DEPLOYMENTS", repr(json.dumps(full))))
+    stack.write(program.replace("DEPLOYMENTS", repr(json.dumps(full))))
 
 
 def owned(site: Toolbox, endpoint: str, **versions: str) -> set[Fact]:
@@ -205,7 +205,14 @@ def test_a_due_rotation_shows_and_the_sixth_secret_is_an_error(site: Toolbox, st
 
     principal = secrets_path(site)
     extra = [site.workspace.post(principal, {})["id"] for _ in range(4)]
+    nothing_to_do(stack)  # as long as no new one is due, five are no problem
     stack.set_environment({TODAY_VARIABLE: "2027-04-15"})
+    site.forget_requests()
+    refused = stack.preview(check=False)
+    assert refused.code != 0
+    assert "has 5 OAuth secrets, and the platform allows 5" in refused.output
+    assert "Traceback" not in refused.output
+    assert writes(site) == []
     failed = stack.up(check=False)
     assert failed.code != 0
     assert "5 secrets" in failed.output

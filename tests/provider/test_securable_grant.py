@@ -10,7 +10,7 @@ import pytest
 
 from agent_deploy.client.configuration import Settings
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider.resource import Context, UserError
+from agent_deploy.provider.resource import UNKNOWN, Context, UserError
 from agent_deploy.provider.securable_grant import SecurableGrant
 
 INPUTS = {"securableType": "table", "fullName": "main.a.b", "principal": "app", "privileges": ["MODIFY", "SELECT"]}
@@ -88,3 +88,27 @@ def test_it_is_imported_by_its_id() -> None:
     assert found.inputs == {**INPUTS, "privileges": ["SELECT"]}
     with pytest.raises(UserError, match="expected <securable type>/<full name>/<principal>"):
         GRANT.read(Catalog().context, "main.a.b", {}, {})
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"privileges": ["SELECT", "FLY"]}, "privileges[1] 'FLY'"),
+        ({"privileges": ["EXECUTE"]}, "on a table one of "),
+        ({"securableType": "spoon"}, "securableType 'spoon'"),
+        ({"principal": ""}, "principal ''"),
+        ({"fullName": None}, "fullName"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_granted(changed: dict[str, Any], told: str) -> None:
+    _, failures = GRANT.check(Context(), {}, {**INPUTS, **changed})
+    assert told in "; ".join(failure.reason for failure in failures)
+
+
+def test_what_is_not_known_yet_is_passed_over() -> None:
+    later = {"fullName": UNKNOWN, "principal": UNKNOWN, "privileges": ["SELECT", UNKNOWN]}
+    assert GRANT.check(Context(), {}, {**INPUTS, **later})[1] == []
+    assert GRANT.check(Context(), {}, {**INPUTS, "securableType": UNKNOWN, "privileges": UNKNOWN})[1] == []
+    assert (
+        GRANT.check(Context(), {}, {**INPUTS, "securableType": "registered_model", "privileges": ["EXECUTE"]})[1] == []
+    )

@@ -21,10 +21,9 @@ from agent_deploy.local.core.errors import ApiError, invalid, not_found
 from agent_deploy.local.core.principals import TOKEN_SECONDS, Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.core.vault import Vault
+from agent_deploy.rules.credentials import MAX_LIFETIME_DAYS, MAX_SECRETS
 
-# Databricks, "Authorize service principal access with OAuth": five secrets, two years each.
-MAX_SECRETS = 5
-MAX_LIFETIME = 730 * 24 * 3600
+MAX_LIFETIME = MAX_LIFETIME_DAYS * 24 * 3600
 
 Caller = Annotated[Principal, Depends(caller)]
 Body = Annotated[dict[str, Any], Depends(json_body)]
