@@ -30,7 +30,9 @@ def check_principal_secrets(context: Context, arguments: Values) -> Values:
 
 
 def _count(workspace: Workspace, id: str) -> int:
-    path, page, count = f"/api/2.0/accounts/servicePrincipals/{segment(id)}/credentials/secrets", {}, 0
+    path = f"/api/2.0/accounts/servicePrincipals/{segment(id)}/credentials/secrets"
+    page: dict[str, str] = {}
+    count = 0
     while True:
         answer = workspace.get(path, page)
         count += len(answer.get("secrets") or [])

@@ -19,7 +19,7 @@ from agent_deploy.components.agent_service_principal import TODAY_VARIABLE
 from agent_deploy.local.databricks_plugin.selection import select_plugin
 from tests.engine.support import BIN, Result, Stack
 from tests.engine.test_agent_deployment import nothing_to_do, writes
-from tests.engine.toolbox import SCIM, Fact, Toolbox, given
+from tests.engine.toolbox import SCIM, UC, Fact, Toolbox, given
 
 MODEL = "main.default.qa"
 SHORT = "main-default-qa"
@@ -248,3 +248,44 @@ def secrets_path(site: Toolbox) -> str:
 def secrets_of(site: Toolbox) -> list[dict[str, Any]]:
     """The OAuth secrets of version 1's principal."""
     return list(site.workspace.get(secrets_path(site))["secrets"])
+
+
+def test_kinds_beyond_the_seeds_table_are_granted_and_taken_back(site: Toolbox, start: Callable[..., Stack]) -> None:
+    post, before = site.workspace.post, site.standing()
+    options = {"host": "h", "port": "1", "user": "u", "password": "p"}
+    post(f"{UC}/connections", {"name": "github", "connection_type": "POSTGRESQL", "options": options})
+    post(f"{UC}/model-services?parent=schemas/main.default&model_service_id=chat", {})
+    post("/api/2.0/apps", {"name": "front"})
+    post("/api/2.0/database/instances", {"name": "memory"})
+    # Where an object's privileges are read, and what the agent gets there.
+    places = {
+        "uc_connection": ("github", f"{UC}/permissions/connection/github", "USE_CONNECTION"),
+        "uc_model_service": ("main.default.chat", f"{UC}/permissions/model_service/main.default.chat", "EXECUTE"),
+        "app": ("front", "/api/2.0/permissions/apps/front", "CAN_USE"),
+        "lakebase": ("memory", "/api/2.0/permissions/database-instances/memory", "CAN_USE"),
+    }
+
+    def held(kind: str) -> set[str]:
+        """What service principals have on the object."""
+        answer, names = site.workspace.get(places[kind][1]), set(site.principals())
+        granted = [g["privileges"] for g in answer.get("privilege_assignments", []) if g["principal"] in names]
+        listed = [e["all_permissions"] for e in answer.get("access_control_list", []) if "service_principal_name" in e]
+        return {p for found in granted for p in found} | {p["permission_level"] for found in listed for p in found}
+
+    needed = [{"kind": kind, "name": name} for kind, (name, _, _) in places.items()]
+    passthrough = {"versions": [{"version": "1"}], "resources": needed, "replace_resources": True}
+    stack = start()
+    declare(stack, one=passthrough)
+    refused = stack.preview(check=False)
+    for title in ("App front", "Model service main.default.chat"):
+        expected = rf"needs {title}, which automatic passthrough does not support: choose auth = SERVICE_PRINCIPAL"
+        assert re.search(expected, refused.output), refused.output
+    declare(stack, one={**passthrough, "auth": "SERVICE_PRINCIPAL"})
+    told = stack.preview()
+    assert "Database instance memory: membership in databricks_superuser is kept inside the database" in told.messages
+    stack.up()
+    assert {kind: held(kind) for kind in places} == {kind: {privilege} for kind, (_, _, privilege) in places.items()}
+    nothing_to_do(stack)
+    stack.destroy()
+    assert {kind: held(kind) for kind in places} == {kind: set() for kind in places}
+    assert site.standing() == before

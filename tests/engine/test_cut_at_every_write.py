@@ -1,0 +1,113 @@
+"""The real engine, cut at every call by which it changes the workspace: the next run goes on, and the end is the same.
+
+The cut is an answer that nobody tries again on his own (400), so that the run ends there. Each run gets one write
+further than the one before it: all writes of an operation are refused once, each on what the runs before have left.
+tests/invariants cuts at every call, kills included, of our own resources; here are the vendor's and the engine, too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_deploy.local.databricks_plugin.selection import select_plugin
+from tests.engine.serving import PATH
+from tests.engine.support import BIN, Stack
+from tests.engine.test_agent_deployment import nothing_to_do
+from tests.engine.toolbox import Toolbox
+
+MODEL = "main.default.cut"
+NAME = "cut"
+PROGRAM = """
+import json
+import pulumi
+from agent_deploy import AgentDeployment
+args = json.loads(ARGS)
+args["environment"] = {"KEY": pulumi.Output.secret(args.pop("value"))}
+AgentDeployment("qa", args)
+"""
+# A write that is refused; GET is the only method that writes nothing.
+REFUSED = {"method": "[!G]*", "path": "/api/*", "times": 1, "status": 400, "error_code": "INVALID_STATE"}
+MOST_WRITES, LEAST_WRITES = 30, 5
+
+
+@pytest.fixture(scope="module")
+def site(local_workspace_factory: Callable[..., Any]) -> Toolbox:
+    """Two versions that declare a warehouse each; nothing is built before it is asked for."""
+    found = Toolbox(local_workspace_factory(serving_start="on_request"))
+    kind = "sql_warehouse"
+    found.write_versions("main.default.callee", {})
+    found.serve_callees("main.default.callee")
+    found.write_versions(MODEL, *({kind: found.objects[letter][kind]} for letter in "ab"))
+    return found
+
+
+def program(version: str, value: str) -> str:
+    """A deployment with all that has a life of its own: principal, secrets, permissions, endpoint."""
+    args = {
+        "model_name": MODEL,
+        "endpoint_name": NAME,
+        "model_version": version,
+        "auth": "SERVICE_PRINCIPAL",
+        "inference_tables": {"enabled": False},
+        "permissions": [{"group_name": "users", "level": "CAN_QUERY"}],
+        "value": value,
+    }
+    return PROGRAM.replace("ARGS", repr(json.dumps(args)))
+
+
+def test_the_end_is_the_same_as_without_the_cuts(
+    site: Toolbox, open_stack: Callable[..., Stack], tmp_path: Path
+) -> None:
+    folder = select_plugin(tmp_path / "plugins").folder
+    plugins = {"agent-deploy": BIN, **({"databricks": folder} if folder else {})}
+    stack = open_stack("", environment=site.environment, plugins=plugins)
+    before = site.standing()
+
+    def cut(operate: Callable[..., Any]) -> None:
+        """Repeats the run, each with its second write refused (the first run: its first one), until none is."""
+        for write in range(1, MOST_WRITES):
+            with site.fault(nth=min(write, 2), **REFUSED):
+                done = operate(check=False)
+                (rule,) = site.workspace.get("/_local/faults")["faults"]
+            if not rule["fired"]:
+                assert done.code == 0, done.output
+                assert write > LEAST_WRITES
+                return
+            assert done.code != 0, f"write {write} was refused, and nobody told"
+        raise AssertionError(f"more than {MOST_WRITES} writes")
+
+    def stands(version: str) -> None:
+        """What the program declares, all of it and no more."""
+        letter = {"1": "a", "2": "b"}[version]
+        principal = f"main-default-cut_{version}"
+        warehouse = site.objects[letter]["sql_warehouse"]
+        assert site.standing() - before == {
+            ("principal", principal, "1 secrets"),
+            ("list", f"sql/warehouses/{warehouse}", principal, "CAN_USE"),
+            ("scope", f"{NAME}_{version}", "client-secret", "admin@local:MANAGE"),
+            ("scope", NAME, "KEY", "admin@local:MANAGE"),
+        }
+        endpoint = site.endpoint(NAME)
+        assert [entity["entity_version"] for entity in endpoint["config"]["served_entities"]] == [version]
+        listed = site.workspace.get(f"/api/2.0/permissions/serving-endpoints/{endpoint['id']}")["access_control_list"]
+        assert "CAN_QUERY" in {e["all_permissions"][0]["permission_level"] for e in listed if "group_name" in e}
+        # One key of each secret: what was replaced is gone.
+        for scope in (NAME, f"{NAME}_{version}"):
+            assert len(site.workspace.get("/api/2.0/secrets/list", {"scope": scope})["secrets"]) == 1
+        nothing_to_do(stack)
+
+    stack.write(program("1", "first"))
+    cut(stack.up)
+    stands("1")
+    stack.write(program("2", "second"))
+    cut(stack.up)
+    stands("2")
+    cut(stack.destroy)
+    assert site.standing() == before
+    assert stack.resources() == {}
+    assert NAME not in {each["name"] for each in site.workspace.get(PATH)["endpoints"]}
