@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 import mlflow.pyfunc
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
 
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.local.pages.links import sign_in_link
@@ -34,6 +34,12 @@ HERE = Path(__file__).parent
 USER_QUERY = "CAN_QUERY"
 
 expect.set_options(timeout=WAIT_MS)
+
+
+@pytest.fixture(scope="session")
+def local_workspace(local_workspace_factory: Callable[..., LocalWorkspace]) -> LocalWorkspace:
+    """In place of the plugin's: what may scale to zero does so at once."""
+    return local_workspace_factory(scale_to_zero_seconds=1)
 
 
 @pytest.fixture(scope="session")
@@ -225,6 +231,17 @@ def _note(visitor: Visitor, message: Any) -> None:
         visitor.problems.append(text)
 
 
+def ask(page: Page, question: str) -> Locator:
+    """Type a question, send it; the turn that it begins."""
+    turns = page.get_by_role("article")
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_enabled()
+    before = turns.count()
+    page.get_by_label("Your question").fill(question)
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(turns).to_have_count(before + 1)
+    return turns.nth(before)
+
+
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Path]:
     """A file that an answer waits for; it comes at the end of the test at the latest."""
@@ -233,12 +250,13 @@ def gate(tmp_path: Path) -> Iterator[Path]:
     path.touch()
 
 
-def eventually(look: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait for a state."""
+def eventually(look: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """Wait for a state; what was looked at."""
     deadline = time.monotonic() + seconds
-    while not look():
+    while not (found := look()):
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.05)
+    return found
 
 
 def picture(page: Page, name: str) -> None:

@@ -20,6 +20,8 @@ def duration(milliseconds: float | None) -> str:
     """``340 ms``, ``1.2 s``, ``2 min 5 s``; an en dash for none."""
     if milliseconds is None:
         return "–"
+    if 0 < milliseconds < 1:
+        return "<1 ms"
     if milliseconds < 1000:
         return f"{milliseconds:.0f} ms"
     if milliseconds < 60_000:

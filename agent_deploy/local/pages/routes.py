@@ -7,7 +7,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import not_found
-from agent_deploy.local.pages import conversations, review, sign_in
+from agent_deploy.local.pages import conversations, deployments, review, sign_in, team
 from agent_deploy.local.pages.browser import Browser
 from agent_deploy.local.pages.pages import HEADERS, HERE, START, Pages
 from agent_deploy.local.pages.sessions import Sessions
@@ -23,6 +23,8 @@ def install(app: FastAPI, workspace: Workspace) -> None:
     app.include_router(sign_in.routes(pages))
     app.include_router(conversations.routes(workspace))
     app.include_router(review.routes(pages))
+    app.include_router(team.routes(pages))
+    app.include_router(deployments.routes(pages))
     app.include_router(_rest(pages))
     app.add_middleware(Browser, sessions=sessions, host=workspace.host)
 

@@ -122,7 +122,10 @@ class Endpoints:
         return endpoint
 
     def save(self, endpoint: Endpoint) -> None:
-        """Make the document durable."""
+        """Make the document durable; it names every entity that was ever served, of which logged rows have ids only."""
+        for entity in (endpoint.document["config"] or {}).get("served_entities", ()):
+            names = endpoint.document.setdefault("entities_served", {})
+            names[entity["id"]] = [entity["name"], entity["entity_version"]]
         endpoint.payload_folder = gateway.folder_of(self.workspace, endpoint.document["ai_gateway"])
         self.workspace.store.put(KIND, endpoint.name, endpoint.document)
 

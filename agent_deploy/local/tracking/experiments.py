@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any
 
 from agent_deploy.local.core.context import Workspace
@@ -57,6 +58,18 @@ class Experiments:
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return found
+
+    def traces(self, experiment_id: str, most: int, at_once: int) -> Iterator[dict[str, Any]]:
+        """The latest traces of an experiment without their spans, with their assessments; newest first, unchecked."""
+        location = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment_id}}
+        body: dict[str, Any] = {"locations": [location], "max_results": at_once, "order_by": ["timestamp_ms DESC"]}
+        for _ in range(0, most, at_once):
+            response = self._server.request("POST", "/api/3.0/mlflow/traces/search", json=body)
+            found = response.raise_for_status().json()
+            yield from found.get("traces", ())
+            if not (token := found.get("next_page_token")):
+                return
+            body["page_token"] = token
 
     def require(self, principal: Principal, experiment_id: str, level: str) -> None:
         """Pass, or raise 404 or 403. MLflow's default experiment exists on no Databricks workspace."""

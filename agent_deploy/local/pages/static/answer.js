@@ -64,12 +64,14 @@ export class Answer {
   }
 }
 
-/** Asks with the whole conversation; fills `answer`. Raises Failure, or AbortError when `signal` stops it. */
-export async function ask(endpoint, task, messages, answer, signal) {
+/** Asks the agent `{endpoint, task, conversation}` with all messages; fills `answer`. Raises Failure, or AbortError when
+ * `signal` stops it. */
+export async function ask(agent, messages, answer, signal) {
+  const { task } = agent;
   const fields = FIELDS[task] ? [FIELDS[task]] : String(task ?? "").includes("chat") ? ["messages"] : ["input", "messages"];
   for (const [index, field] of fields.entries()) {
     try {
-      return await asked(endpoint, field, messages, true, answer, signal);
+      return await asked(agent, field, messages, true, answer, signal);
     } catch (error) {
       const isOther = error instanceof Failure && SCHEMA_MISTAKES.includes(error.status);
       if (!isOther || index === fields.length - 1) throw error;
@@ -77,16 +79,17 @@ export async function ask(endpoint, task, messages, answer, signal) {
   }
 }
 
-async function asked(endpoint, field, messages, stream, answer, signal) {
-  const body = { [field]: messages, databricks_options: { return_trace: true } };
+async function asked(agent, field, messages, stream, answer, signal) {
+  const options = { return_trace: true, conversation_id: agent.conversation };
+  const body = { [field]: messages, databricks_options: options };
   if (stream) body.stream = true;
   let response;
   try {
-    response = await request("POST", `/serving-endpoints/${segment(endpoint)}/invocations`, body, signal);
+    response = await request("POST", `/serving-endpoints/${segment(agent.endpoint)}/invocations`, body, signal);
   } catch (error) {
     const refused = error instanceof Failure && SCHEMA_MISTAKES.includes(error.status);
     if (!stream || !refused || !error.message.toLowerCase().includes("stream")) throw error;
-    return asked(endpoint, field, messages, false, answer, signal);
+    return asked(agent, field, messages, false, answer, signal);
   }
   answer.requestId = response.headers.get("x-request-id") ?? "";
   answer.entity = response.headers.get("served-model-name") ?? "";

@@ -169,7 +169,8 @@ class Chat {
     const save = () => this.history.save(conversation, turn).catch((error) => this._notice(error.message));
     try {
       await save();
-      await ask(this.endpoint, this.described?.task, messages, answer, this.running.signal);
+      const agent = { endpoint: this.endpoint, task: this.described?.task, conversation };
+      await ask(agent, messages, answer, this.running.signal);
       turn.state = "answered";
     } catch (error) {
       turn.state = error.name === "AbortError" ? "stopped" : error.isLost ? "lost" : "failed";
@@ -199,7 +200,8 @@ class Chat {
     }
     this._grow();
     this._scroll(true);
-    input.focus({ preventScroll: true });
+    // The stop button had it and is gone; who has moved on meanwhile is left alone.
+    if (document.activeElement === document.body) input.focus({ preventScroll: true });
   }
 
   // The endpoint ------------------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ export function linked(address, text = address) {
 
 /** ``340 ms``, ``1.2 s``, ``2 min 5 s``. */
 export function duration(milliseconds) {
+  if (milliseconds > 0 && milliseconds < 1) return "<1 ms";
   if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
   if (milliseconds < 60_000) return `${(milliseconds / 1000).toFixed(1)} s`;
   return `${Math.floor(milliseconds / 60_000)} min ${Math.round((milliseconds % 60_000) / 1000)} s`;

@@ -6,7 +6,7 @@ import { sourceName } from "./sources.js";
 import { traceTree } from "./trace.js";
 
 const STATES = {
-  asking: "No answer was received: the page was closed, or the connection was lost.",
+  asking: "No answer yet: another tab waits for it, or the page was closed before it came.",
   stopped: "You stopped this answer.",
   lost: "The connection was lost before the answer was complete.",
   failed: "The agent failed.",
@@ -55,7 +55,7 @@ export class TurnView {
     if (state === "answered") return null;
     const text = error || STATES[state] || STATES.failed;
     const button = this._again && element("button", { type: "button", onclick: this._again }, "Ask again");
-    return element("div", { class: state === "stopped" ? "notice" : "notice bad" }, element("span", {}, text), button);
+    return element("div", { class: ["stopped", "asking"].includes(state) ? "notice" : "notice bad" }, element("span", {}, text), button);
   }
 
   _facts() {

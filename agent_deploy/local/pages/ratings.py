@@ -1,0 +1,110 @@
+"""What people said about answers: from requests to the feedback model, and from assessments on MLflow's traces."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from agent_deploy.local.core.context import Workspace
+from agent_deploy.local.core.principals import Principal
+from agent_deploy.rules import feedback
+
+POSITIVE, NEGATIVE = "positive", "negative"
+_WORDS = {
+    POSITIVE: frozenset({"positive", "yes", "true", "good", "correct", "1"}),
+    NEGATIVE: frozenset({"negative", "no", "false", "bad", "incorrect", "0"}),
+}
+_MOST_TRACES = 2000  # whose assessments are looked at, newest first
+_PAGE = 500
+COMMENT, SUGGESTED = "comment", "suggested answer"
+
+
+@dataclass(frozen=True)
+class Rating:
+    """``request_id`` is the rated answer's; ``value`` is POSITIVE, NEGATIVE, or whatever else was said."""
+
+    request_id: str
+    user: str
+    name: str
+    value: str
+    time_ms: float
+
+    @property
+    def is_judgement(self) -> bool:
+        """Whether it is a rating with a value, not a text."""
+        return self.name not in (COMMENT, SUGGESTED)
+
+
+def latest(ratings: Iterable[Rating]) -> list[Rating]:
+    """Of each user's ratings with one name for one answer, the last one: who changes his mind says it again."""
+    found: dict[tuple[str, str, str], Rating] = {}
+    for rating in sorted(ratings, key=lambda each: each.time_ms):
+        found[rating.request_id, rating.user, rating.name] = rating
+    return list(found.values())
+
+
+def of_feedback(request: str, time_ms: float) -> list[Rating]:
+    """The ratings in one logged request to the feedback model; none in one that cannot be read."""
+    try:
+        body = json.loads(request)
+    except ValueError:  # cut off at the payload table's limit
+        return []
+    records = body.get("dataframe_records") if isinstance(body, dict) else None
+    found: list[Rating] = []
+    for given in records if isinstance(records, list) else ():
+        record = feedback.parsed(given) if isinstance(given, dict) else {}
+        if not feedback.problems(record):
+            found += (Rating(record["request_id"], record["source"]["id"], *said, time_ms) for said in _said(record))
+    return found
+
+
+def _said(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for column, place in (("text_assessments", ""), ("retrieval_assessments", "source")):
+        for index, assessment in enumerate(record.get(column) or ()):
+            where = f"{place} {assessment.get('position', index) + 1}: " if place else ""
+            for name, rating in (assessment.get("ratings") or {}).items():
+                yield where + name, _value(rating["value"])
+            for field, name in (("free_text_comment", COMMENT), ("suggested_output", SUGGESTED)):
+                if assessment.get(field):
+                    yield where + name, str(assessment[field])
+
+
+def of_traces(workspace: Workspace, principal: Principal, experiment_id: str) -> list[Rating]:
+    """Assessments by people on the traces of an experiment; none for who may not read it. Runs in a thread."""
+    tracking = workspace.services["tracking"]
+    if not experiment_id or not tracking.readable(principal, experiment_id):
+        return []
+    found: list[Rating] = []
+    for trace in tracking.traces(experiment_id, _MOST_TRACES, _PAGE):
+        request_id = trace.get("client_request_id")
+        for assessment in trace.get("assessments") or () if request_id else ():
+            source = assessment.get("source") or {}
+            if source.get("source_type") == "HUMAN" and assessment.get("valid", True):
+                found += _of_assessment(request_id, str(source.get("source_id")), assessment)
+    return found
+
+
+def _of_assessment(request_id: str, user: str, assessment: dict[str, Any]) -> Iterator[Rating]:
+    time_ms = _milliseconds(assessment.get("last_update_time") or assessment.get("create_time"))
+    if "value" in (assessment.get("feedback") or {}):
+        value = _value(assessment["feedback"]["value"])
+        yield Rating(request_id, user, assessment["assessment_name"], value, time_ms)
+        if assessment.get("rationale"):
+            yield Rating(request_id, user, COMMENT, assessment["rationale"], time_ms)
+    elif "value" in (assessment.get("expectation") or {}):
+        yield Rating(request_id, user, SUGGESTED, str(assessment["expectation"]["value"]), time_ms)
+
+
+def _value(value: Any) -> str:
+    said = str(value).strip()
+    return next((meaning for meaning, words in _WORDS.items() if said.lower() in words), said)
+
+
+def _milliseconds(time: Any) -> float:
+    try:
+        return datetime.datetime.fromisoformat(str(time).replace("Z", "+00:00")).timestamp() * 1000
+    except ValueError:
+        return 0.0
