@@ -5,6 +5,7 @@ The row in the inference table is what databricks.agents.deploy() had; assessmen
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -19,9 +20,10 @@ from agent_deploy.rules.feedback import problems
 from agent_deploy.rules.names import FEEDBACK_ENTITY
 
 # Seconds in which a trace should have come; served models log theirs in the background.
-PATIENCE = 10.0
+PATIENCE = 30.0
 # A feedback model that was scaled to zero answers when it has started.
 READ_TIMEOUT = 600.0
+# With a digest of who has withdrawn: a tag's name takes no "@".
 _WITHDRAWN_TAG = "agent_deploy.feedback_withdrawn."
 # What MLflow calls those who assess, by the types of source that the feedback model knows.
 _SOURCE_TYPES = {"ai_judge": "LLM_JUDGE", "llm_judge": "LLM_JUDGE", "code": "CODE"}
@@ -88,7 +90,7 @@ def feedback(
         raise FeedbackError(f"This is no feedback: {'; '.join(found)}")
     described = _described(opened, endpoint)
     rated = _rated(opened, endpoint, described, id, _trace_of(answer), patience)
-    if rated.trace and not again and (moment := rated.trace.tags.get(_WITHDRAWN_TAG + who)):
+    if rated.trace and not again and (moment := rated.trace.tags.get(_withdrawn(who))):
         raise FeedbackError(f"{who} has withdrawn the feedback on {id} on {moment}. Say `again` to rate it anew")
     _send(opened, endpoint, record)
     return _assess(opened, record, rated)
@@ -110,13 +112,17 @@ def withdraw(
     trace = rated.trace
     mine = [each for each in trace.assessments if (each.get("source") or {}).get("source_id") == who]
     if not mine:
-        moment = trace.tags.get(_WITHDRAWN_TAG + who)
+        moment = trace.tags.get(_withdrawn(who))
         earlier = f"was withdrawn on {moment} already" if moment else "was never given"
         raise FeedbackError(f"{who}'s feedback on {request_id} {earlier}")
     for each in mine:
         traces.delete_assessment(opened, trace.id, str(each["assessment_id"]))
-    traces.set_tag(opened, trace.id, _WITHDRAWN_TAG + who, time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()))
+    traces.set_tag(opened, trace.id, _withdrawn(who), time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()))
     return Given(request_id, trace.id, tuple(str(each["assessment_name"]) for each in mine))
+
+
+def _withdrawn(who: str) -> str:
+    return _WITHDRAWN_TAG + hashlib.sha256(who.encode()).hexdigest()[:12]
 
 
 def _text(ratings: Mapping[str, Rating], comment: str, suggested: str) -> list[dict[str, Any]]:
@@ -202,10 +208,8 @@ def _rated(
     if not _REQUEST_ID.fullmatch(id):
         raise unknown
     try:
-        trace = traces.get(workspace, trace_id) if trace_id else traces.find(workspace, experiment, id, patience)
+        trace = traces.find(workspace, experiment, id, trace_id, patience)
     except ApiError as error:
-        if error.is_missing and trace_id:
-            raise unknown from error
         return _Rated(notes=(f"the answer's trace may not be looked at, and was not checked: {error.message}",))
     if trace is None:
         raise unknown

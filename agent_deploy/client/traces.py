@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
 
 _TRACES = "/api/3.0/mlflow/traces"
@@ -29,23 +30,32 @@ class Trace:
     assessments: tuple[Mapping[str, Any], ...] = ()
 
 
-def find(workspace: Workspace, experiment: str, request_id: str, patience: float) -> Trace | None:
-    """The trace of an answer; served models log theirs in the background, so it may take ``patience`` seconds."""
-    place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
-    body = {"locations": [place], "filter": f"client_request_id = '{request_id}'", "max_results": 1}
+def find(workspace: Workspace, experiment: str, request_id: str, trace_id: str, patience: float) -> Trace | None:
+    """The trace of an answer, by its own id if that is known.
+
+    Served models log their traces in the background: one that is not there yet is waited for, ``patience`` seconds.
+    """
     deadline = time.monotonic() + patience
     while True:
-        answer = workspace.post(f"{_TRACES}/search", body, repeatable=True)
-        for found in answer.get("traces") or ():
-            # What a search leaves out of a trace, its own route tells.
-            return get(workspace, str(found["trace_id"]))
+        if id := trace_id or _search(workspace, experiment, request_id):
+            try:
+                return _get(workspace, id)
+            except ApiError as error:
+                if not error.is_missing:
+                    raise
         if time.monotonic() > deadline:
             return None
         threading.Event().wait(_PAUSE)
 
 
-def get(workspace: Workspace, trace_id: str) -> Trace:
-    """One trace; raises ApiError."""
+def _search(workspace: Workspace, experiment: str, request_id: str) -> str:
+    place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
+    body = {"locations": [place], "filter": f"client_request_id = '{request_id}'", "max_results": 1}
+    found = workspace.post(f"{_TRACES}/search", body, repeatable=True).get("traces") or [{}]
+    return str(found[0].get("trace_id") or "")
+
+
+def _get(workspace: Workspace, trace_id: str) -> Trace:
     answer = workspace.get(f"{_TRACES}/{segment(trace_id)}")
     info = (answer.get("trace") or {}).get("trace_info") or {}
     return Trace(

@@ -185,7 +185,7 @@ def _choose(endpoint: Endpoint, entity: str | None) -> Replica:
 def _model_of(body: bytes) -> str:
     try:
         name = json.loads(body)["model"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ApiError(400, "BAD_REQUEST", "The body must be JSON with 'model', the name of an endpoint.") from error
     return str(name)
 

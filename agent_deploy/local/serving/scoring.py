@@ -59,7 +59,10 @@ class Scorer:
             if not header["type"].startswith(JSON):
                 yield self._answer_table(request_id, header["type"], body)
                 return
-            question = self._parse(request_id, body, header.get("drop", ()))
+            try:
+                question = self._parse(request_id, body, header.get("drop", ()))
+            except RecursionError as error:
+                raise MlflowException("The request is nested too deeply.", INVALID_PARAMETER_VALUE) from error
             yield from self._answer_stream(question) if question.stream else self._answer_whole(question)
         except Exception as error:  # noqa: BLE001 - the model's code may raise anything: the caller is told, we go on
             yield _failure(error, self._pop_trace(request_id))
