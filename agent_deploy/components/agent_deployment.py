@@ -17,7 +17,7 @@ from agent_deploy.components.arguments import (
 from agent_deploy.components.environment import Environment, References
 from agent_deploy.components.feedback_model import served_feedback
 from agent_deploy.components.identities import Identities, declare, described
-from agent_deploy.components.options import child_options
+from agent_deploy.components.options import child_options, owner_marks
 from agent_deploy.components.verification import Verified
 from agent_deploy.resources.databricks import Permissions
 from agent_deploy.resources.properties import to_wire
@@ -61,10 +61,12 @@ class AgentDeployment(pulumi.ComponentResource):
         args, misshapen = well_shaped(args)  # type: ignore[assignment]
         environment = Environment(args)
         invoke = pulumi.InvokeOptions(parent=self)
-        owner_mark = f"{pulumi.get_project()}/{pulumi.get_stack()}/{name}"
+        owner_mark, *former_marks = owner_marks(name, opts)
         # Whatever the children need goes through `verified`: nothing is registered unless every check has passed.
         verified: pulumi.Output[Verified] = environment.plain().apply(
-            lambda plain: verification.verify(name, plain, owner_mark, invoke, environment.made_here(), misshapen)
+            lambda plain: verification.verify(
+                name, plain, owner_mark, invoke, environment.made_here(), misshapen, former_marks
+            )
         )
         # Only the running program knows which values are secret, so the secrets are declared inside the apply.
         references = verified.apply(

@@ -49,6 +49,7 @@ async def verify(
     opts: pulumi.InvokeOptions,
     made_here: frozenset[Place] = frozenset(),
     misshapen: Sequence[Problem] = (),
+    former_marks: Sequence[str] = (),
 ) -> Verified:
     """The deployment, verified against the workspace; raises DeploymentError with every problem that was found.
 
@@ -56,7 +57,7 @@ async def verify(
     rest from being looked up, so that one run tells everything. ``misshapen`` ones were left out of ``args``.
     """
     problems: list[Problem | str] = [*misshapen, *check_arguments(args)]
-    found = await functions.verify_deployment(look_ups(args, owner_mark, made_here), opts)
+    found = await functions.verify_deployment(look_ups(args, [owner_mark, *former_marks], made_here), opts)
     problems += [*found["problems"], *resolved_duplicates(named_versions(args), found["numbers"])]
     if problems:
         raise DeploymentError.of("AgentDeployment", name, problems)

@@ -330,7 +330,7 @@ FUNCTIONS: Schema = {
             "modelName": _of(_STRING, "catalog.schema.model."),
             "versions": _of(_list(_ref("WantedVersion")), "The versions to be served."),
             "keepPrevious": _of(_INTEGER, "How many versions that are served now stay besides. Default 0."),
-            "ownerMark": _ENDPOINT_INPUTS["ownerMark"],
+            "ownerMarks": _of(_STRINGS, "Marks of the endpoint's owner, that of now first, then its former ones."),
             "auth": _of(_STRING, "PASSTHROUGH, SERVICE_PRINCIPAL, or MANUAL, where nothing is granted nor checked."),
             "resources": _of(_list(_ref("DeclaredResource")), "What is needed besides what the models declare."),
             "replaceResources": _of(_BOOLEAN, "Whether resources counts instead of what the models declare."),

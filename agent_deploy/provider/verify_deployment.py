@@ -163,7 +163,7 @@ class _Verification:
         if not self._asked.get("keepPrevious") or not self._required.endpoint_name:
             return {}, {}
         remote = self._facts.look_up(f"{states.PATH}/{segment(self._required.endpoint_name)}").document
-        if states.tags_of(remote).get(OWNER_TAG) != self._asked.get("ownerMark"):
+        if states.tags_of(remote).get(OWNER_TAG) not in (self._asked.get("ownerMarks") or ()):
             return {}, {}
         inputs = states.inputs_of({**remote, "pending_config": None}, {})
         return inputs.get("servedEntities", {}), states.routes_of(remote.get("config"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from agent_deploy.rules import names
@@ -19,7 +19,7 @@ from agent_deploy.rules.secrets import parse_reference
 Place = tuple[int | None, str]
 
 
-def look_ups(args: Mapping[str, Any], owner_mark: str, made_here: Collection[Place] = ()) -> dict[str, Any]:
+def look_ups(args: Mapping[str, Any], owner_marks: Sequence[str], made_here: Collection[Place] = ()) -> dict[str, Any]:
     """The arguments of the provider's function verifyDeployment; values that are None were secret.
 
     Principals ``made_here`` may be made by this very program, and so are not looked for.
@@ -41,7 +41,7 @@ def look_ups(args: Mapping[str, Any], owner_mark: str, made_here: Collection[Pla
         ],
         "replace_resources": bool(args.get("replace_resources")),
         "keep_previous": 0 if check_keep_previous(keep) else int(keep or 0),
-        "owner_mark": owner_mark,
+        "owner_marks": list(owner_marks),
         "references": [{"field": field, "value": value} for field, value in _references(args)],
         "principals": [{"field": field, "value": value} for field, value in _principals(args, made_here)],
         "feedback_model": feedback_model(args) if versions else "",

@@ -104,6 +104,11 @@ def test_what_is_undone_by_hand_around_the_endpoint_is_seen_and_mended(
     [principal] = [r for r in stack.export()["resources"] if r["type"].endswith(":ServicePrincipal")]
     endpoint_id = site.endpoint("undone")["id"]
 
+    def levels(id: str) -> dict[str, str]:
+        """Group → level on the endpoint of that id."""
+        listed = site.workspace.get(f"/api/2.0/permissions/serving-endpoints/{id}")["access_control_list"]
+        return {e["group_name"]: e["all_permissions"][0]["permission_level"] for e in listed if "group_name" in e}
+
     # By hand: the ACL emptied, the secret's key and the version's principal deleted, the endpoint changed.
     site.workspace.put(f"/api/2.0/permissions/serving-endpoints/{endpoint_id}", {"access_control_list": []})
     site.workspace.post("/api/2.0/secrets/delete", {"scope": scope, "key": secret["key"]})
@@ -114,11 +119,7 @@ def test_what_is_undone_by_hand_around_the_endpoint_is_seen_and_mended(
     assert {"qa-secret-API_KEY", "qa-permissions", "qa", "qa-v1"} <= set(shown)
     stack.refresh()
     stack.up()
-    levels = {
-        entry.get("group_name"): entry["all_permissions"][0]["permission_level"]
-        for entry in site.workspace.get(f"/api/2.0/permissions/serving-endpoints/{endpoint_id}")["access_control_list"]
-    }
-    assert levels["reviewers"] == "CAN_QUERY"
+    assert levels(endpoint_id)["reviewers"] == "CAN_QUERY"
     keys = {key["key"] for key in site.workspace.get("/api/2.0/secrets/list", {"scope": scope})["secrets"]}
     variables = site.endpoint("undone")["config"]["served_entities"][0]["environment_vars"]
     assert variables["API_KEY"] == f"{{{{secrets/{scope}/{next(iter(keys))}}}}}"
@@ -127,5 +128,17 @@ def test_what_is_undone_by_hand_around_the_endpoint_is_seen_and_mended(
     assert variables["DATABRICKS_CLIENT_ID"] != principal["outputs"]["applicationId"]
     assert "by" not in {tag["key"] for tag in site.endpoint("undone")["tags"]}
     stack.preview("--expect-no-changes")
+
+    # The whole endpoint deleted by hand: made again, and who may ask it with it; another level is a change in place.
+    site.workspace.delete(f"{PATH}/undone")
+    assert {"qa", "qa-permissions"} <= set(stack.preview("--refresh").operations)
+    stack.refresh()
+    stack.up()
+    made = site.endpoint("undone")["id"]
+    assert made != endpoint_id
+    assert levels(made)["reviewers"] == "CAN_QUERY"
+    stack.write(text.replace("CAN_QUERY", "CAN_MANAGE"))
+    assert stack.up().operations == {"qa-permissions": "update"}
+    assert levels(made)["reviewers"] == "CAN_MANAGE"
     stack.destroy()
     assert not site.exists("undone")

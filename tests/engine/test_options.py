@@ -18,9 +18,9 @@ HEAD = "import json\nimport pulumi\nfrom pulumi import ResourceOptions\nfrom age
 
 @pytest.fixture(scope="module")
 def site(local_workspace_factory: Callable[..., Any]) -> Site:
-    """A workspace that builds nothing, with two versions of a model."""
+    """A workspace that builds nothing, with three versions of a model."""
     found = Site(local_workspace_factory(serving_start="on_request"))
-    found.register_bare(MODEL, 2)
+    found.register_bare(MODEL, 3)
     return found
 
 
@@ -129,9 +129,11 @@ def test_a_component_that_is_renamed_keeps_its_endpoint_and_transforms_reach_it(
     plugins = {"agent-deploy": BIN, **({"databricks": folder} if folder else {})}
     stack = open_stack(program("qa", "[]", model_version="1"), environment=site.environment, plugins=plugins)
     stack.up()
+    stack.write(program("qa", "[]", model_version="2", keep_previous=1))
+    stack.up()
     before = site.endpoint("renamed")
     assert {"key": "cost-center", "value": "42"} in before["tags"]
-    renamed = program("agent", "[pulumi.Alias(name='qa')]", model_version="1")
+    renamed = program("agent", "[pulumi.Alias(name='qa')]", model_version="2", keep_previous=1)
     stack.write(renamed)
     site.forget_requests()
     assert stack.up().operations == {"agent": "update", "agent-feedback": "update"}, "only the owner's marks change"
@@ -145,9 +147,9 @@ def test_a_component_that_is_renamed_keeps_its_endpoint_and_transforms_reach_it(
     stack.preview("--expect-no-changes")
 
     # What the preview says of traffic, and what destroy says of the payloads.
-    shares = {"versions": [{"version": "1"}, {"version": "2"}], "traffic": {"1": 90, "2": 10}}
+    shares = {"versions": [{"version": "2"}, {"version": "3"}], "traffic": {"2": 90, "3": 10}}
     stack.write(program("agent", "[]", **shares))
-    assert "traffic: v1 100 % → 90 %, v2 new 10 %" in stack.preview().messages
+    assert "v2 100 % → 90 %, v3 new 10 %" in stack.preview().messages
     assert "traffic:" not in stack.refresh().messages
     gone = stack.destroy()
     assert "Kept: the logged payloads in main.default.qa_payload" in gone.messages
@@ -156,10 +158,13 @@ def test_a_component_that_is_renamed_keeps_its_endpoint_and_transforms_reach_it(
 
 
 def test_a_replacement_is_called_one_and_says_why(site: Site, open_stack: Callable[..., Stack]) -> None:
-    stack = open_stack(endpoints({"fixed": ({}, "")}), environment=site.environment)
+    serves = {"served_entities": {"qa_1": {"entity_name": MODEL, "entity_version": "1"}}}
+    stack = open_stack(endpoints({"fixed": ({}, ""), "emptied": (serves, "")}), environment=site.environment)
     stack.up()
-    stack.write(endpoints({"fixed": ({"route_optimized": True}, "")}))
+    stack.write(endpoints({"fixed": ({"route_optimized": True}, ""), "emptied": ({}, "")}))
     said = stack.preview().messages
+    assert "The endpoint emptied is replaced: " in said
+    assert "the API takes no endpoint back to serving nothing" in said
     assert "The endpoint fixed is replaced: routeOptimized of an endpoint cannot be changed" in said
     assert "It is deleted first, and answers nothing until the new one is ready." in said
     stack.write(endpoints({"fixed": ({}, "")}).replace("name='fixed'", "name='moved'"))

@@ -83,7 +83,7 @@ def test_what_a_program_asks_to_be_verified_is_in_the_schema() -> None:
     }
     inputs = FUNCTION_SCHEMAS["verifyDeployment"]["inputs"]["properties"]
     # None is left out on the wire: an alias instead of the version.
-    sent = to_wire({**look_ups(args, "mark"), "versions": [{"field": "f", "version": "1", "alias": "a"}]})
+    sent = to_wire({**look_ups(args, ["mark"]), "versions": [{"field": "f", "version": "1", "alias": "a"}]})
     assert set(sent) == set(inputs)
     for name, kind in (
         ("versions", "WantedVersion"), ("resources", "DeclaredResource"), ("references", "NamedValue"),

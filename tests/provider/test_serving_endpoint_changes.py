@@ -256,6 +256,20 @@ def differs(api: ServingApi, wanted: Values) -> dict[Any, Any]:
     return ServingEndpoint().diff(api.context(), "e", found.inputs, found.properties, wanted).changes
 
 
+@pytest.mark.parametrize("names", [("qa_1", "renamed"), ("qa_1", "qa_2", "renamed")])
+def test_a_route_is_sent_for_every_entity_whatever_its_name_was(api: ServingApi, names: tuple[str, ...]) -> None:
+    """The vendor's resource sends the routes of before, to names that are no longer there."""
+    *first, last = names
+    old = create(api, inputs(servedEntities={first[0]: QA}))
+    kept = {name: {**QA, "entityVersion": str(index + 2)} for index, name in enumerate(first[1:])}
+    wanted = inputs(servedEntities={**kept, last: QA}, **({"traffic": {last: 90, first[1]: 10}} if kept else {}))
+    update(api, old, wanted)
+    body = api.body_of("PUT /e/config")
+    routed = {route["served_model_name"]: route["traffic_percentage"] for route in body["traffic_config"]["routes"]}
+    assert routed == wanted.get("traffic", {last: 100})
+    assert set(routed) == {entity["name"] for entity in body["served_entities"]}
+
+
 def test_a_changed_tag_is_only_added(api: ServingApi) -> None:
     old = create(api, inputs(tags={"a": "1", "gone": "1"}))
     update(api, old, inputs(tags={"a": "2"}))

@@ -53,7 +53,9 @@ def secrets(request: httpx.Request) -> Any:
 
 def verify(double: Double | Context, **args: Any) -> dict[str, Any]:
     context = double.context if isinstance(double, Double) else double
-    return verify_deployment(context, to_wire(look_ups({"model_name": MODEL, **args}, "agents/dev/qa")))
+    return verify_deployment(
+        context, to_wire(look_ups({"model_name": MODEL, **args}, ["agents/dev/qa", "agents/dev/former"]))
+    )
 
 
 def test_what_may_be_deployed_is_described(double: Double) -> None:
@@ -211,8 +213,9 @@ def test_what_was_served_stays_if_the_endpoint_is_this_stacks(double: Double) ->
     }
     double.answers[ENDPOINT] = remote
     assert verify(double, versions=[{"version": "2"}], keep_previous=1)["kept"] == {}
-    double.answers[ENDPOINT] = {**remote, "tags": [{"key": OWNER_TAG, "value": "agents/dev/qa"}]}
-    found = verify(double, versions=[{"version": "2"}], keep_previous=1)
-    assert [each["entityVersion"] for each in found["kept"].values()] == ["1"]
-    assert [each["version"] for each in found["needs"]] == ["2", "1"]
-    assert Counter(path for _, path in double.calls)[ENDPOINT] == 2  # once in each run
+    for run, mark in enumerate(("agents/dev/qa", "agents/dev/former"), 2):
+        double.answers[ENDPOINT] = {**remote, "tags": [{"key": OWNER_TAG, "value": mark}]}
+        found = verify(double, versions=[{"version": "2"}], keep_previous=1)
+        assert [each["entityVersion"] for each in found["kept"].values()] == ["1"]
+        assert [each["version"] for each in found["needs"]] == ["2", "1"]
+        assert Counter(path for _, path in double.calls)[ENDPOINT] == run  # once in each run
