@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         AgentVersionArgs,
     )
     from agent_deploy.components.feedback_model import FeedbackModel, FeedbackModelArgs
+    from agent_deploy.components.inference_tables import InferenceTables, InferenceTablesArgs
     from agent_deploy.resources.feedback_model_version import FeedbackModelVersion
     from agent_deploy.resources.object_permission import ObjectPermission
     from agent_deploy.resources.secret import Secret
@@ -42,6 +43,7 @@ _HOMES = {
     ),
     "agent_deploy.components.feedback_model": ("FeedbackModel", "FeedbackModelArgs"),
     "agent_deploy.resources.feedback_model_version": ("FeedbackModelVersion",),
+    "agent_deploy.components.inference_tables": ("InferenceTables", "InferenceTablesArgs"),
     "agent_deploy.resources.securable_grant": ("SecurableGrant",),
     "agent_deploy.resources.object_permission": ("ObjectPermission",),
     "agent_deploy.resources.secret": ("Secret",),
@@ -62,6 +64,8 @@ __all__ = [
     "FeedbackModel",
     "FeedbackModelArgs",
     "FeedbackModelVersion",
+    "InferenceTables",
+    "InferenceTablesArgs",
     "ObjectPermission",
     "Secret",
     "SecurableGrant",

@@ -38,7 +38,7 @@ key = pulumi.Config().require_secret("key")
 for number in range(AGENTS):
     AgentDeployment(f"agent{number}", {
         "model_name": "main.default.echo", "model_version": "1", "endpoint_name": f"ours-AGENTS-{number}",
-        "inference_tables": {"prefix": f"ours_AGENTS_{number}"}, "environment": {"KEY": key},
+        "inference_tables": {"prefix": f"ours_AGENTS_{number}", "derive": False}, "environment": {"KEY": key},
         "permissions": [{"group_name": "users", "level": "CAN_QUERY"}],
         "feedback_model": False,  # the other program has none
     })

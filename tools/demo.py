@@ -19,6 +19,7 @@ from rich.table import Table
 
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.local.databricks_plugin.selection import select_plugin
+from agent_deploy.tables.java import JavaMissing, find_java
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".agent-deploy" / "demo"
@@ -27,6 +28,7 @@ ENDPOINT = "agents_main-default-docs_agent"
 QUESTION = "What happens to the service principal when a model version leaves the endpoint?"
 TABLES = ("main.default.docs_questions", "main.default.salaries")
 UNITY_CATALOG = "/api/2.1/unity-catalog"
+SPARK_SECONDS = 300.0  # the first run on a machine fetches Delta Lake's jars
 API_KEY = "demo-key-that-nobody-may-see"
 
 console = Console(highlight=False, soft_wrap=True)
@@ -89,6 +91,7 @@ class Demo:
         self._touch()
         self._rate(answer)
         self._show_rows()
+        self._show_logs()
         self._register("2")
         self._change()
         self._tear_down()
@@ -168,6 +171,27 @@ class Demo:
         columns = ", ".join(self._rows()[0])
         console.print(f"  all columns: {columns}")
 
+    def _show_logs(self) -> None:
+        _step("Request logs", "The job that the deployment made derives them each hour; here it is started at once.")
+        try:
+            find_java()
+        except JavaMissing as error:
+            console.print(f"  left out: {error}", markup=False)
+            return
+        [job] = self._get("/api/2.2/jobs/list")["jobs"]
+        console.print(f"  job {job['settings']['name']!r}, Apache Spark in a process of its own")
+        run = self._post("/api/2.2/jobs/run-now", {"job_id": job["job_id"]})["run_id"]
+        deadline = time.monotonic() + SPARK_SECONDS
+        while (state := self._get(f"/api/2.2/jobs/runs/get?run_id={run}")["state"])["life_cycle_state"] != "TERMINATED":
+            if time.monotonic() > deadline:
+                raise Failed(f"the job did not end within {SPARK_SECONDS} s")
+            time.sleep(0.5)
+        if state["result_state"] != "SUCCESS":
+            # Delta Lake's jars are fetched once; where that cannot be, the message says what to do.
+            console.print(f"  left out: {state['state_message']}", markup=False)
+            return
+        self._command("agent-deploy", "tables", "show", ENDPOINT, "requests", "--folder", str(FOLDER / "workspace"))
+
     def _rows(self) -> list[dict[str, Any]]:
         from deltalake import DeltaTable  # here, since it takes a moment to import
 
@@ -199,6 +223,8 @@ class Demo:
         left = {
             "serving endpoints": self._get("/api/2.0/serving-endpoints").get("endpoints", []),
             "secret scopes": self._get("/api/2.0/secrets/scopes/list").get("scopes", []),
+            "pipelines": self._get("/api/2.0/pipelines").get("statuses", []),
+            "jobs": self._get("/api/2.2/jobs/list").get("jobs", []),
             "service principals": self._get("/api/2.0/preview/scim/v2/ServicePrincipals").get("Resources", []),
         }
         for kind, objects in left.items():
@@ -269,6 +295,12 @@ class Demo:
         response.raise_for_status()
         body: dict[str, Any] = response.json()
         return body
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        response = self._call("POST", path, self._workspace.token, body)
+        response.raise_for_status()
+        answer: dict[str, Any] = response.json()
+        return answer
 
     def _call(self, method: str, path: str, token: str, body: dict[str, Any] | None = None) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"}

@@ -11,12 +11,17 @@ from agent_deploy.components.arguments import (
     AgentDeploymentArgs,
     AgentIdentity,
     Arguments,
-    InferenceTableNames,
     ServedEntityState,
 )
 from agent_deploy.components.environment import Environment, References
 from agent_deploy.components.feedback_model import served_feedback
 from agent_deploy.components.identities import Identities, declare, described
+from agent_deploy.components.inference_tables import (
+    InferenceTableNames,
+    InferenceTables,
+    InferenceTablesArgs,
+    table_names,
+)
 from agent_deploy.components.options import child_options, owner_marks
 from agent_deploy.components.verification import Verified
 from agent_deploy.resources.databricks import Permissions
@@ -26,10 +31,7 @@ from agent_deploy.resources.serving_endpoint import ServingEndpoint
 from agent_deploy.rules import deployment as rules
 from agent_deploy.rules import names
 from agent_deploy.rules.environment import agent_environment
-from agent_deploy.rules.known_arguments import well_shaped
-
-# Suffixes of the tables that are derived from the payload. Source: Databricks, "Agent-enhanced inference tables".
-REQUEST_LOGS, ASSESSMENT_LOGS = "_request_logs", "_assessment_logs"
+from agent_deploy.rules.known_arguments import DERIVATION, well_shaped
 
 
 class AgentDeployment(pulumi.ComponentResource):
@@ -111,7 +113,27 @@ class AgentDeployment(pulumi.ComponentResource):
                 opts=child_options(self),
             )
         self.identities = pulumi.Output.all(verified, identities).apply(_described)
+        self.inference_tables = self._tables(name, args, endpoint)
         self._set_outputs(endpoint)
+
+    def _tables(
+        self, name: str, args: AgentDeploymentArgs, endpoint: ServingEndpoint
+    ) -> pulumi.Output[InferenceTableNames]:
+        """What is derived from the payload table, which the endpoint itself has."""
+        given: Mapping[str, Any] = args.get("inference_tables") or {}
+        nothing_more = given.get("derive") is False and not given.get("readers")
+        if given.get("enabled") is False or nothing_more:
+            return endpoint.payload_table.apply(lambda table: table_names(table, derived=False))
+        derivation: Any = {field: given[field] for field in DERIVATION if given.get(field) is not None}
+        tables = InferenceTablesArgs(
+            endpoint_name=endpoint.name,
+            payload_table=endpoint.payload_table,
+            verified=True,
+            **derivation,
+        )
+        if given.get("delete_on_destroy") is not None:
+            tables["delete_on_destroy"] = given["delete_on_destroy"]
+        return InferenceTables(f"{name}-inference-tables", tables, child_options(self)).table_names
 
     def _set_outputs(self, endpoint: ServingEndpoint) -> None:
         facts = pulumi.Output.all(
@@ -129,7 +151,6 @@ class AgentDeployment(pulumi.ComponentResource):
         self.endpoint_url = place.apply(lambda p: f"{p[0]}/ml/endpoints/{p[1]}")
         self.review_app_url = place.apply(lambda p: f"{p[0]}/ml/review-v2/chat?endpoint={p[1]}")
         self.served_entities = facts.apply(_states)
-        self.inference_tables = endpoint.payload_table.apply(_table_names)
         self.register_outputs(
             {
                 "endpointName": self.endpoint_name,
@@ -218,10 +239,3 @@ def _states(facts: Mapping[str, Any]) -> list[ServedEntityState]:
         )
         for name, entity in sorted(entities.items())
     ]
-
-
-def _table_names(payload: str | None) -> InferenceTableNames:
-    derived = [f"{payload}{suffix}" if payload else "" for suffix in (REQUEST_LOGS, ASSESSMENT_LOGS)]
-    return InferenceTableNames(
-        payload=payload or "", payload_request_logs=derived[0], payload_assessment_logs=derived[1]
-    )

@@ -8,6 +8,7 @@ import pulumi
 from typing_extensions import NotRequired, TypedDict
 
 from agent_deploy.components.agent_service_principal import AgentResourceArgs, ExistingServicePrincipalArgs
+from agent_deploy.components.inference_tables import DerivationArgs
 
 
 class AgentVersionArgs(TypedDict):
@@ -42,8 +43,8 @@ class AgentPermissionArgs(TypedDict):
     """Application id of a service principal."""
 
 
-class AgentInferenceTablesArgs(TypedDict):
-    """Where requests and responses are kept."""
+class AgentInferenceTablesArgs(DerivationArgs):
+    """Where requests and responses are kept, and what is derived from them."""
 
     enabled: NotRequired[bool]
     """Default true."""
@@ -120,7 +121,7 @@ class AgentDeploymentArgs(TypedDict):
     permissions: NotRequired[list[AgentPermissionArgs]]
     """Who may view, query or manage the endpoint. The deployer and the admins manage it in any case."""
     inference_tables: NotRequired[AgentInferenceTablesArgs]
-    """Inference tables, on by default."""
+    """Inference tables, and what is derived from them: on by default."""
     feedback_model: NotRequired[bool]
     """Whether the endpoint serves the schema's feedback model as well, made when there is none yet. Default true."""
     timeouts: NotRequired[AgentTimeoutsArgs]
@@ -159,17 +160,6 @@ class AgentIdentity(TypedDict):
     """One line for each privilege, such as "SELECT on table 'main.default.docs'"."""
     user_scopes: list[str]
     """API scopes that users consent to; never granted by the deployment."""
-
-
-class InferenceTableNames(TypedDict):
-    """Full names of the inference tables; empty when they are off."""
-
-    payload: str
-    """Raw requests and responses."""
-    payload_request_logs: str
-    """Formatted requests, responses and traces, derived from the payload."""
-    payload_assessment_logs: str
-    """Formatted feedback, derived from the payload."""
 
 
 Arguments = Mapping[str, Any]

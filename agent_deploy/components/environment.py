@@ -12,7 +12,7 @@ from agent_deploy.resources.databricks import SecretScope
 from agent_deploy.resources.secret import Secret
 from agent_deploy.rules.credentials import CLIENT_SECRET
 from agent_deploy.rules.environment import references as secret_references
-from agent_deploy.rules.verifiable import Place
+from agent_deploy.rules.verifiable import READERS, Place
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,10 @@ class Environment:
         return merged
 
     def made_here(self) -> frozenset[Place]:
-        """Places of principals that are Outputs, in ``permissions`` or (None) ``service_principal``: to be made."""
+        """Places of principals that are Outputs, in ``permissions``, (None) ``service_principal`` or the readers."""
         places = [*enumerate(self._args.get("permissions") or ()), (None, self._args.get("service_principal") or {})]
+        readers = (self._args.get("inference_tables") or {}).get(READERS) or ()
+        places += [(index, {READERS: reader}) for index, reader in enumerate(readers)]
         return frozenset(
             (index, field)
             for index, named in places

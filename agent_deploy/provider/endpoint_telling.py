@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent_deploy.provider.resource import UNKNOWN, Path, Values
 from agent_deploy.rules.endpoint_fields import rule_for
 from agent_deploy.rules.names import FEEDBACK_ENTITY
+from agent_deploy.rules.tables import sql_name
 from agent_deploy.rules.traffic import shown_change
 
 
@@ -47,8 +48,13 @@ def replacement_warning(name: str, new_name: object, paths: list[Path], emptied:
 
 def kept_line(table: str) -> str:
     """What stays when an endpoint is gone, and how to remove it."""
-    quoted = ".".join(f"`{part}`" for part in table.split("."))
-    return f"Kept: the logged payloads in {table}. To remove them: DROP TABLE {quoted}"
+    return f"Kept: the logged payloads in {table}. To remove them: DROP TABLE {sql_name(table)}"
+
+
+def kept_tables_line(tables: Sequence[str]) -> str:
+    """What stays when a pipeline is gone, and how to remove it."""
+    drops = "; ".join(f"DROP TABLE {sql_name(table)}" for table in tables)
+    return f"Kept: what was derived, in {', '.join(tables)}. To remove it: {drops}"
 
 
 def _labels(before: Values, after: Values) -> dict[str, str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from agent_deploy.client.errors import ApiError
 from agent_deploy.provider.look_ups import memory_of, patient
 from agent_deploy.provider.permission_facts import UnknownPrincipal, facts_of
+from agent_deploy.provider.pipeline_dry_run import check_pipeline
 from agent_deploy.provider.resource import Context, Values
 from agent_deploy.provider.secret import keys_of
 from agent_deploy.rules.problems import Problem
@@ -74,4 +75,4 @@ def check_principals(context: Context, arguments: Values) -> list[str]:
 
 
 # Each gets the arguments of verifyDeployment and returns what is wrong; they run beside each other.
-CHECKS: tuple[Callable[[Context, Values], list[str]], ...] = (check_references, check_principals)
+CHECKS: tuple[Callable[[Context, Values], list[str]], ...] = (check_references, check_principals, check_pipeline)

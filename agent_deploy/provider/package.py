@@ -7,8 +7,11 @@ from agent_deploy.client.workspace import installed_version
 from agent_deploy.provider.check_permissions import check_permissions
 from agent_deploy.provider.check_principal_secrets import check_principal_secrets
 from agent_deploy.provider.configuration import SECRET_INPUTS, check_configuration, configure
+from agent_deploy.provider.derived_tables import DerivedTables
+from agent_deploy.provider.endpoint_inference_table import EndpointInferenceTable
 from agent_deploy.provider.feedback_model_version import FeedbackModelVersion
 from agent_deploy.provider.get_declared_resources import get_declared_resources
+from agent_deploy.provider.get_endpoint_table import get_endpoint_table
 from agent_deploy.provider.get_model_version import get_model_version
 from agent_deploy.provider.object_permission import ObjectPermission
 from agent_deploy.provider.resource import Package
@@ -24,6 +27,8 @@ RESOURCES = {
     "ObjectPermission": ObjectPermission,
     "SecurableGrant": SecurableGrant,
     "FeedbackModelVersion": FeedbackModelVersion,
+    "EndpointInferenceTable": EndpointInferenceTable,
+    "DerivedTables": DerivedTables,
 }
 FUNCTIONS = {
     "getModelVersion": get_model_version,
@@ -31,6 +36,7 @@ FUNCTIONS = {
     "checkPermissions": check_permissions,
     "checkPrincipalSecrets": check_principal_secrets,
     "verifyDeployment": verify_deployment,
+    "getEndpointTable": get_endpoint_table,
 }
 
 
@@ -39,8 +45,9 @@ def components() -> list[type]:
     from agent_deploy.components.agent_deployment import AgentDeployment
     from agent_deploy.components.agent_service_principal import AgentServicePrincipal
     from agent_deploy.components.feedback_model import FeedbackModel
+    from agent_deploy.components.inference_tables import InferenceTables
 
-    return [AgentDeployment, AgentServicePrincipal, FeedbackModel]
+    return [AgentDeployment, AgentServicePrincipal, FeedbackModel, InferenceTables]
 
 
 def package() -> Package:

@@ -92,6 +92,15 @@ TYPES: Schema = {
         },
         "required": ["kind", "name"],
     },
+    "WantedPipeline": {
+        "properties": {
+            "field": _of(_STRING, "What the program calls it, for what is told about it."),
+            "catalog": _of(_STRING, "Catalog of its tables."),
+            "schema": _of(_STRING, "Schema of its tables."),
+            "policyId": _of(_STRING, "Cluster policy; without one the pipeline is serverless."),
+        },
+        "required": ["field", "catalog", "schema"],
+    },
     "DeploymentRequirements": {
         "properties": {
             "modelName": _of(_STRING, "Registered model that is to be served."),
@@ -100,6 +109,7 @@ TYPES: Schema = {
             "secretScopes": _of(_STRINGS, "Secret scopes that are to be created, or written to when they exist."),
             "createServicePrincipal": _of(_BOOLEAN, "Whether a service principal is to be created."),
             "grant": _of(_BOOLEAN, "Whether the deployer gives the agent its privileges on the resources."),
+            "sqlWarehouse": _of(_STRING, "SQL warehouse that is to be used."),
             "skipOpen": _of(_BOOLEAN, "Whether what everybody has anyhow (openToAll) is not given, nor to be managed."),
         }
     },
@@ -200,6 +210,30 @@ _PERMISSION_OUTPUTS = {
     "resolvedObjectId": _of(_STRING, "Id by which the permissions API knows the object."),
     "previousLevel": _of(_STRING, "What the principal had before, which comes back on delete; or empty."),
 }
+_TABLE_INPUTS = {
+    "endpointName": _of(_STRING, "An endpoint that exists, whoever made it.", willReplaceOnChanges=True),
+    "catalogName": _of(_STRING, "Catalog of the table."),
+    "schemaName": _of(_STRING, "Schema of the table."),
+    "tableNamePrefix": _of(_STRING, "The table is `{prefix}_payload`."),
+    "tableNamePrefixHint": _of(_STRING, "Prefix to take, or to number until it is free; kept from then on."),
+    "deleteOnDestroy": _of(_BOOLEAN, "Whether the table goes with this resource. Default false: it is kept."),
+}
+_TABLE_OUTPUTS = {
+    "payloadTable": _of(_STRING, "Full name of the raw inference table."),
+    "switchedOn": _of(_BOOLEAN, "Whether this resource turned the table on, and so turns it off on delete."),
+}
+_DERIVED_INPUTS = {
+    "pipelineId": _of(_STRING, "The pipeline that derives them.", willReplaceOnChanges=True),
+    "payloadTable": _of(_STRING, "Full name of the table that they are derived from.", willReplaceOnChanges=True),
+    "deleteOnDestroy": _of(_BOOLEAN, "Whether they go with the pipeline. Default false: they are kept."),
+    "awaitTables": _of(_BOOLEAN, "Whether to start the pipeline and wait until they exist. Default false."),
+    "warehouseId": _of(_STRING, "SQL warehouse on which tables kept from an earlier pipeline are handed over."),
+}
+_DERIVED_OUTPUTS = {
+    "requestLogs": _of(_STRING, "Full name of the request logs."),
+    "assessmentLogs": _of(_STRING, "Full name of the assessment logs."),
+    "quarantine": _of(_STRING, "Full name of the table of rows that could not be read."),
+}
 
 
 def _resource(description: str, inputs: Schema, outputs: Schema, required: list[str]) -> Schema:
@@ -253,6 +287,18 @@ RESOURCES: Schema = {
         _PERMISSION_INPUTS,
         _PERMISSION_OUTPUTS,
         ["objectType", "principalKind", "principal", "level"],
+    ),
+    "EndpointInferenceTable": _resource(
+        "AI Gateway's inference table on an endpoint that others have made; the rest of its gateway stays as it is.",
+        _TABLE_INPUTS,
+        _TABLE_OUTPUTS,
+        ["endpointName", "catalogName", "schemaName"],
+    ),
+    "DerivedTables": _resource(
+        "What a pipeline derives from a payload table; kept when the pipeline is deleted, unless it is to go.",
+        _DERIVED_INPUTS,
+        _DERIVED_OUTPUTS,
+        ["pipelineId", "payloadTable"],
     ),
 }
 
@@ -337,6 +383,7 @@ FUNCTIONS: Schema = {
             "references": _of(_list(_ref("NamedValue")), "References {{secrets/scope/key}}."),
             "principals": _of(_list(_ref("NamedValue")), "E-mail addresses, names of groups, application ids."),
             "feedbackModel": _of(_STRING, "Feedback model to be served as well, and registered when it is not there."),
+            "pipeline": _of(_ref("WantedPipeline"), "A pipeline that is to be made."),
             "requirements": _of(_ref("DeploymentRequirements"), "What the deployment itself takes."),
         },
         {
@@ -350,6 +397,16 @@ FUNCTIONS: Schema = {
             "problems": _of(_STRINGS, "All that keeps the deployment from being made, one line for each cause."),
         },
         [],
+    ),
+    "getEndpointTable": _function(
+        "Which model an endpoint serves, and where its requests are logged.",
+        {"endpointName": _of(_STRING, "Name of the endpoint.")},
+        {
+            "modelName": _of(_STRING, "Registered model in Unity Catalog, or empty."),
+            "payloadTable": _of(_STRING, "Full name of the inference table, or empty."),
+            "problem": _of(_STRING, "Why it could not be told; empty when it could."),
+        },
+        ["endpointName"],
     ),
 }
 

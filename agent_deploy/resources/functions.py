@@ -145,6 +145,19 @@ async def verify_deployment(wanted: Mapping[str, Any], opts: pulumi.InvokeOption
     return cast(VerifiedDeployment, await _call("verifyDeployment", wanted, opts))
 
 
+class EndpointTable(TypedDict):
+    """The model that an endpoint serves and the table that it logs to, each empty where there is none."""
+
+    modelName: str
+    payloadTable: str
+    problem: str
+
+
+async def get_endpoint_table(endpoint_name: str, opts: pulumi.InvokeOptions) -> EndpointTable:
+    """What is known of an endpoint that this program does not make."""
+    return cast(EndpointTable, await _call("getEndpointTable", {"endpoint_name": endpoint_name}, opts))
+
+
 async def _call(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> Mapping[str, Any]:
     token = f"agent-deploy:index:{function}"
     return cast(Mapping[str, Any], await pulumi.runtime.invoke_async(token, to_wire(args), opts))

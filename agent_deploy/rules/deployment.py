@@ -11,6 +11,7 @@ from agent_deploy.rules.credentials import PASSTHROUGH, check_auth, check_creden
 from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.environment import EXPERIMENT_TAG, check_environment
 from agent_deploy.rules.feedback_model import beside
+from agent_deploy.rules.inference_tables import check_derivation_off, check_tables
 from agent_deploy.rules.known_arguments import check_known
 from agent_deploy.rules.previous_versions import check_keep_previous
 from agent_deploy.rules.problems import Problem
@@ -21,6 +22,7 @@ PERMISSION_LEVELS = ("CAN_VIEW", "CAN_QUERY", "CAN_MANAGE")  # source: Databrick
 PRINCIPAL_FIELDS = ("user_name", "group_name", "service_principal_name")
 DEFAULT_SIZE, DEFAULT_TYPE = "Small", "CPU"
 
+_TABLES = "inference_tables."
 _PER_VERSION = ("workload_size", "workload_type", "scale_to_zero")
 
 
@@ -74,6 +76,8 @@ def check_arguments(args: Mapping[str, Any]) -> list[Problem]:
     if args.get("resources"):
         problems += from_program("resources", args["resources"])[1]
     problems += _check_versions(args)
+    if tables := args.get("inference_tables"):
+        problems += check_tables(_TABLES, tables) + check_derivation_off(_TABLES, tables)
     problems += check_keep_previous(args.get("keep_previous"))
     for index, permission in enumerate(args.get("permissions") or ()):
         problems += _check_permission(f"permissions[{index}]", permission)

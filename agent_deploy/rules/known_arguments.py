@@ -11,6 +11,11 @@ from typing import Any
 
 from agent_deploy.rules.problems import Problem
 
+# Of tables that are derived from an endpoint's payload.
+DERIVATION = (
+    "derive", "schedule", "schedule_timezone", "serverless", "cluster_policy_id", "warehouse_id", "retention_days",
+    "readers", "served_entities_table",
+)  # fmt: skip
 # Where the names stand → the names. "" is the top; a list's entries are checked one by one.
 KNOWN: Mapping[str, tuple[str, ...]] = {
     "": (
@@ -25,7 +30,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
     "permissions": ("level", "user_name", "group_name", "service_principal_name"),
     "resources": ("kind", "name", "on_behalf_of_user"),
     "service_principal": ("application_id", "client_secret"),
-    "inference_tables": ("enabled", "catalog", "schema", "prefix", "delete_on_destroy"),
+    "inference_tables": ("enabled", "catalog", "schema", "prefix", "delete_on_destroy", *DERIVATION),
     "timeouts": ("create", "update", "delete"),
 }  # fmt: skip
 
@@ -75,22 +80,25 @@ def _not_a_mapping(field: str, value: object, place: str) -> Iterator[Problem]:
 
 def check_known(args: Mapping[str, Any]) -> list[Problem]:
     """Names that mean nothing, each with the nearest that does."""
-    problems = list(_unknown("", args, KNOWN[""]))
+    problems = list(unknown_names("", args, KNOWN[""]))
     for place, names in KNOWN.items():
         value = args.get(place) if place else None
         if isinstance(value, Mapping):
-            problems += _unknown(f"{place}.", value, names)
+            problems += unknown_names(f"{place}.", value, names)
         elif isinstance(value, (list, tuple)):
             for index, entry in enumerate(value):
                 if isinstance(entry, Mapping):
-                    problems += _unknown(f"{place}[{index}].", entry, names)
+                    problems += unknown_names(f"{place}[{index}].", entry, names)
     return problems
 
 
-def _unknown(prefix: str, given: Mapping[str, Any], known: tuple[str, ...]) -> Iterator[Problem]:
+def unknown_names(
+    prefix: str, given: Mapping[str, Any], known: tuple[str, ...], component: str = "AgentDeployment"
+) -> Iterator[Problem]:
+    """Names of ``given`` that are not among the ``known`` ones."""
     for name in given:
         if name in known:
             continue
         near = difflib.get_close_matches(str(name), known, n=1)
         remedy = f"Did you mean {near[0]}?" if near else "There is: " + ", ".join(known)
-        yield Problem(f"{prefix}{name}", None, "a name that AgentDeployment knows", remedy)
+        yield Problem(f"{prefix}{name}", None, f"a name that {component} knows", remedy)

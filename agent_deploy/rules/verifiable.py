@@ -10,12 +10,14 @@ from agent_deploy.rules.credentials import AUTHS, MANUAL, PASSTHROUGH, SERVICE_P
 from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.deployment import PRINCIPAL_FIELDS, feedback_model, named_versions
 from agent_deploy.rules.environment import references
+from agent_deploy.rules.inference_tables import named_readers, wanted_pipeline
 from agent_deploy.rules.previous_versions import check_keep_previous
 from agent_deploy.rules.resources import check_resources
 from agent_deploy.rules.secrets import parse_reference
 
+TABLES, READERS = "inference_tables.", "readers"
 # A variable's place: None for the deployment's own environment, or the index of a version; and its name. A principal's:
-# its index in `permissions`, or None for `service_principal`; and the field that names it.
+# its index in `permissions` or among the readers, or None for `service_principal`; and the field that names it.
 Place = tuple[int | None, str]
 
 
@@ -45,6 +47,7 @@ def look_ups(args: Mapping[str, Any], owner_marks: Sequence[str], made_here: Col
         "references": [{"field": field, "value": value} for field, value in _references(args)],
         "principals": [{"field": field, "value": value} for field, value in _principals(args, made_here)],
         "feedback_model": feedback_model(args) if versions else "",
+        "pipeline": _pipeline(args),
         "requirements": _requirements(args, model if versions else None, endpoint),
     }
 
@@ -71,6 +74,7 @@ def _requirements(args: Mapping[str, Any], model: str | None, endpoint: str | No
         "create_service_principal": own_principals and not args.get("service_principal"),
         "grant": own_principals,
         "skip_open": own_principals,
+        "sql_warehouse": (args.get("inference_tables") or {}).get("warehouse_id"),
     }
 
 
@@ -80,6 +84,11 @@ def _inference_schema(args: Mapping[str, Any]) -> str | None:
     of_model = names.split_model_name(model) if model else ("", "", "")
     catalog, schema = tables.get("catalog") or of_model[0], tables.get("schema") or of_model[1]
     return f"{catalog}.{schema}" if catalog and schema and tables.get("enabled") is not False else None
+
+
+def _pipeline(args: Mapping[str, Any]) -> dict[str, Any] | None:
+    schema = _inference_schema(args)
+    return wanted_pipeline(TABLES, args.get("inference_tables") or {}, schema) if schema else None
 
 
 def _environments(args: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -107,6 +116,9 @@ def _principals(args: Mapping[str, Any], made_here: Collection[Place]) -> Iterat
         for field in PRINCIPAL_FIELDS:
             if permission.get(field) and (index, field) not in made_here:
                 yield f"permissions[{index}].{field}", str(permission[field])
+    for index, (field, reader) in enumerate(named_readers(TABLES, args.get("inference_tables") or {})):
+        if (index, READERS) not in made_here:
+            yield field, reader
     existing = (args.get("service_principal") or {}).get("application_id")
     if existing and (None, "application_id") not in made_here:
         yield "service_principal.application_id", str(existing)

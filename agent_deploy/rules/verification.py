@@ -79,6 +79,7 @@ class Requirements:
     create_service_principal: bool = False
     grant: bool = False  # whether the deployer gives the agent its privileges himself
     skip_open: bool = False  # whether he leaves out what everybody has anyhow, and need not manage that
+    sql_warehouse: str | None = None  # id of a SQL warehouse that is to be used
     feedback_schema: str | None = None  # catalog.schema in which the feedback model is to be registered
 
 
@@ -227,6 +228,9 @@ def _of_deployment(wanted: Requirements) -> Iterator[Need]:
             securable = Securable.of("schema", schema)
             needed = [Access(each.securable, each.privilege) for each in requirements(privilege, securable)]
             yield from _needs(needed, "schema", f"Schema {schema} ({what})")
+    if wanted.sql_warehouse:
+        warehouse = Resource("sql_warehouse", wanted.sql_warehouse)
+        yield from _needs(deployer_access(warehouse), warehouse.kind, str(warehouse))
     if wanted.endpoint_name:
         target = WorkspaceObject("serving-endpoints", wanted.endpoint_name)
         shown = f"Serving endpoint {wanted.endpoint_name}"

@@ -57,12 +57,13 @@ def refresh(
     served_entities: Mapping[str, Mapping[str, str]] | None = None,
     spark: SparkProcess | None = None,
     start_over: bool = False,
+    source: str = "",
 ) -> dict[str, int]:
     """Derives what is new in table ``payload`` of the workspace in ``folder``; returns rows added, by table's key.
 
     ``served_entities`` maps a served entity's id to ``model_name`` and ``model_version``; what earlier runs were told
-    is remembered. ``start_over`` drops what was derived first. May be killed at any time and run again. Raises
-    RefreshFailed, SparkFailed, JavaMissing and JarsMissing.
+    is remembered. ``start_over`` drops what was derived first. ``source`` is the pipeline's text, by default this
+    package's. May be killed at any time and run again. Raises RefreshFailed, SparkFailed, JavaMissing and JarsMissing.
     """
     target = Target(folder.absolute(), payload)
     if not _is_delta(target.path()):
@@ -75,14 +76,14 @@ def refresh(
             _drop(target)
         _mend(target)
         before = counts(target)
-        source = target.storage / FILE_NAME
-        source.write_text(pipeline_source(), encoding="utf-8")
+        file = target.storage / FILE_NAME
+        file.write_text(source or pipeline_source(), encoding="utf-8")
         database = _database(payload)
         known = _remember(target.storage / _ENTITIES_FILE, served_entities or {})
         job = {
             "tables": _spark_tables(target),
             "database": database,
-            "source": str(source),
+            "source": str(file),
             "storage": str(target.storage / "storage"),
             "configuration": configuration(
                 f"{_CATALOG}.{database}.{_spark_name(target)}", endpoint_name, known, cluster_by_date=False

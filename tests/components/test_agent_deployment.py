@@ -21,6 +21,11 @@ from agent_deploy.rules.known_arguments import KNOWN, LISTS, MAPPINGS
 ENDPOINT = "agent-deploy:index:ServingEndpoint"
 SECRET = "agent-deploy:index:Secret"
 FEEDBACK = "agent-deploy:index:FeedbackModelVersion"
+TABLES = "agent-deploy:index:InferenceTables"
+DERIVED = "agent-deploy:index:DerivedTables"
+FILE = "databricks:index/workspaceFile:WorkspaceFile"
+PIPELINE = "databricks:index/pipeline:Pipeline"
+JOB = "databricks:index/job:Job"
 SCOPE = "databricks:index/secretScope:SecretScope"
 PERMISSIONS = "databricks:index/permissions:Permissions"
 MODEL = "main.default.qa"
@@ -38,8 +43,9 @@ class Workspace(pulumi.runtime.Mocks):
         self.resources[args.typ, args.name] = args.inputs
         outputs = dict(args.inputs)
         if args.typ == ENDPOINT:
-            prefix = args.inputs.get("aiGateway", {}).get("inferenceTableConfig", {}).get("tableNamePrefixHint")
-            table = f"main.default.{prefix}_payload" if prefix else ""
+            config = args.inputs.get("aiGateway", {}).get("inferenceTableConfig", {})
+            prefix = config.get("tableNamePrefix") or config.get("tableNamePrefixHint")
+            table = f"{config['catalogName']}.{config['schemaName']}.{prefix}_payload" if prefix else ""
             outputs |= {
                 "endpointId": "e1",
                 "workspaceUrl": "https://w",
@@ -48,6 +54,13 @@ class Workspace(pulumi.runtime.Mocks):
             }
         if args.typ == FEEDBACK:
             outputs |= {"version": "2", "created": False}
+        if args.typ == DERIVED:
+            suffixes = {
+                "requestLogs": "_request_logs",
+                "assessmentLogs": "_assessment_logs",
+                "quarantine": "_quarantine",
+            }
+            outputs |= {name: args.inputs["payloadTable"] + suffix for name, suffix in suffixes.items()}
         if args.typ == SECRET:
             outputs |= {"reference": f"{{{{secrets/{args.inputs['scope']}/{args.inputs['name']}-0a1b2c3}}}}"}
         return f"{args.name}-id", outputs
@@ -169,6 +182,11 @@ def test_without_secrets_there_is_no_scope_and_without_permissions_no_acl(worksp
         "agent-deploy:index:AgentDeployment",
         "agent-deploy:index:FeedbackModel",
         FEEDBACK,
+        TABLES,
+        DERIVED,
+        FILE,
+        PIPELINE,
+        JOB,
     }
 
 
@@ -215,6 +233,8 @@ def test_feedback_is_opt_out_and_waits_for_the_first_version(workspace: Workspac
 def test_inference_tables_can_be_off_or_elsewhere(workspace: Workspace) -> None:
     deploy({"model_version": "1", "inference_tables": {"enabled": False}})
     assert workspace.resources[ENDPOINT, "qa"]["aiGateway"] == {}
+    deploy({"model_version": "1", "inference_tables": {"derive": False}})
+    assert not {DERIVED, FILE, PIPELINE, JOB} & {typ for typ, _ in workspace.resources}
     deploy({"model_version": "1", "inference_tables": {"catalog": "logs", "schema": "agents", "prefix": "exact"}})
     assert workspace.resources[ENDPOINT, "qa"]["aiGateway"]["inferenceTableConfig"] == {
         "catalogName": "logs",
@@ -238,7 +258,8 @@ def test_every_problem_is_told_at_once_and_nothing_is_registered(workspace: Work
     assert "environment['REF']: there is no {{secrets/other/key}}" in text
     assert "workload_size 'Huge': expected one of" in text
     assert "versions[2] '3': expected another version than versions[1] (champion)" in text
-    assert {typ for typ, _ in workspace.resources} <= {"agent-deploy:index:AgentDeployment", "pulumi:pulumi:Stack"}
+    components = {"agent-deploy:index:AgentDeployment", TABLES, "pulumi:pulumi:Stack"}
+    assert {typ for typ, _ in workspace.resources} <= components
 
 
 GRANT = "databricks:index/grant:Grant"

@@ -57,8 +57,8 @@ def deploy(site: Site, name: str, open_stack: Callable[..., Stack], tmp_path: Pa
 
 
 def program(name: str, **args: Any) -> str:
-    """A program with one AgentDeployment; its inference table is named after the test. Feedback has its own tests."""
-    tables = {"prefix": name.replace("-", "_")}
+    """A program with one AgentDeployment and a raw inference table, named after the test; the rest is tested apart."""
+    tables = {"prefix": name.replace("-", "_"), "derive": False}
     declared = {"model_name": MODEL, "endpoint_name": name, "inference_tables": tables, "feedback_model": False, **args}
     return PROGRAM.replace("ARGS", repr(json.dumps(declared)))
 

@@ -23,6 +23,8 @@ NAME = "golden-agent"
 PROGRAM = "import json\nfrom agent_deploy import AgentDeployment\nAgentDeployment('qa', json.loads(ARGS))\n"
 ONE: dict[str, Any] = {"model_version": "1", "environment": {"MODE": "short"}}
 BOTH: dict[str, Any] = {"versions": [{"version": "1"}, {"version": "2"}], "environment": {"MODE": "short"}}
+# What is derived from the tables is made by the vendor's plugin.
+FIXED: dict[str, Any] = {"model_name": MODEL, "endpoint_name": NAME, "inference_tables": {"derive": False}}
 # Operation → the arguments that it brings about; None destroys. In this order, each after the one before it.
 OPERATIONS: dict[str, dict[str, Any] | None] = {
     "create": ONE,
@@ -62,7 +64,7 @@ def test_each_operation_makes_the_calls_of_its_list(
 
 def program(args: dict[str, Any]) -> str:
     """A program with one AgentDeployment."""
-    return PROGRAM.replace("ARGS", repr(json.dumps({"model_name": MODEL, "endpoint_name": NAME, **args})))
+    return PROGRAM.replace("ARGS", repr(json.dumps({**FIXED, **args})))
 
 
 def calls(site: Site) -> list[str]:

@@ -68,7 +68,7 @@ def deploy(site: Toolbox, open_stack: Callable[..., Stack], tmp_path: Path) -> C
 
 def program(endpoint: str, **args: Any) -> str:
     """A program with one AgentDeployment of the toolbox."""
-    tables = {"prefix": endpoint.replace("-", "_")}
+    tables = {"prefix": endpoint.replace("-", "_"), "derive": False}
     declared = {"model_name": TOOLBOX, "endpoint_name": endpoint, "inference_tables": tables, "feedback_model": False}
     declared |= args
     return PROGRAM.replace("ARGS", repr(json.dumps(declared)))

@@ -25,7 +25,8 @@ class Double:
 
     def __init__(self, groups: tuple[str, ...] = ("team",)) -> None:
         self.answers: dict[str, Reply | Callable[[httpx.Request], Reply]] = {
-            f"{SCIM}/Me": {"userName": ANN, "groups": [{"display": group} for group in groups]}
+            f"{SCIM}/Me": {"userName": ANN, "groups": [{"display": group} for group in groups]},
+            "/api/2.0/pipelines": {"effective_settings": {}},  # of a dry run
         }
         self.acls: dict[str, list[dict[str, Any]]] = {}
         self.calls: list[tuple[str, str]] = []
@@ -42,8 +43,8 @@ class Double:
         return Context(configuration=Workspace(settings, transport=httpx.MockTransport(self._answer)))
 
     def writes(self) -> list[tuple[str, str]]:
-        """All but GETs."""
-        return [call for call in self.calls if call[0] != "GET"]
+        """All but GETs, and but a pipeline's dry run, which creates nothing."""
+        return [call for call in self.calls if call[0] != "GET" and call != ("POST", "/api/2.0/pipelines")]
 
     def grant(self, securable: str, owner: str = "", **privileges: str) -> None:
         """``grant("table/main.default.docs", team="SELECT")``; catalog and schema are declared alike."""

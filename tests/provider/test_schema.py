@@ -52,6 +52,7 @@ SHAPES: dict[type, dict[str, Any]] = {
     functions.ModelVersion: FUNCTION_SCHEMAS["getModelVersion"]["outputs"],
     functions.DeclaredResources: FUNCTION_SCHEMAS["getDeclaredResources"]["outputs"],
     functions.CheckedPermissions: FUNCTION_SCHEMAS["checkPermissions"]["outputs"],
+    functions.EndpointTable: FUNCTION_SCHEMAS["getEndpointTable"]["outputs"],
     functions.VerifiedDeployment: FUNCTION_SCHEMAS["verifyDeployment"]["outputs"],
     functions.DeclaredResource: TYPES["DeclaredResource"],
     functions.PermissionFailure: TYPES["PermissionFailure"],
@@ -80,6 +81,7 @@ def test_what_a_program_asks_to_be_verified_is_in_the_schema() -> None:
         "resources": [{"kind": "table", "name": "main.default.docs"}],
         "environment": {"KEY": "{{secrets/a/b}}"},
         "permissions": [{"group_name": "users", "level": "CAN_QUERY"}],
+        "inference_tables": {"warehouse_id": "w", "cluster_policy_id": "p"},
     }
     inputs = FUNCTION_SCHEMAS["verifyDeployment"]["inputs"]["properties"]
     # None is left out on the wire: an alias instead of the version.
@@ -90,6 +92,7 @@ def test_what_a_program_asks_to_be_verified_is_in_the_schema() -> None:
         ("principals", "NamedValue"),
     ):  # fmt: skip
         assert set(sent[name][0]) == set(TYPES[kind]["properties"]), name
+    assert set(sent["pipeline"]) == set(TYPES["WantedPipeline"]["properties"])
     assert set(sent["requirements"]) == set(TYPES["DeploymentRequirements"]["properties"])
 
 

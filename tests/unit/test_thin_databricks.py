@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import subprocess
 import sys
@@ -41,6 +42,8 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return original(self, request)
 
     monkeypatch.setattr(mocks.MockMonitor, "RegisterResource", record)
+    # Other tests leave a loop that is closed, or none.
+    asyncio.set_event_loop(asyncio.new_event_loop())
     pulumi.runtime.set_mocks(_Nothing(), preview=False)
     return seen
 

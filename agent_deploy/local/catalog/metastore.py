@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from agent_deploy.local.catalog.securables import KINDS, Kind
+from agent_deploy.local.catalog.securables import KINDS, OWN_FILES, Kind
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, already_exists, invalid, not_found
 from agent_deploy.local.core.principals import ADMINS
@@ -158,7 +158,7 @@ class Metastore:
 
     def _files(self, kind_name: str, document: Document) -> Path | None:
         levels = document["full_name"].split(".")
-        if kind_name == "table" and document.get("table_type") == "MANAGED":
+        if kind_name == "table" and document.get("table_type") in OWN_FILES:
             return self.table_folder(document["full_name"])
         if kind_name == "volume" and document.get("volume_type") == "MANAGED":
             return self._workspace.folder.joinpath("files", "volumes", *levels)

@@ -24,6 +24,9 @@ class Kind:
     own_routes: bool = False  # its API has another form than the other securables'
 
 
+STREAMING_TABLE = "STREAMING_TABLE"  # made by a pipeline
+# Types of table whose files lie in the workspace's own folder.
+OWN_FILES = ("MANAGED", STREAMING_TABLE)
 _COMMON = ("comment", "owner", "properties")
 _FUNCTION = (
     "comment owner properties input_params return_params data_type full_data_type routine_body routine_definition"
@@ -63,7 +66,15 @@ KINDS: Mapping[str, Kind] = {
             "tables",
             3,
             "CREATE_TABLE",
-            (*_COMMON, "table_type", "data_source_format", "columns", "storage_location", "view_definition"),
+            (
+                *_COMMON,
+                "table_type",
+                "data_source_format",
+                "columns",
+                "storage_location",
+                "view_definition",
+                "pipeline_id",
+            ),
             (*_COMMON, "columns", "view_definition"),
             {"table_type": "MANAGED", "data_source_format": "DELTA", "columns": [], "securable_type": "TABLE"},
             id_field="table_id",

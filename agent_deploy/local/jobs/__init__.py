@@ -1,1 +1,1 @@
-"""Jobs as objects with permissions: /api/2.0, 2.1 and 2.2/jobs; they are kept, not run."""
+"""Jobs with permissions and schedules, which run pipeline and SQL tasks: /api/2.0, 2.1 and 2.2/jobs."""

@@ -1,1 +1,1 @@
-"""Declarative pipelines as objects with permissions: /api/2.0/pipelines."""
+"""Declarative pipelines with permissions, which really derive inference tables: /api/2.0/pipelines."""

@@ -1,9 +1,7 @@
-"""Routes of pipelines: create, get, list, edit, delete."""
+"""Routes of pipelines: create, get, list, edit, delete; their updates and events."""
 
 from __future__ import annotations
 
-import time
-import uuid
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -11,108 +9,104 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from agent_deploy.local.catalog.paging import page
 from agent_deploy.local.core.body import json_body
 from agent_deploy.local.core.context import Workspace, caller
-from agent_deploy.local.core.errors import already_exists, invalid, not_found
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.pipelines.pipelines import TYPE, Pipelines
+from agent_deploy.local.pipelines.updates import Updates
 from agent_deploy.rules.object_permissions import CAN_MANAGE
 
 Caller = Annotated[Principal, Depends(caller)]
 Body = Annotated[dict[str, Any], Depends(json_body)]
-
-TYPE = "pipelines"  # in the permissions API
-IDLE = "IDLE"
-_NOT_IN_SPEC = ("allow_duplicate_names", "dry_run", "run_as", "expected_last_modified")
+_SHOWN = ("pipeline_id", "name", "state", "health", "creator_user_name", "run_as_user_name")
 
 
 def install(app: FastAPI, workspace: Workspace) -> None:
-    """Add the routes; ``workspace.services["pipelines"]`` is `Pipelines`."""
-    pipelines = workspace.services["pipelines"] = Pipelines(workspace)
-    app.include_router(_routes(pipelines, workspace))
-
-
-class Pipelines:
-    """Document ``pipeline`` by id, with its spec as it was given."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
-        self._store = workspace.store
-
-    def create(self, body: Document, principal: Principal) -> Document:
-        """A new pipeline; raises 400 for a name that is missing or taken."""
-        spec = self._spec(body, None)
-        pipeline_id, now = str(uuid.uuid4()), int(time.time() * 1000)
-        document = {"pipeline_id": pipeline_id, "name": spec["name"], "spec": {"id": pipeline_id, **spec}}
-        document |= {"state": IDLE, "creator_user_name": principal.name, "run_as_user_name": principal.name}
-        self._store.put("pipeline", pipeline_id, {**document, "last_modified": now, "health": "HEALTHY"})
-        self._workspace.authorization.register_object(TYPE, pipeline_id, principal, spec["name"])
-        return self.get(pipeline_id)
-
-    def get(self, pipeline_id: str) -> Document:
-        """Raises 404."""
-        document = self._store.get("pipeline", pipeline_id)
-        if document is None:
-            raise not_found(f"The specified pipeline {pipeline_id} was not found.")
-        return document
-
-    def list(self) -> list[Document]:
-        """In the order of their creation."""
-        return self._store.list("pipeline")
-
-    def change(self, pipeline_id: str, body: Document) -> None:
-        """Replace the spec."""
-        spec = self._spec(body, pipeline_id)
-        changed = {"name": spec["name"], "spec": {**spec, "id": pipeline_id}, "last_modified": int(time.time() * 1000)}
-        self._store.put("pipeline", pipeline_id, {**self.get(pipeline_id), **changed})
-
-    def delete(self, pipeline_id: str) -> None:
-        """With its ACL; the tables that it made stay."""
-        self.get(pipeline_id)
-        self._store.delete("pipeline", pipeline_id)
-        self._workspace.authorization.forget_object(TYPE, pipeline_id)
-
-    def _spec(self, body: Document, own: str | None) -> Document:
-        spec = {name: value for name, value in body.items() if name not in _NOT_IN_SPEC}
-        if not spec.get("name"):
-            raise invalid("name: a pipeline needs one.")
-        taken = (p for p in self._store.list("pipeline") if p["name"] == spec["name"] and p["pipeline_id"] != own)
-        if next(taken, None) is not None and not body.get("allow_duplicate_names"):
-            raise already_exists(f"The pipeline name '{spec['name']}' is already used by another pipeline.")
-        return spec
-
-
-def _routes(pipelines: Pipelines, workspace: Workspace) -> APIRouter:
-    router, access = APIRouter(prefix="/api/2.0/pipelines"), workspace.authorization
+    """Add the routes; ``workspace.services["pipelines"]`` is `Updates`, which runs them."""
+    pipelines = Pipelines(workspace)
+    updates = workspace.services["pipelines"] = Updates(workspace, pipelines)
+    workspace.on_start.append(updates.settle)
+    workspace.on_stop.append(updates.close)
+    access = workspace.authorization
 
     def reached(pipeline_id: str, principal: Principal, level: str) -> Document:
         document = pipelines.get(pipeline_id)
         access.require_object(principal, TYPE, pipeline_id, level)
         return document
 
+    app.include_router(_objects(pipelines, updates, reached, workspace))
+    app.include_router(_updates(updates, reached))
+
+
+def _objects(pipelines: Pipelines, updates: Updates, reached: Any, workspace: Workspace) -> APIRouter:
+    router, access = APIRouter(prefix="/api/2.0/pipelines"), workspace.authorization
+
     @router.post("")
     def create(body: Body, principal: Caller) -> Document:
-        return {"pipeline_id": pipelines.create(body, principal)["pipeline_id"]}
+        if body.get("dry_run"):
+            return {"effective_settings": pipelines.checked(body, principal, None)}
+        document = pipelines.create(body, principal)
+        updates.keep_running(document)
+        return {"pipeline_id": document["pipeline_id"]}
 
     @router.get("")
     def listing(request: Request, principal: Caller) -> Document:
-        query, names = request.query_params, ("pipeline_id", "name", "state", "creator_user_name", "run_as_user_name")
+        query = request.query_params
         found = [p for p in pipelines.list() if access.allows_object(principal, TYPE, p["pipeline_id"], "CAN_VIEW")]
-        statuses = [{name: pipeline[name] for name in names} for pipeline in found]
+        statuses = [{name: pipeline[name] for name in _SHOWN} for pipeline in found]
         return page("statuses", statuses, int(query.get("max_results") or 0), query.get("page_token", ""))
 
     @router.get("/{pipeline_id}")
     def get(pipeline_id: str, principal: Caller) -> Document:
-        return reached(pipeline_id, principal, "CAN_VIEW")
+        return {**reached(pipeline_id, principal, "CAN_VIEW"), "latest_updates": updates.latest(pipeline_id)}
 
     @router.put("/{pipeline_id}")
     def edit(pipeline_id: str, body: Body, principal: Caller) -> Document:
         reached(pipeline_id, principal, CAN_MANAGE)
-        pipelines.change(pipeline_id, body)
+        pipelines.change(pipeline_id, body, principal)
+        updates.keep_running(pipelines.get(pipeline_id))
         return {}
 
     @router.delete("/{pipeline_id}")
-    def delete(pipeline_id: str, principal: Caller) -> Document:
+    def delete(pipeline_id: str, request: Request, principal: Caller) -> Document:
         reached(pipeline_id, principal, CAN_MANAGE)
-        pipelines.delete(pipeline_id)
+        updates.stop(pipeline_id)
+        pipelines.delete(pipeline_id, request.query_params.get("cascade", "true").lower() != "false")
+        return {}
+
+    return router
+
+
+def _updates(updates: Updates, reached: Any) -> APIRouter:
+    router = APIRouter(prefix="/api/2.0/pipelines")
+
+    @router.post("/{pipeline_id}/updates")
+    def start(pipeline_id: str, body: Body, principal: Caller) -> Document:
+        document = reached(pipeline_id, principal, "CAN_RUN")
+        return {"update_id": updates.start(document, str(body.get("cause") or "API_CALL"))}
+
+    @router.get("/{pipeline_id}/updates")
+    def listing(pipeline_id: str, request: Request, principal: Caller) -> Document:
+        reached(pipeline_id, principal, "CAN_VIEW")
+        query = request.query_params
+        found = updates.list(pipeline_id)
+        return page("updates", found, int(query.get("max_results") or 0), query.get("page_token", ""))
+
+    @router.get("/{pipeline_id}/updates/{update_id}")
+    def get(pipeline_id: str, update_id: str, principal: Caller) -> Document:
+        reached(pipeline_id, principal, "CAN_VIEW")
+        return {"update": updates.get(pipeline_id, update_id)}
+
+    @router.get("/{pipeline_id}/events")
+    def events(pipeline_id: str, request: Request, principal: Caller) -> Document:
+        reached(pipeline_id, principal, "CAN_VIEW")
+        query = request.query_params
+        found = updates.events(pipeline_id)
+        return page("events", found, int(query.get("max_results") or 0), query.get("page_token", ""))
+
+    @router.post("/{pipeline_id}/stop")
+    def stop(pipeline_id: str, principal: Caller) -> Document:
+        reached(pipeline_id, principal, "CAN_RUN")
+        updates.stop(pipeline_id)
         return {}
 
     return router

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from sqlglot import exp
 
+from agent_deploy.local.catalog.securables import OWN_FILES
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements.binding import VECTOR_INDEX, VIEW
 from agent_deploy.local.statements.errors import SqlError, unsupported
@@ -122,6 +123,6 @@ def _changeable(run: Run, target: exp.Table, *privileges: str) -> tuple[Name, Do
         document = run.binder.table(name, run.session, privilege)
     if document["table_type"] == VIEW or document.get("data_source_format") == VECTOR_INDEX:
         raise SqlError("EXPECT_TABLE_NOT_VIEW", f"{name} is not a table: its rows cannot be changed.")
-    if document["table_type"] != "MANAGED":
+    if document["table_type"] not in OWN_FILES:
         raise unsupported(f"changes of {document['table_type']} tables, such as {name}")
     return name, document

@@ -10,6 +10,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from agent_deploy.local.catalog import ownership
+from agent_deploy.local.catalog.securables import STREAMING_TABLE
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements import routines, types
@@ -106,9 +107,11 @@ def alter(run: Run, tree: exp.Expr) -> pa.Table:
     return _NOTHING
 
 
-def alter_owner(run: Run, phrase: Phrase) -> pa.Table | None:
-    """ALTER … [SET] OWNER TO, which the parser does not know."""
+def alter_by_words(run: Run, phrase: Phrase) -> pa.Table | None:
+    """ALTER … [SET] OWNER TO, and ALTER STREAMING TABLE, which the parser does not know."""
     phrase.expect("ALTER")
+    if phrase.take("STREAMING TABLE"):
+        return _move_streaming_table(run, phrase)
     kind = phrase.word("a kind of securable").lower()
     kind = {"view": "table", "database": "schema"}.get(kind, kind)
     if kind not in ("catalog", "schema", "table", "function"):
@@ -125,6 +128,30 @@ def alter_owner(run: Run, phrase: Phrase) -> pa.Table | None:
     run.workspace.authorization.require(run.session.principal, MANAGE, kind, full_name)
     ownership.require_transfer(run.workspace, run.session.principal, kind, run.metastore.get(kind, full_name), owner)
     run.metastore.change(kind, full_name, run.session.caller.name, {"owner": owner})
+    return _NOTHING
+
+
+def _move_streaming_table(run: Run, phrase: Phrase) -> pa.Table:
+    """SET TBLPROPERTIES ('pipelines.pipelineId' = '…'): the table is another pipeline's from then on.
+
+    Source: Databricks, "Move tables between pipelines". The owner of both does it.
+    """
+    name = run.session.name(phrase.table("a streaming table"))
+    phrase.expect("SET TBLPROPERTIES")
+    phrase.expect("(")
+    key = phrase.word("a property")
+    phrase.expect("=")
+    pipeline_id = phrase.word("a pipeline's id")
+    phrase.expect(")")
+    phrase.finish()
+    document = run.binder.table(name, run.session, MANAGE)
+    if key != "pipelines.pipelineId":
+        raise unsupported(f"the property {key} of a streaming table")
+    if document["table_type"] != STREAMING_TABLE:
+        raise SqlError("EXPECT_STREAMING_TABLE", f"{name} is no streaming table.")
+    run.workspace.authorization.require_object(run.session.principal, "pipelines", pipeline_id, "CAN_MANAGE")
+    moved = {**document, "pipeline_id": pipeline_id}
+    run.workspace.store.put("table", document["full_name"], moved, parent=name.parent)
     return _NOTHING
 
 

@@ -50,7 +50,7 @@ _BY_VERB: Mapping[str, Callable[[Run, Phrase], pa.Table | None]] = {
     "SHOW": descriptions.show,
     "DESCRIBE": descriptions.describe,
     "DESC": descriptions.describe,
-    "ALTER": definitions.alter_owner,
+    "ALTER": definitions.alter_by_words,
     "CREATE": definitions.create_catalog,
     "DROP": definitions.drop_catalog,
 }

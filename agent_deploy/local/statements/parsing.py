@@ -43,6 +43,15 @@ def parse(statement: str, parameters: Parameters | None = None) -> exp.Expr:
     return fill(parsed[0], parameters or {})
 
 
+def statements(text: str) -> list[str]:
+    """The statements of a file, without the semicolons between them; raises SqlError."""
+    try:
+        parsed = [tree for tree in sqlglot.parse(text, read=_Databricks) if tree is not None]
+    except SqlglotError as error:
+        raise SqlError("PARSE_SYNTAX_ERROR", f"{error}.") from error
+    return [tree.sql(DIALECT) for tree in parsed]
+
+
 def parse_body(text: str) -> exp.Expr:
     """A function's body: an expression or a query, with or without RETURN; raises SqlError."""
     body = _without_return(text.strip())

@@ -1,0 +1,1 @@
+"""Cluster policies, by which a workspace says what compute may be made."""

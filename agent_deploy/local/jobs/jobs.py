@@ -1,0 +1,67 @@
+"""The workspace's jobs: their settings, who made them, and what settings cannot be."""
+
+from __future__ import annotations
+
+import time
+
+from agent_deploy.local.core.context import Workspace
+from agent_deploy.local.core.errors import ApiError, invalid
+from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.store import Document, Documents
+from agent_deploy.rules.schedule import check_schedule
+
+TYPE = "jobs"  # in the permissions API
+
+
+class Jobs:
+    """Document ``job`` by id, with its settings as they were given."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._store = workspace.store
+
+    def create(self, settings: Document, principal: Principal) -> str:
+        """Its id; raises 400 for a job whose tasks have no keys of their own, or whose schedule does not parse."""
+        _check(settings)
+        job_id = str(self._store.next_number("job", 1000))
+        document = {"job_id": int(job_id), "creator_user_name": principal.name, "settings": settings}
+        document |= {"created_time": int(time.time() * 1000), "run_as_user_name": principal.name}
+        self._store.put("job", job_id, document)
+        self._workspace.authorization.register_object(TYPE, job_id, principal, str(settings.get("name") or job_id))
+        return job_id
+
+    def get(self, job_id: object) -> Document:
+        """Raises the platform's 400 when there is none: clients know it as gone by its words."""
+        document = self._store.get("job", str(job_id))
+        if document is None:
+            raise ApiError(400, "INVALID_PARAMETER_VALUE", f"Job {job_id} does not exist.")
+        return document
+
+    def list(self) -> Documents:
+        """Newest first."""
+        return list(reversed(self._store.list("job")))
+
+    def change(self, job_id: object, settings: Document) -> None:
+        """Replace the settings."""
+        _check(settings)
+        self._store.put("job", str(job_id), {**self.get(job_id), "settings": settings})
+
+    def delete(self, job_id: object) -> None:
+        """With its ACL; runs that are active go on, as on the platform."""
+        self.get(job_id)
+        self._store.delete("job", str(job_id))
+        self._workspace.authorization.forget_object(TYPE, str(job_id))
+
+
+def _check(settings: Document) -> None:
+    keys = [task.get("task_key") for task in settings.get("tasks") or []]
+    if None in keys or len(set(keys)) != len(keys):
+        raise invalid("tasks: each needs a task_key of its own.")
+    for task in settings.get("tasks") or []:
+        for after in task.get("depends_on") or []:
+            if after.get("task_key") not in keys:
+                raise invalid(f"tasks: {task['task_key']} depends on {after.get('task_key')}, which is no task.")
+    if schedule := settings.get("schedule"):
+        cron, zone = schedule.get("quartz_cron_expression"), schedule.get("timezone_id")
+        if problems := check_schedule("schedule", cron, zone):
+            raise invalid("; ".join(map(str, problems)))

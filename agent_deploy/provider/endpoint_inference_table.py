@@ -1,0 +1,183 @@
+"""The resource EndpointInferenceTable: AI Gateway's inference table on an endpoint that others have made.
+
+The gateway is written as a whole, so the rest of it is sent back as it is; on delete only the table is taken out, and
+nothing where the table was on before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from agent_deploy.client.errors import ApiError
+from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.provider import endpoint_state as states
+from agent_deploy.provider.endpoint_checks import TablePrefixes
+from agent_deploy.provider.endpoint_request import is_on
+from agent_deploy.provider.endpoint_telling import kept_line
+from agent_deploy.provider.endpoint_waiting import get, when_free
+from agent_deploy.provider.resource import UNKNOWN, Context, Created, Diff, Failure, Found, Resource, UserError, Values
+from agent_deploy.rules.tables import check_prefix
+
+CHANGE_TIMEOUT, LOOK_TIMEOUT = 45 * 60.0, 60.0
+_PLACE = {"catalogName": "catalog_name", "schemaName": "schema_name", "tableNamePrefix": "table_name_prefix"}
+
+
+class EndpointInferenceTable(Resource):
+    """Id: the endpoint's name. ``switchedOn`` tells whether we have turned the table on, and so turn it off."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("endpointName", *_PLACE, "tableNamePrefixHint", "deleteOnDestroy")
+    outputs: ClassVar[tuple[str, ...]] = ("payloadTable", "switchedOn")
+    replaces: ClassVar[frozenset[str]] = frozenset({"endpointName"})
+
+    def __init__(self) -> None:
+        self._prefixes = TablePrefixes()
+
+    def check(self, context: Context, old_inputs: Values, inputs: Values) -> tuple[Values, list[Failure]]:
+        """Settles the prefix: the one in the state, that of a table which is on, or a free one."""
+        given = inputs.get("tableNamePrefix")
+        if given not in (None, UNKNOWN) and (problems := check_prefix("tableNamePrefix", given)):
+            return inputs, [Failure("", str(problem)) for problem in problems]
+        names = ("endpointName", "catalogName", "schemaName")
+        if UNKNOWN in [inputs.get(name) for name in (*names, "tableNamePrefix", "tableNamePrefixHint")]:
+            return inputs, []
+        workspace = _workspace(context, LOOK_TIMEOUT)
+        same_endpoint = old_inputs.get("endpointName") == inputs["endpointName"]
+        present = _table(_found(workspace, str(inputs["endpointName"])) or {})
+        if not same_endpoint and is_on(present):
+            if reason := _elsewhere(inputs, present):
+                return inputs, [Failure("endpointName", reason)]
+            return {**inputs, "tableNamePrefix": present["table_name_prefix"]}, []
+        config = {name: inputs.get(name) for name in (*_PLACE, "tableNamePrefixHint") if inputs.get(name) is not None}
+        as_gateway = {"name": inputs["endpointName"], "aiGateway": {"inferenceTableConfig": config}}
+        old = {name: old_inputs[name] for name in _PLACE if name in old_inputs}
+        before = {"aiGateway": {"inferenceTableConfig": old}} if same_endpoint else {}
+        failures = self._prefixes.settle(context, workspace, before, as_gateway)
+        prefix = as_gateway["aiGateway"]["inferenceTableConfig"].get("tableNamePrefix")
+        return {**inputs, **({"tableNamePrefix": prefix} if prefix else {})}, failures
+
+    def diff(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Diff:
+        """A hint has had its effect when the prefix was chosen."""
+        found = super().diff(context, id, old_inputs, old, inputs)
+        found.changes.pop(("tableNamePrefixHint",), None)
+        return found
+
+    def foresee(self, context: Context, old: Values | None, inputs: Values) -> Values:
+        """The table's name is known as soon as its parts are."""
+        parts = [inputs.get(name) for name in _PLACE]
+        table = UNKNOWN if None in parts or UNKNOWN in parts else states.payload_table(*parts)
+        before = old or {}
+        return {**inputs, "payloadTable": table, "switchedOn": before.get("switchedOn", UNKNOWN)}
+
+    def create(self, context: Context, inputs: Values) -> Created:
+        """Turns the table on, unless it is on in this very place already."""
+        workspace, name = _workspace(context, CHANGE_TIMEOUT), str(inputs["endpointName"])
+        remote = _found(workspace, name)
+        if remote is None:
+            raise UserError(f"There is no serving endpoint {name}: correct endpointName, or create it first.")
+        present = _table(remote)
+        if is_on(present):
+            if reason := _elsewhere(inputs, present):
+                raise UserError(reason)
+        else:
+            _write(context, workspace, name, remote, _wanted(inputs))
+        outputs = {"payloadTable": _name(_table(get(workspace, name))), "switchedOn": not is_on(present)}
+        return Created(name, {**inputs, **outputs})
+
+    def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
+        """None when the endpoint or its table is off."""
+        remote = _found(_workspace(context, LOOK_TIMEOUT), id)
+        if remote is None or not is_on(present := _table(remote)):
+            return None
+        inputs = {**old_inputs, "endpointName": id, **{ours: present[theirs] for ours, theirs in _PLACE.items()}}
+        outputs = {"payloadTable": _name(present), "switchedOn": bool(old.get("switchedOn", True))}
+        return Found(id, {**inputs, **outputs}, inputs)
+
+    def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
+        """Another place is turned off here and on there: a table's place is fixed while it is on."""
+        workspace = _workspace(context, CHANGE_TIMEOUT)
+        remote = get(workspace, id)
+        present, wanted = _table(remote), _wanted(inputs)
+        moves = any(present.get(field) != wanted[field] for field in _PLACE.values())
+        if moves and is_on(present):
+            _write(context, workspace, id, remote, {**present, "enabled": False})
+            context.info(kept_line(_name(present)))
+        if moves or not is_on(present):
+            _write(context, workspace, id, remote, wanted)
+        switched_on = bool(old.get("switchedOn")) or moves or not is_on(present)
+        return {**inputs, "payloadTable": _name(_table(get(workspace, id))), "switchedOn": switched_on}
+
+    def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
+        """Turns off what we have turned on; the rows stay unless the inputs say otherwise."""
+        workspace = _workspace(context, CHANGE_TIMEOUT)
+        remote = _found(workspace, id)
+        if old.get("switchedOn") and remote is not None and is_on(_table(remote)):
+            _turn_off(context, workspace, id, remote)
+        table = str(old.get("payloadTable") or "")
+        if old.get("switchedOn") and table and old_inputs.get("deleteOnDestroy"):
+            _drop(workspace, table)
+        elif table:
+            context.info(kept_line(table))
+
+
+def _workspace(context: Context, default: float) -> Workspace:
+    workspace: Workspace = context.configuration
+    return workspace.during(context.cancelled, context.timeout or default)
+
+
+def _found(workspace: Workspace, name: str) -> dict[str, Any] | None:
+    try:
+        return get(workspace, name)
+    except ApiError as error:
+        if error.is_missing:
+            return None
+        raise
+
+
+def _table(remote: Mapping[str, Any]) -> dict[str, Any]:
+    return dict((remote.get("ai_gateway") or {}).get("inference_table_config") or {})
+
+
+def _name(table: Mapping[str, Any]) -> str:
+    return states.payload_table(*(table.get(field) for field in _PLACE.values()))
+
+
+def _wanted(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {"enabled": True, **{theirs: inputs[ours] for ours, theirs in _PLACE.items()}}
+
+
+def _elsewhere(inputs: Mapping[str, Any], present: Mapping[str, Any]) -> str:
+    """Why a table that somebody else turned on is not the wanted one; empty when it is."""
+    wanted = {theirs: inputs.get(ours) for ours, theirs in _PLACE.items()}
+    if all(value is None or str(value).lower() == str(present.get(field)).lower() for field, value in wanted.items()):
+        return ""
+    table = _name(present)
+    return (
+        f"Endpoint {inputs['endpointName']} logs to {table} already, and one endpoint has one table. Leave catalog, "
+        "schema and prefix out to derive from that one, or turn it off where it was turned on"
+    )
+
+
+def _write(
+    context: Context, workspace: Workspace, name: str, remote: Mapping[str, Any], table: Mapping[str, Any] | None
+) -> None:
+    rest = {key: part for key, part in (remote.get("ai_gateway") or {}).items() if key != "inference_table_config"}
+    body = {**rest, **({} if table is None else {"inference_table_config": dict(table)})}
+    url, deadline = f"{states.PATH}/{segment(name)}/ai-gateway", context.deadline(CHANGE_TIMEOUT)
+    when_free(context, workspace, name, deadline, lambda: workspace.put(url, body))
+
+
+def _turn_off(context: Context, workspace: Workspace, name: str, remote: Mapping[str, Any]) -> None:
+    _write(context, workspace, name, remote, {**_table(remote), "enabled": False})
+    # What is off leaves no trace: the gateway is again as it was found.
+    _write(context, workspace, name, remote, None)
+    if is_on(_table(get(workspace, name))):
+        raise UserError(f"The workspace keeps the inference table of {name} on although it was turned off.")
+
+
+def _drop(workspace: Workspace, table: str) -> None:
+    try:
+        workspace.delete(f"/api/2.1/unity-catalog/tables/{segment(table)}")
+    except ApiError as error:
+        if not error.is_missing:
+            raise

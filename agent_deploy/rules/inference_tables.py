@@ -1,0 +1,146 @@
+"""From the arguments of inference tables to the pipeline, the job and the grants that they mean; no look-ups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from agent_deploy.rules import names
+from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.schedule import Schedule, check_schedule, parse_schedule
+from agent_deploy.rules.tables import DERIVED, check_prefix, check_retention, retention_statements
+
+# Files lie where every user of a workspace finds them; a path belongs to one payload table.
+SOURCE_FOLDER: Final = "/Shared/agent-deploy"
+# When rows are deleted although nothing is derived by the clock: a continuous pipeline, or one that is only triggered.
+DAILY: Final = "daily"
+DERIVE_TASK, RETENTION_TASK = "derive", "retention"
+READ_PRIVILEGES: Final = {"table": "SELECT", "schema": "USE_SCHEMA", "catalog": "USE_CATALOG"}
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """How derived tables are kept up to date; ``schedule`` says when, ``policy_id`` is None on serverless compute."""
+
+    schedule: Schedule
+    policy_id: str | None = None
+    retention_days: int | None = None
+    warehouse_id: str | None = None
+
+    @property
+    def job_schedule(self) -> Schedule | None:
+        """When the job starts by the clock; None when only somebody starts it."""
+        if self.schedule.cron is not None:
+            return self.schedule
+        return parse_schedule(DAILY) if self.retention_days else None
+
+    @property
+    def has_job(self) -> bool:
+        """A continuous pipeline needs no job, unless old rows are to be deleted."""
+        return not self.schedule.continuous or bool(self.retention_days)
+
+
+def plan(args: Mapping[str, Any]) -> Derivation:
+    """What checked arguments mean."""
+    days = args.get("retention_days")
+    return Derivation(
+        schedule=parse_schedule(args.get("schedule"), args.get("schedule_timezone")),
+        policy_id=args.get("cluster_policy_id"),
+        retention_days=None if days is None else int(days),
+        warehouse_id=args.get("warehouse_id"),
+    )
+
+
+def check_tables(prefix: str, args: Mapping[str, Any]) -> list[Problem]:
+    """All problems that show without asking the workspace; ``prefix`` is put before the fields' names."""
+    problems = []
+    if args.get("prefix") is not None:
+        problems += check_prefix(f"{prefix}prefix", args["prefix"])
+    problems += check_schedule(f"{prefix}schedule", args.get("schedule"), args.get("schedule_timezone"))
+    problems += check_retention(f"{prefix}retention_days", args.get("retention_days"))
+    if args.get("retention_days") is not None and not args.get("warehouse_id"):
+        expected = "the id of a SQL warehouse, on which old rows are deleted (retention_days)"
+        problems.append(Problem(f"{prefix}warehouse_id", args.get("warehouse_id"), expected))
+    if args.get("serverless") is False and not args.get("cluster_policy_id"):
+        expected = "the id of a cluster policy, as the pipeline is not to run on serverless compute"
+        remedy = "Leave serverless out to run there, or name a policy"
+        problems.append(Problem(f"{prefix}cluster_policy_id", args.get("cluster_policy_id"), expected, remedy))
+    if args.get("serverless") and args.get("cluster_policy_id"):
+        remedy = "Take one of them out"
+        policy = args["cluster_policy_id"]
+        problems.append(Problem(f"{prefix}cluster_policy_id", policy, "nothing, as serverless is true", remedy))
+    return problems
+
+
+def check_derivation_off(prefix: str, args: Mapping[str, Any]) -> list[Problem]:
+    """Arguments that mean nothing while nothing is derived, or nothing is logged at all."""
+    off = "enabled" if args.get("enabled") is False else "derive" if args.get("derive") is False else None
+    if off is None:
+        return []
+    useless = ("schedule", "schedule_timezone", "retention_days", "cluster_policy_id", "served_entities_table")
+    given = [name for name in useless if args.get(name) is not None]
+    remedy = f"Take it out, or take {off}=False out"
+    return [Problem(f"{prefix}{name}", args[name], f"nothing, as {off} is False", remedy) for name in given]
+
+
+def wanted_pipeline(prefix: str, args: Mapping[str, Any], schema: str) -> dict[str, Any] | None:
+    """What the provider asks the workspace about; None when nothing is to be derived."""
+    if args.get("derive") is False:
+        return None
+    catalog, _, name = schema.partition(".")
+    policy = args.get("cluster_policy_id")
+    return {"field": f"{prefix}derive", "catalog": catalog, "schema": name, "policy_id": policy}
+
+
+def named_readers(prefix: str, args: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Field and name of each reader."""
+    return [(f"{prefix}readers[{index}]", str(reader)) for index, reader in enumerate(args.get("readers") or ())]
+
+
+def check_payload_table(field: str, name: object) -> list[Problem]:
+    """Problems of the full name of a payload table that exists."""
+    if isinstance(name, str) and len(name.split(".")) == 3 and all(name.split(".")):
+        return []
+    return [Problem(field, name, "the full name of a payload table, catalog.schema.table")]
+
+
+def derived_names(payload: str) -> dict[str, str]:
+    """Full names beside ``payload``, by the derived table's key; empty ones when there is no payload table."""
+    return {table.key: payload + table.suffix if payload else "" for table in DERIVED}
+
+
+def source_path(payload: str) -> str:
+    """Where the pipeline's file lies in the workspace's tree."""
+    return f"{SOURCE_FOLDER}/{payload}/derivation.py"
+
+
+def retention_path(payload: str) -> str:
+    """Where the job's SQL file lies."""
+    return f"{SOURCE_FOLDER}/{payload}/retention.sql"
+
+
+def retention_sql(payload: str, days: int) -> str:
+    """Text of that file."""
+    title = f"-- Deletes what is older than {days} days from {payload} and from what is derived from it.\n"
+    return title + "".join(f"{statement};\n" for statement in retention_statements(payload, days))
+
+
+def pipeline_name(payload: str) -> str:
+    """A pipeline owns its tables, so it is named after them: other tables are another pipeline."""
+    return f"Logs of {payload}"
+
+
+def place(payload: str) -> tuple[str, str, str]:
+    """Catalog, schema and table of a full name."""
+    return names.split_model_name(payload)
+
+
+def reader_grants(tables: list[str]) -> dict[tuple[str, str], str]:
+    """(Securable type, full name) → privilege that a reader of the tables needs, parents included."""
+    needed: dict[tuple[str, str], str] = {}
+    for table in tables:
+        catalog, schema, _ = place(table)
+        for kind, name in (("catalog", catalog), ("schema", f"{catalog}.{schema}"), ("table", table)):
+            needed[kind, name] = READ_PRIVILEGES[kind]
+    return needed

@@ -1,0 +1,202 @@
+"""InferenceTables against Pulumi's mocks: pipeline, job, grants and retention that the arguments mean."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pulumi.runtime
+import pytest
+
+from agent_deploy import InferenceTables
+from agent_deploy.components.errors import DeploymentError
+from agent_deploy.tables.source import pipeline_source
+
+GATEWAY = "agent-deploy:index:EndpointInferenceTable"
+DERIVED = "agent-deploy:index:DerivedTables"
+GRANT = "agent-deploy:index:SecurableGrant"
+FILE, PIPELINE, JOB = (
+    f"databricks:index/{kind[0].lower()}{kind[1:]}:{kind}" for kind in ("WorkspaceFile", "Pipeline", "Job")
+)
+PAYLOAD = "main.default.qa_payload"
+
+
+class Workspace(pulumi.runtime.Mocks):
+    """A mock with the endpoint `agents_qa`, which serves main.default.qa; ``pipeline`` is why none may be made."""
+
+    def __init__(self) -> None:
+        self.resources: dict[tuple[str, str], dict[str, Any]] = {}
+        self.asked: list[str] = []
+        self.pipeline = ""
+        self.pipeline_asked: Any = None
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        self.resources[args.typ, args.name] = args.inputs
+        outputs = dict(args.inputs)
+        if args.typ == GATEWAY:
+            outputs |= {"payloadTable": PAYLOAD, "switchedOn": True}
+        if args.typ == FILE:
+            outputs |= {"workspacePath": f"/Workspace{args.inputs['path']}"}
+        if args.typ == DERIVED:
+            payload = args.inputs["payloadTable"]
+            outputs |= {"requestLogs": f"{payload}_request_logs", "assessmentLogs": f"{payload}_assessment_logs"}
+            outputs |= {"quarantine": f"{payload}_quarantine"}
+        return f"{args.name}-id", outputs
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        function = args.token.rsplit(":", 1)[-1]
+        self.asked.append(function)
+        if function == "getEndpointTable":
+            return {"modelName": "main.default.qa", "payloadTable": "", "problem": ""}
+        assert function == "verifyDeployment"
+        self.pipeline_asked = args.args.get("pipeline")
+        problems = [self.pipeline] if self.pipeline else []
+        problems += [
+            f"{each['field']} {each['value']!r}" for each in args.args["principals"] if each["value"] == "nobody"
+        ]
+        return {"problems": problems, "doubts": [], "openToAll": [], "needs": [], "kept": {}, "numbers": []}
+
+
+@pytest.fixture
+def workspace() -> Workspace:
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    mocks = Workspace()
+    pulumi.runtime.set_mocks(mocks, project="agents", stack="dev")
+    return mocks
+
+
+def declare(**args: Any) -> Mapping[str, Any]:
+    """Runs a program with the tables of one endpoint; returns their names."""
+    outputs: dict[str, Any] = {}
+
+    @pulumi.runtime.test
+    def program() -> pulumi.Output[Any]:
+        tables = InferenceTables("logs", {"endpoint_name": "agents_qa", **args})  # type: ignore[typeddict-item]
+        return pulumi.Output.all(names=tables.table_names, job=tables.job_id).apply(outputs.update)
+
+    program()
+    return outputs
+
+
+def test_an_endpoint_of_others_gets_tables_beside_its_model_derived_hourly(workspace: Workspace) -> None:
+    names = declare()["names"]
+    assert names["payload"] == PAYLOAD
+    assert names["payload_assessment_logs"] == f"{PAYLOAD}_assessment_logs"
+    gateway = workspace.resources[GATEWAY, "logs-payload"]
+    assert (gateway["catalogName"], gateway["schemaName"], gateway["tableNamePrefixHint"]) == ("main", "default", "qa")
+    file = workspace.resources[FILE, "logs-source"]
+    assert base64.b64decode(file["contentBase64"]).decode() == pipeline_source()
+    pipeline = workspace.resources[PIPELINE, "logs-pipeline"]
+    assert (pipeline["serverless"], pipeline["continuous"], pipeline["catalog"]) == (True, False, "main")
+    assert pipeline["libraries"] == [{"file": {"path": f"/Workspace/Shared/agent-deploy/{PAYLOAD}/derivation.py"}}]
+    settings = pipeline["configuration"]
+    assert settings["agent_deploy.payload_table"] == "`main`.`default`.`qa_payload`"
+    assert settings["agent_deploy.endpoint_name"] == "agents_qa"
+    job = workspace.resources[JOB, "logs-job"]
+    assert job["tasks"] == [{"taskKey": "derive", "pipelineTask": {"pipelineId": "logs-pipeline-id"}}]
+    assert job["schedule"] == {"quartzCronExpression": "0 0 * * * ?", "timezoneId": "UTC", "pauseStatus": "UNPAUSED"}
+
+
+def test_a_continuous_pipeline_needs_no_job_and_a_triggered_one_no_clock(workspace: Workspace) -> None:
+    assert declare(schedule="continuous")["job"] == ""
+    assert workspace.resources[PIPELINE, "logs-pipeline"]["continuous"] is True
+    assert JOB not in {kind for kind, _ in workspace.resources}
+    declare(schedule="triggered")
+    assert "schedule" not in workspace.resources[JOB, "logs-job"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "tasks", "cron"),
+    [("0 30 6 ? * MON", ["derive", "retention"], "0 30 6 ? * MON"), ("continuous", ["retention"], "0 0 3 * * ?")],
+)
+def test_old_rows_are_deleted_by_the_job_after_they_were_derived(
+    workspace: Workspace, schedule: str, tasks: list[str], cron: str
+) -> None:
+    declare(schedule=schedule, retention_days=30, warehouse_id="w1", schedule_timezone="Europe/Berlin")
+    job = workspace.resources[JOB, "logs-job"]
+    assert [task["taskKey"] for task in job["tasks"]] == tasks
+    assert job["schedule"]["quartzCronExpression"] == cron
+    last = job["tasks"][-1]
+    assert last.get("dependsOns", []) == [{"taskKey": task} for task in tasks[:-1]]
+    path = f"/Workspace/Shared/agent-deploy/{PAYLOAD}/retention.sql"
+    assert last["sqlTask"] == {"warehouseId": "w1", "file": {"path": path, "source": "WORKSPACE"}}
+    statements = base64.b64decode(workspace.resources[FILE, "logs-retention"]["contentBase64"]).decode()
+    assert (
+        "DELETE FROM `main`.`default`.`qa_payload` WHERE request_date < current_date() - INTERVAL 30 DAYS;"
+        in statements
+    )
+    assert statements.count("DELETE FROM") == 4
+
+
+def test_readers_are_given_each_table_and_what_it_is_in(workspace: Workspace) -> None:
+    declare(readers=["auditors"])
+    granted = {
+        (grant["securableType"], grant["fullName"]): grant["privileges"]
+        for (kind, _), grant in workspace.resources.items()
+        if kind == GRANT
+    }
+    assert granted == {
+        ("catalog", "main"): ["USE_CATALOG"],
+        ("schema", "main.default"): ["USE_SCHEMA"],
+        **{
+            ("table", f"{PAYLOAD}{suffix}"): ["SELECT"]
+            for suffix in ("", "_request_logs", "_assessment_logs", "_quarantine")
+        },
+    }
+    # What does not exist cannot be granted: the first update is waited for.
+    assert workspace.resources[DERIVED, "logs-derived"]["awaitTables"] is True
+
+
+def test_compute_of_ones_own_takes_a_cluster_policy(workspace: Workspace) -> None:
+    declare(cluster_policy_id="p1")
+    pipeline = workspace.resources[PIPELINE, "logs-pipeline"]
+    assert pipeline["serverless"] is False
+    assert pipeline["clusters"] == [{"label": "default", "policyId": "p1"}]
+
+
+def test_a_payload_table_that_something_else_fills_is_only_derived_from(workspace: Workspace) -> None:
+    names = declare(payload_table="old.logs.bot_payload", delete_on_destroy=True)["names"]
+    assert names["payload_request_logs"] == "old.logs.bot_payload_request_logs"
+    assert GATEWAY not in {kind for kind, _ in workspace.resources}
+    assert workspace.resources[DERIVED, "logs-derived"]["deleteOnDestroy"] is True
+
+
+def test_the_raw_table_alone_needs_no_pipeline(workspace: Workspace) -> None:
+    names = declare(derive=False)["names"]
+    assert (names["payload"], names["payload_request_logs"]) == (PAYLOAD, "")
+    assert {kind for kind, _ in workspace.resources} & {FILE, PIPELINE, JOB, DERIVED} == set()
+    assert workspace.pipeline_asked is None
+
+
+MISTAKES: list[tuple[dict[str, Any], str]] = [
+    ({"prefix": "a.b"}, "prefix 'a.b': expected 1 to 63 letters"),
+    ({"prefix": "x" * 64}, "expected 1 to 63 letters"),
+    ({"retention_days": 0, "warehouse_id": "w"}, "retention_days 0: expected a whole number of days from 1"),
+    ({"retention_days": 7}, "warehouse_id: expected the id of a SQL warehouse"),
+    ({"schedule": "*/5 * * * *"}, "schedule '*/5 * * * *': expected hourly, daily"),
+    ({"schedule_timezone": "Mars"}, "schedule_timezone 'Mars': expected a time zone's name"),
+    ({"serverless": False}, "cluster_policy_id: expected the id of a cluster policy"),
+    ({"serverless": True, "cluster_policy_id": "p"}, "cluster_policy_id 'p': expected nothing"),
+    ({"derive": False, "schedule": "daily"}, "schedule 'daily': expected nothing, as derive is False"),
+    ({"payload_table": "a.b.c", "prefix": "d"}, "prefix 'd': expected nothing, as payload_table names the table"),
+    ({"payload_table": "payload"}, "payload_table 'payload': expected the full name of a payload table"),
+    ({"readers": ["nobody"]}, "readers[0] 'nobody'"),
+    ({"shedule": "daily"}, "shedule: expected a name that InferenceTables knows. Did you mean schedule?"),
+]
+
+
+@pytest.mark.parametrize(("args", "said"), MISTAKES)
+def test_a_mistake_is_told_and_nothing_is_registered(workspace: Workspace, args: dict[str, Any], said: str) -> None:
+    with pytest.raises(DeploymentError) as raised:
+        declare(**args)
+    assert said in str(raised.value)
+    assert {kind for kind, _ in workspace.resources} <= {"agent-deploy:index:InferenceTables", "pulumi:pulumi:Stack"}
+
+
+def test_a_workspace_without_serverless_is_told_with_the_way_out(workspace: Workspace) -> None:
+    workspace.pipeline = "the workspace refuses a serverless pipeline: no. Name a cluster_policy_id"
+    with pytest.raises(DeploymentError, match="Name a cluster_policy_id"):
+        declare()

@@ -1,0 +1,350 @@
+"""Inference tables on the real engine: made, changed, off and on, moved, gone with and without their rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_deploy.client.configuration import PAT, Settings
+from agent_deploy.client.errors import ApiError
+from agent_deploy.client.workspace import Workspace
+from agent_deploy.local.databricks_plugin.selection import select_plugin
+from agent_deploy.rules.tables import REQUEST_LOG_COLUMNS
+from tests.engine.serving import MODEL, Site
+from tests.engine.support import BIN, Stack
+
+SCHEMA = "main.default"
+SUFFIXES = ("_request_logs", "_assessment_logs", "_quarantine")
+INSIDE = """
+import json
+import pulumi
+from agent_deploy import AgentDeployment
+agent = AgentDeployment("qa", json.loads(ARGS))
+pulumi.export("tables", agent.inference_tables)
+"""
+ALONE = """
+import json
+import pulumi
+from agent_deploy import InferenceTables
+logs = InferenceTables("logs", json.loads(ARGS))
+pulumi.export("tables", logs.table_names)
+"""
+CHILDREN = {
+    "qa-inference-tables",
+    *(f"qa-inference-tables-{part}" for part in ("source", "pipeline", "derived", "job")),
+}
+
+
+@pytest.fixture(scope="module")
+def site(local_workspace_factory: Callable[..., Any]) -> Site:
+    found = Site(local_workspace_factory(serving_start="on_request"))
+    found.register_bare(MODEL, 2)
+    for schema in ("logs", "closed"):
+        found.workspace.post("/api/2.1/unity-catalog/schemas", {"name": schema, "catalog_name": "main"})
+    return found
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """An endpoint of the test's own."""
+    return "".join(c if c.isalnum() else "-" for c in request.node.name)[:50].strip("-")
+
+
+@pytest.fixture
+def open_(site: Site, open_stack: Callable[..., Stack], tmp_path: Path) -> Callable[..., Stack]:
+    folder = select_plugin(tmp_path / "plugins").folder
+
+    def make(program: str) -> Stack:
+        plugins = {"agent-deploy": BIN, **({"databricks": folder} if folder else {})}
+        return open_stack(program, environment=site.environment, plugins=plugins)
+
+    return make
+
+
+def inside(name: str, version: str = "1", **tables: Any) -> str:
+    """A program with an AgentDeployment."""
+    args = {"model_name": MODEL, "endpoint_name": name, "model_version": version, "inference_tables": tables}
+    args["feedback_model"] = False
+    return INSIDE.replace("ARGS", repr(json.dumps(args)))
+
+
+def alone(**args: Any) -> str:
+    """A program with nothing but InferenceTables."""
+    return ALONE.replace("ARGS", repr(json.dumps(args)))
+
+
+def outputs(stack: Stack) -> dict[str, str]:
+    """The names of the tables."""
+    found: dict[str, str] = json.loads(stack.run("stack", "output", "tables", "--json").output)
+    return found
+
+
+def nothing_to_do(stack: Stack) -> None:
+    """A further preview is empty, and so is what the workspace tells of drift."""
+    assert stack.preview("--expect-no-changes").operations == {}
+    stack.refresh("--expect-no-changes")
+
+
+def pipelines(site: Site) -> dict[str, str]:
+    """Name → id."""
+    listed = site.workspace.get("/api/2.0/pipelines").get("statuses", [])
+    return {pipeline["name"]: pipeline["pipeline_id"] for pipeline in listed}
+
+
+def jobs(site: Site) -> dict[str, dict[str, Any]]:
+    """Name → settings."""
+    return {j["settings"]["name"]: j["settings"] for j in site.workspace.get("/api/2.2/jobs/list").get("jobs", [])}
+
+
+def tables(site: Site, schema: str = SCHEMA) -> set[str]:
+    """Full names of the tables in a schema."""
+    catalog, name = schema.split(".")
+    query = {"catalog_name": catalog, "schema_name": name}
+    return {t["full_name"] for t in site.workspace.get("/api/2.1/unity-catalog/tables", query).get("tables", [])}
+
+
+class Reader(Workspace):
+    """A service principal that may do nothing yet, as a client."""
+
+    name = ""
+
+
+def reader_of(site: Site) -> Reader:
+    """One of its own, with a token."""
+    scim = "/api/2.0/preview/scim/v2/ServicePrincipals"
+    made = site.workspace.post(scim, {"displayName": "a reader"})
+    token = site.workspace.post(
+        "/api/2.0/token-management/on-behalf-of/tokens",
+        {"application_id": made["applicationId"], "lifetime_seconds": 3600},
+    )["token_value"]
+    reader = Reader(Settings(host=site.host, method=PAT, token=token))
+    reader.name = made["applicationId"]
+    return reader
+
+
+def test_a_deployment_derives_hourly_by_itself_and_keeps_the_tables(
+    site: Site, name: str, open_: Callable[..., Stack]
+) -> None:
+    prefix = name.replace("-", "_")
+    stack = open_(inside(name, prefix=prefix))
+    preview = stack.preview()
+    assert set(preview.operations.values()) == {"create"}
+    assert pipelines(site) == {}
+    stack.up()
+    nothing_to_do(stack)
+    assert set(stack.resources()) == {"qa", *CHILDREN}
+    payload = f"{SCHEMA}.{prefix}_payload"
+    assert outputs(stack) == {
+        "payload": payload,
+        "payload_request_logs": f"{payload}_request_logs",
+        "payload_assessment_logs": f"{payload}_assessment_logs",
+        "payload_quarantine": f"{payload}_quarantine",
+    }
+    first = pipelines(site)[f"Logs of {payload}"]
+    job = jobs(site)[f"Logs of {payload}"]
+    assert job["tasks"] == [{"task_key": "derive", "pipeline_task": {"pipeline_id": first}}]
+    assert job["schedule"]["quartz_cron_expression"] == "0 0 * * * ?"
+
+    # Another version is no matter of the tables.
+    stack.write(inside(name, version="2", prefix=prefix))
+    assert stack.up().operations == {"qa": "update"}
+
+    # Another schedule and retention change the job alone.
+    warehouse = site.workspace.post("/api/2.0/sql/warehouses", {"name": name, "cluster_size": "Small"})["id"]
+    daily = {"prefix": prefix, "schedule": "daily", "schedule_timezone": "Europe/Berlin"}
+    stack.write(inside(name, version="2", **daily, retention_days=30, warehouse_id=warehouse))
+    assert stack.up().operations == {
+        "qa-inference-tables-job": "update",
+        "qa-inference-tables-retention": "create",
+        "qa-inference-tables-derived": "update",
+    }
+    nothing_to_do(stack)
+    changed = jobs(site)[f"Logs of {payload}"]
+    assert [task["task_key"] for task in changed["tasks"]] == ["derive", "retention"]
+    assert changed["schedule"]["timezone_id"] == "Europe/Berlin"
+
+    # Another schema is another payload table, and so another pipeline; what there was stays.
+    stack.write(inside(name, version="2", schema="logs", prefix=prefix))
+    moved = stack.up()
+    nothing_to_do(stack)
+    assert outputs(stack)["payload"] == f"main.logs.{prefix}_payload"
+    assert list(pipelines(site)) == [f"Logs of main.logs.{prefix}_payload"]
+    assert payload in tables(site)
+    assert "Kept" in moved.messages or payload in tables(site)
+
+    # Off: nothing runs any more. On again: the next free prefix, as the rows of before are kept.
+    stack.write(inside(name, version="2", enabled=False))
+    stack.up()
+    nothing_to_do(stack)
+    assert set(stack.resources()) == {"qa"}
+    assert (pipelines(site), jobs(site)) == ({}, {})
+    stack.write(inside(name, version="2", schema="logs"))
+    stack.up()
+    nothing_to_do(stack)
+    assert outputs(stack)["payload"] == "main.logs.qa_payload"
+
+    gone = stack.destroy()
+    assert stack.resources() == {}
+    assert (pipelines(site), jobs(site)) == ({}, {})
+    assert "main.logs.qa_payload" in tables(site, "main.logs")
+    assert "DROP TABLE `main`.`logs`.`qa_payload`" in gone.messages
+
+
+def test_an_endpoint_of_somebody_else_is_left_as_it_was(site: Site, name: str, open_: Callable[..., Stack]) -> None:
+    entity = {"name": "theirs", "entity_name": MODEL, "entity_version": "1", "workload_size": "Small"}
+    theirs = {
+        "name": name,
+        "config": {"served_entities": [{**entity, "scale_to_zero_enabled": False}]},
+        "tags": [{"key": "team", "value": "other"}],
+        "ai_gateway": {"usage_tracking_config": {"enabled": True}},
+    }
+    site.workspace.post("/api/2.0/serving-endpoints", theirs)
+    before = site.settled(name)
+    stack = open_(alone(endpoint_name=name, schema="logs", prefix=name.replace("-", "_")))
+    assert set(stack.preview().operations.values()) == {"create"}
+    stack.up()
+    nothing_to_do(stack)
+    on = site.endpoint(name)["ai_gateway"]
+    assert on["usage_tracking_config"] == {"enabled": True}
+    assert on["inference_table_config"]["schema_name"] == "logs"
+    payload = f"main.logs.{name.replace('-', '_')}_payload"
+    assert outputs(stack)["payload_request_logs"] == f"{payload}_request_logs"
+
+    stack.write(alone(endpoint_name=name, schema="default", prefix=name.replace("-", "_"), derive=False))
+    stack.up()
+    nothing_to_do(stack)
+    assert site.endpoint(name)["ai_gateway"]["inference_table_config"]["schema_name"] == "default"
+    assert set(stack.resources()) == {"logs", "logs-payload"}
+
+    stack.destroy()
+    kept = ("config", "tags", "ai_gateway", "description", "creator", "id")
+    after = site.endpoint(name)
+    assert {key: after.get(key) for key in kept} == {key: before.get(key) for key in kept}
+    assert payload in tables(site, "main.logs")
+
+
+def test_a_table_that_is_on_already_is_used_and_left_on(site: Site, name: str, open_: Callable[..., Stack]) -> None:
+    prefix = name.replace("-", "_")
+    config = {"enabled": True, "catalog_name": "main", "schema_name": "logs", "table_name_prefix": prefix}
+    body = {"name": name, "ai_gateway": {"inference_table_config": config}}
+    site.workspace.post("/api/2.0/serving-endpoints", body)
+    stack = open_(alone(endpoint_name=name, delete_on_destroy=True))
+    stack.up()
+    nothing_to_do(stack)
+    assert outputs(stack)["payload"] == f"main.logs.{prefix}_payload"
+    stack.write(alone(endpoint_name=name, schema="default"))
+    refused = stack.preview(check=False)
+    stack.write(alone(endpoint_name=name, delete_on_destroy=True))
+    stack.destroy()
+    assert site.endpoint(name)["ai_gateway"]["inference_table_config"] == config
+    assert f"main.logs.{prefix}_payload" in tables(site, "main.logs")
+    assert refused is not None
+
+
+def test_readers_read_what_real_spark_derived_and_a_new_pipeline_goes_on_with_kept_tables(
+    site: Site, name: str, open_: Callable[..., Stack]
+) -> None:
+    prefix = name.replace("-", "_")[:40]
+    warehouse = site.workspace.post("/api/2.0/sql/warehouses", {"name": name, "cluster_size": "Small"})["id"]
+    reader = reader_of(site)
+    fixed = {"prefix": prefix, "warehouse_id": warehouse, "schedule": "triggered"}
+    stack = open_(inside(name, **fixed, readers=[reader.name]))
+    up = stack.up()
+    nothing_to_do(stack)
+    assert "first update of the pipeline: running" in "".join(up.progress)
+    payload = f"{SCHEMA}.{prefix}_payload"
+    for table in (payload, *(f"{payload}{suffix}" for suffix in SUFFIXES)):
+        reader.get(f"/api/2.1/unity-catalog/tables/{table}")
+    described = site.workspace.get(f"/api/2.1/unity-catalog/tables/{payload}_request_logs")
+    assert [column["name"] for column in described["columns"]] == [each.name for each in REQUEST_LOG_COLUMNS]
+    assert all(column["comment"] for column in described["columns"])
+
+    # Readers leave, and with them what they were given; not derived any more, the tables stay.
+    stack.write(inside(name, **fixed))
+    stack.up()
+    with pytest.raises(ApiError):
+        reader.get(f"/api/2.1/unity-catalog/tables/{payload}")
+    stack.write(inside(name, prefix=prefix, derive=False))
+    stopped = stack.up()
+    assert f"Kept: what was derived, in {payload}_request_logs" in stopped.messages
+    assert {f"{payload}{suffix}" for suffix in SUFFIXES} <= tables(site)
+    stack.write(inside(name, prefix=prefix))
+    refused = stack.preview(check=False)
+    assert "Give warehouse_id, so that it can be handed to the new pipeline" in refused.output
+    stack.write(inside(name, **fixed, delete_on_destroy=True))
+    stack.up()
+    nothing_to_do(stack)
+    [pipeline] = pipelines(site).values()
+    assert site.workspace.get(f"/api/2.1/unity-catalog/tables/{payload}_quarantine")["pipeline_id"] == pipeline
+
+    stack.destroy()
+    assert stack.resources() == {}
+    assert not {name for name in tables(site) if name.startswith(payload)}
+
+
+# Arguments → what is said: all that can be seen at once is told at once.
+MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
+    ({"schema": "gone"}, ["main.gone"]),
+    ({"prefix": "taken"}, ["the table main.default.taken_payload exists"]),
+    (
+        {"prefix": "x" * 64, "retention_days": 0.5, "schedule": "*/5 * * * *", "schedule_timezone": "Mars"},
+        [
+            "inference_tables.prefix",
+            "expected 1 to 63 letters",
+            "inference_tables.retention_days 0.5: expected a whole number",
+            "inference_tables.warehouse_id: expected the id of a SQL warehouse",
+            "in Quartz it may be",
+            "inference_tables.schedule_timezone 'Mars': expected a time zone's name",
+        ],
+    ),
+    (
+        {"retention_days": 7, "warehouse_id": "none", "cluster_policy_id": "none", "readers": ["nobody"]},
+        [
+            "SQL warehouse none: it does not exist",
+            "Can't find a cluster policy with id: none",
+            "inference_tables.readers[0] 'nobody': expected a principal of this workspace",
+        ],
+    ),
+]
+
+
+def test_every_mistake_is_told_in_the_preview(site: Site, name: str, open_: Callable[..., Stack]) -> None:
+    columns = [{"name": "a", "type_name": "INT", "type_text": "int", "position": 0}]
+    table = {"name": "taken_payload", "catalog_name": "main", "schema_name": "default", "table_type": "MANAGED"}
+    made = {**table, "data_source_format": "DELTA", "columns": columns, "storage_location": "file:///none"}
+    site.workspace.post("/api/2.1/unity-catalog/tables", made)
+    stack = open_(inside(name))
+    for args, said in MISTAKES:
+        stack.write(inside(name, **args))
+        failed = stack.preview(check=False)
+        assert failed.code != 0, args
+        assert [text for text in said if text not in failed.output] == [], f"{args}: {failed.output}"
+        assert "Traceback" not in failed.output, f"{args}: {failed.output}"
+    stack.write(alone(endpoint_name="nobody"))
+    assert "there is no serving endpoint nobody" in stack.preview(check=False).output
+    assert not site.exists(name)
+
+
+def test_without_serverless_a_cluster_policy_is_needed(
+    local_workspace_factory: Callable[..., Any], open_stack: Callable[..., Stack], tmp_path: Path
+) -> None:
+    bare = Site(local_workspace_factory(serving_start="on_request", serverless=False))
+    bare.register_bare(MODEL, 1)
+    folder = select_plugin(tmp_path / "plugins").folder
+    plugins = {"agent-deploy": BIN, **({"databricks": folder} if folder else {})}
+    stack = open_stack(inside("bare"), environment=bare.environment, plugins=plugins)
+    refused = stack.preview(check=False)
+    assert refused.code != 0
+    assert "inference_tables.derive: the workspace refuses a serverless pipeline" in refused.output
+    assert "Name a cluster_policy_id" in refused.output
+    made = bare.workspace.post("/api/2.0/policies/clusters/create", {"name": "logs", "definition": "{}"})
+    stack.write(inside("bare", cluster_policy_id=made["policy_id"]))
+    stack.up()
+    [pipeline] = pipelines(bare).values()
+    spec = bare.workspace.get(f"/api/2.0/pipelines/{pipeline}")["spec"]
+    assert (spec.get("serverless", False), spec["clusters"][0]["policy_id"]) == (False, made["policy_id"])
+    assert stack.preview("--expect-no-changes").operations == {}
