@@ -23,6 +23,7 @@ from agent_deploy.components.inference_tables import (
     table_names,
 )
 from agent_deploy.components.options import child_options, owner_marks
+from agent_deploy.components.outputs import join
 from agent_deploy.components.verification import Verified
 from agent_deploy.resources.databricks import Permissions
 from agent_deploy.resources.properties import to_wire
@@ -67,29 +68,35 @@ class AgentDeployment(pulumi.ComponentResource):
         # Whatever the children need goes through `verified`: nothing is registered unless every check has passed.
         verified: pulumi.Output[Verified] = environment.plain().apply(
             lambda plain: verification.verify(
-                name, plain, owner_mark, invoke, environment.made_here(), misshapen, former_marks
+                name, plain.args, owner_mark, invoke, environment.made_here(), misshapen, former_marks
             )
         )
         # Only the running program knows which values are secret, so the secrets are declared inside the apply.
         references = verified.apply(
             lambda v: environment.store_secrets(name, v.deployment.endpoint_name, child_options(self))
         )
-        identities = pulumi.Output.all(verified, references).apply(
-            lambda both: declare(name, self, both[0], environment.existing_secret(both[0].args, both[1]))
+        identities = join(
+            lambda v, known: declare(name, self, v, environment.existing_secret(v.args, known)), verified, references
         )
         feedback = verified.apply(lambda v: served_feedback(name, self, v))
         endpoint = ServingEndpoint(
             name,
             name=verified.apply(lambda v: v.deployment.endpoint_name),
-            served_entities=pulumi.Output.all(verified, references, identities, feedback).apply(
-                lambda all_: {**_served_entities(all_[0], environment, all_[1], all_[2]), **all_[3].entities}
+            served_entities=join(
+                lambda v, known, owned, rated: {**_served_entities(v, environment, known, owned), **rated.entities},
+                verified,
+                references,
+                identities,
+                feedback,
             ),
-            traffic=pulumi.Output.all(verified, feedback).apply(
-                lambda both: {
-                    **rules.traffic(both[0].deployment, both[0].numbers),
-                    # Reached by their names alone.
-                    **dict.fromkeys((*both[0].kept, *both[1].entities), 0),
-                }
+            # Kept versions and the feedback model are reached by their names alone.
+            traffic=join(
+                lambda v, rated: {
+                    **rules.traffic(v.deployment, v.numbers),
+                    **dict.fromkeys((*v.kept, *rated.entities), 0),
+                },
+                verified,
+                feedback,
             ),
             ai_gateway=verified.apply(_ai_gateway),
             tags=verified.apply(lambda v: rules.endpoint_tags(v.args.get("tags") or {}, v.experiment_id)),
@@ -100,9 +107,7 @@ class AgentDeployment(pulumi.ComponentResource):
                 self,
                 custom_timeouts=_timeouts(args),
                 # An agent may touch what it declares before it answers, and until it has left.
-                depends_on=pulumi.Output.all(identities, feedback).apply(
-                    lambda both: [*both[0].components, *both[1].components]
-                ),
+                depends_on=join(lambda owned, rated: [*owned.components, *rated.components], identities, feedback),
             ),
         )
         if args.get("permissions"):
@@ -112,7 +117,7 @@ class AgentDeployment(pulumi.ComponentResource):
                 access_controls=verified.apply(lambda v: [_access_control(p) for p in v.args["permissions"]]),
                 opts=child_options(self),
             )
-        self.identities = pulumi.Output.all(verified, identities).apply(_described)
+        self.identities = join(_described, verified, identities)
         self.inference_tables = self._tables(name, args, endpoint)
         self._set_outputs(endpoint)
 
@@ -136,21 +141,15 @@ class AgentDeployment(pulumi.ComponentResource):
         return InferenceTables(f"{name}-inference-tables", tables, child_options(self)).table_names
 
     def _set_outputs(self, endpoint: ServingEndpoint) -> None:
-        facts = pulumi.Output.all(
-            host=endpoint.workspace_url,
-            name=endpoint.name,
-            entities=endpoint.served_entities,
-            traffic=endpoint.traffic,
-            states=endpoint.served_entity_states,
-        )
         self.endpoint_name = endpoint.name
         self.endpoint_id = endpoint.endpoint_id
         # Known in a preview already, unlike the entities' states.
-        place = pulumi.Output.all(endpoint.workspace_url, endpoint.name)
+        place = join(lambda host, name: (host, name), endpoint.workspace_url, endpoint.name)
         self.query_endpoint = place.apply(lambda p: f"{p[0]}/serving-endpoints/{p[1]}/invocations")
         self.endpoint_url = place.apply(lambda p: f"{p[0]}/ml/endpoints/{p[1]}")
         self.review_app_url = place.apply(lambda p: f"{p[0]}/ml/review-v2/chat?endpoint={p[1]}")
-        self.served_entities = facts.apply(_states)
+        now = (endpoint.served_entities, endpoint.traffic, endpoint.served_entity_states)
+        self.served_entities = join(_states, place, *now)
         self.register_outputs(
             {
                 "endpointName": self.endpoint_name,
@@ -191,8 +190,7 @@ def _served_entities(
     return {**declared, **kept}
 
 
-def _described(both: Any) -> Any:
-    verified, identities = both
+def _described(verified: Verified, identities: Identities) -> Any:
     ids: Any = {version: principal.application_id for version, principal in identities.by_version.items()}
     return pulumi.Output.from_input(ids).apply(lambda known: described(verified, known))
 
@@ -224,18 +222,19 @@ def _timeouts(args: AgentDeploymentArgs) -> pulumi.CustomTimeouts | None:
     return None if timeouts is None else pulumi.CustomTimeouts(**timeouts)
 
 
-def _states(facts: Mapping[str, Any]) -> list[ServedEntityState]:
-    entities, traffic, states = (facts[key] or {} for key in ("entities", "traffic", "states"))
-    base = f"{facts['host']}/serving-endpoints/{facts['name']}/served-models"
+def _states(place: tuple[str, str], *now: Mapping[str, Any] | None) -> list[ServedEntityState]:
+    host, name = place
+    entities, traffic, states = (each or {} for each in now)
+    base = f"{host}/serving-endpoints/{name}/served-models"
     return [
         ServedEntityState(
-            name=name,
+            name=entity_name,
             model_name=entity["entityName"],
             version=entity["entityVersion"],
-            traffic_percentage=int(traffic.get(name, 0)),
-            query_endpoint=f"{base}/{name}/invocations",
-            deployment=(states.get(name) or {}).get("deployment", ""),
-            message=(states.get(name) or {}).get("message", ""),
+            traffic_percentage=int(traffic.get(entity_name, 0)),
+            query_endpoint=f"{base}/{entity_name}/invocations",
+            deployment=(states.get(entity_name) or {}).get("deployment", ""),
+            message=(states.get(entity_name) or {}).get("message", ""),
         )
-        for name, entity in sorted(entities.items())
+        for entity_name, entity in sorted(entities.items())
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,13 @@ class References:
     by_place: Mapping[Place, pulumi.Output[str]]
 
 
+@dataclass(frozen=True)
+class Plain:
+    """Arguments without Outputs. No plain dict: Pulumi would make an Output and a task of each value in it again."""
+
+    args: Mapping[str, Any]
+
+
 class Environment:
     """Separates secret values from the rest of a deployment's arguments, and keeps them in a secret scope."""
 
@@ -29,10 +36,17 @@ class Environment:
         self._args = args
         self._secrets: dict[Place, pulumi.Output[str]] = {}
 
-    def plain(self) -> pulumi.Output[Any]:
+    def plain(self) -> pulumi.Output[Plain]:
         """As `separate`, for Pulumi: the Outputs in it resolved."""
-        separated: Any = self.separate()
-        return pulumi.Output.from_input(separated)
+
+        async def resolved() -> Plain | pulumi.Output[Plain]:
+            separated: Any = await self.separate()
+            if not _holds_outputs(separated):
+                return Plain(separated)
+            return pulumi.Output.from_input(separated).apply(Plain)
+
+        found: Any = resolved()
+        return pulumi.Output.from_input(found)
 
     async def separate(self) -> dict[str, Any]:
         """The arguments with None for each secret value: what may be looked at, compared and shown."""
@@ -121,3 +135,11 @@ class Environment:
         version = self._args["versions"][index]
         label = version.get("version") or version.get("alias")
         return str(index) if isinstance(label, pulumi.Output) else str(label)
+
+
+def _holds_outputs(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_holds_outputs, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_outputs, value))
+    return isinstance(value, (pulumi.Output, Awaitable))

@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
 from agent_deploy.client.workspace import Workspace
@@ -16,8 +16,20 @@ from agent_deploy.provider.resource import Context
 MEMORY_SECONDS = 20.0
 # Seconds that a verification goes on asking a workspace that says "later".
 PATIENCE = 60.0
+# How many look-ups are under way at once, for all agents together.
+THREADS = 32
 
 T = TypeVar("T")
+
+
+# For all operations: starting threads anew costs each agent more than its look-ups. What runs here must not wait for
+# anything else that is submitted here.
+_POOL = ThreadPoolExecutor(THREADS, "look-up")
+
+
+def begin(ask: Callable[..., T], *arguments: object) -> Future[T]:
+    """A look-up that runs beside others; it may not begin further ones and wait for them."""
+    return _POOL.submit(ask, *arguments)
 
 
 class Memory:

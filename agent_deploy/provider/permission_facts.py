@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
-from agent_deploy.provider.look_ups import Memory, memory_of, patient
+from agent_deploy.provider.look_ups import Memory, begin, memory_of, patient
 from agent_deploy.provider.resource import Context
 from agent_deploy.rules.object_permissions import OBJECT_TYPES
 from agent_deploy.rules.resources import ROUTES, Route, Target, WorkspaceObject
@@ -28,7 +27,6 @@ from agent_deploy.rules.verification import (
 
 CATALOG = "/api/2.1/unity-catalog"
 SCIM = "/api/2.0/preview/scim/v2"
-THREADS = 16
 # Securable type → where one is found; a function may be a registered model, an index answers as a table.
 SECURABLE_ROUTES: Mapping[str, tuple[str, ...]] = {
     "catalog": ("catalogs",),
@@ -66,11 +64,17 @@ class PermissionFacts:
 
     def gather(self, wanted: Mapping[Target, Collection[str]], principal: Principal) -> dict[Target, Held]:
         """What the principal has on each target, as far as it takes to decide the wanted privileges; concurrently."""
-        if not wanted:
-            return {}
-        with ThreadPoolExecutor(min(THREADS, len(wanted)), "permissions") as pool:
-            found = pool.map(lambda item: self._held(item[0], frozenset(item[1]), principal), wanted.items())
-            return dict(zip(wanted, found, strict=True))
+        found = [begin(self._held, target, frozenset(privileges), principal) for target, privileges in wanted.items()]
+        return dict(zip(wanted, [each.result() for each in found], strict=True))
+
+    def foresee(self, wanted: Mapping[Target, Collection[str]], with_entitlements: bool) -> None:
+        """Begins to gather what will be asked about the caller; does not wait for it."""
+
+        def held(target: Target, privileges: Collection[str]) -> Held:
+            return self._held(target, frozenset(privileges), self.principal(None, with_entitlements))
+
+        for target, privileges in wanted.items():
+            begin(held, target, privileges)
 
     # ---- who
 

@@ -7,8 +7,7 @@ requirement in rules/verification.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -20,7 +19,7 @@ from agent_deploy.provider.check_permissions import by_target, privilege, requir
 from agent_deploy.provider.feedback_look_up import NoFeedbackModel, feedback_model
 from agent_deploy.provider.get_declared_resources import NOTHING_DECLARED, declared_resources, unreadable
 from agent_deploy.provider.get_model_version import NOT_FOUND, describe_version
-from agent_deploy.provider.look_ups import memory_of, patient
+from agent_deploy.provider.look_ups import begin, memory_of, patient
 from agent_deploy.provider.named_objects import CHECKS
 from agent_deploy.provider.permission_facts import facts_of
 from agent_deploy.provider.resource import Context, Values
@@ -42,15 +41,12 @@ from agent_deploy.rules.verification import (
     verdict,
 )
 
-THREADS = 16
 T = TypeVar("T")
 
 
 def verify_deployment(context: Context, arguments: Values) -> Values:
     """See the schema; ``problems`` is empty when the deployment may be made."""
-    verification = _Verification(context, arguments)
-    with ThreadPoolExecutor(THREADS, "verify") as pool:
-        return verification.result(pool)
+    return _Verification(context, arguments).result()
 
 
 @dataclass(frozen=True)
@@ -107,25 +103,26 @@ class _Verification:
         self._required = requirements_of(arguments.get("requirements") or {})
         self._unanswered: list[WorkspaceError] = []
 
-    def result(self, pool: ThreadPoolExecutor) -> Values:
+    def result(self) -> Values:
         """Two rounds of look-ups: what the program names, then what the versions need besides."""
-        finding = [pool.submit(self._find, wanted) for wanted in self._wanted]
-        serving, rating = pool.submit(self._served), pool.submit(self._feedback)
-        checking = [pool.submit(check, self._context, self._asked) for check in CHECKS]
-        self._foresee(pool)
-        found = [self._settled(future, _Found("", NOT_FOUND)) for future in finding]
-        previous = self._kept(*self._settled(serving, ({}, {})), found)
-        feedback = self._settled(rating, _Feedback())
-        named = [problem for future in checking for problem in self._settled(future, [])]
+        finding = [begin(self._find, wanted) for wanted in self._wanted]
+        serving, rating = begin(self._served), begin(self._feedback)
+        checking = [begin(check, self._context, self._asked) for check in CHECKS]
+        self._foresee()
+        found = [self._settled(future.result, _Found("", NOT_FOUND)) for future in finding]
+        served, traffic = self._settled(serving.result, (Values(), dict[str, int]()))
+        previous = self._kept(served, traffic, found)
+        feedback = self._settled(rating.result, _Feedback())
+        named = [problem for future in checking for problem in self._settled(future.result, list[str]())]
         versions: list[_Needs] = []
         judged = _Judged()
         # Who gets no answer now gets none in the second round either, and need not wait for that.
         if not self._unanswered:
             numbers = [each.number for each in found if each.number]
             numbers += [str(entity["entityVersion"]) for entity in previous.values()]
-            reading = [pool.submit(self._needs, number) for number in dict.fromkeys(numbers)]
-            versions = [self._settled(future, _Needs("")) for future in reading]
-            judged = self._settled(pool.submit(self._judge, versions, feedback), judged)
+            reading = [begin(self._needs, number) for number in dict.fromkeys(numbers)]
+            versions = [self._settled(future.result, _Needs("")) for future in reading]
+            judged = self._settled(lambda: self._judge(versions, feedback), judged)
         first = found[0].told if found else NOT_FOUND
         return {
             "numbers": [each.number for each in found],
@@ -140,12 +137,16 @@ class _Verification:
 
     # ---- look-ups
 
-    def _foresee(self, pool: ThreadPoolExecutor) -> None:
-        """Starts what the second round will ask in any case; the answers are in memory then."""
-        pool.submit(self._held, needs(self._given, self._required))
+    def _foresee(self) -> None:
+        """Begins what the second round will ask in any case; the answers are in memory then."""
+        self._facts.foresee(by_target(needs(self._given, self._required)), self._with_entitlements)
         for wanted in self._wanted if self._reads_models else ():
             if wanted.get("version"):
-                pool.submit(self._declared, str(wanted["version"]))
+                begin(self._declared, str(wanted["version"]))
+
+    @property
+    def _with_entitlements(self) -> bool:
+        return bool(self._required.endpoint_name)
 
     def _find(self, wanted: Values) -> _Found:
         version, alias = str(wanted.get("version") or ""), str(wanted.get("alias") or "")
@@ -228,9 +229,9 @@ class _Verification:
         missing = frozenset(target for target, held in facts.items() if held.presence is Presence.MISSING)
         return _Judged(verdict(wanted, facts, principal, required), open_to_all(wanted, facts), missing)
 
-    def _settled(self, future: Future[T], instead: T) -> T:
+    def _settled(self, answer: Callable[[], T], instead: T) -> T:
         try:
-            return future.result()
+            return answer()
         except WorkspaceError as error:
             self._unanswered.append(error)
             return instead
