@@ -151,7 +151,7 @@ class TablePrefixes:
         self, context: Context, workspace: Workspace, inputs: Values, table: Values, wanted: str
     ) -> list[Failure]:
         name = states.payload_table(table["catalogName"], table["schemaName"], wanted)
-        if self._reserve(context, name) and not _exists(workspace, name):
+        if self._reserve(context, name) and not table_exists(workspace, name):
             return []
         if context.urn not in self._known and _prefix_of_own(workspace, inputs, table) == wanted:
             return []
@@ -165,7 +165,7 @@ class TablePrefixes:
         for attempt in range(PREFIX_ATTEMPTS):
             prefix = numbered(hint, str(attempt) if attempt else "")
             name = states.payload_table(table["catalogName"], table["schemaName"], prefix)
-            if self._reserve(context, name) and not _exists(workspace, name):
+            if self._reserve(context, name) and not table_exists(workspace, name):
                 return prefix
             # Perhaps it is the table of this very endpoint, which an interrupted run has made.
             if attempt == 0 and context.urn not in self._known and (own := _prefix_of_own(workspace, inputs, table)):
@@ -189,7 +189,8 @@ def _table(inputs: Mapping[str, Any]) -> Values | None:
     return table if isinstance(table, dict) else None
 
 
-def _exists(workspace: Workspace, table: str) -> bool:
+def table_exists(workspace: Workspace, table: str) -> bool:
+    """Whether Unity Catalog has a table of that full name."""
     try:
         answer = workspace.get(f"/api/2.1/unity-catalog/tables/{segment(table)}/exists")
     except ApiError as error:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from agent_deploy.client.errors import ApiError, ConnectionLost
+from agent_deploy.client.errors import ApiError, ConnectionLost, WorkspaceError
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider import endpoint_state as states
 from agent_deploy.provider.endpoint_change import EndpointChange
-from agent_deploy.provider.endpoint_checks import TablePrefixes, check_fields
+from agent_deploy.provider.endpoint_checks import TablePrefixes, check_fields, table_exists
 from agent_deploy.provider.endpoint_request import create_body, traffic_of
 from agent_deploy.provider.endpoint_state import PATH, Remote
 from agent_deploy.provider.endpoint_telling import kept_line, replacement_warning, traffic_line
@@ -151,13 +151,21 @@ class ServingEndpoint(Resource):
             return
         if _at(old_inputs, ("aiGateway", "inferenceTableConfig", "deleteOnDestroy")):
             _drop_table(workspace, table)
-        else:
+        elif _is_kept(workspace, table):
             context.info(kept_line(table))
 
 
 def _workspace(context: Context, default: float) -> Workspace:
     workspace: Workspace = context.configuration
     return workspace.during(context.cancelled, context.timeout or default)
+
+
+def _is_kept(workspace: Workspace, table: str) -> bool:
+    """Whether there is a table that stays: one that nobody has written to may never have been made."""
+    try:
+        return table_exists(workspace, table)
+    except WorkspaceError:
+        return True  # rather told in vain than not at all; the endpoint is gone
 
 
 def _found(workspace: Workspace, name: str) -> Remote | None:

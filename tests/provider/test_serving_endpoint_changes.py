@@ -441,3 +441,19 @@ def test_a_deletion_during_an_update_waits_and_tries_again(api: ServingApi) -> N
     ServingEndpoint().delete(api.context(), "e", {}, {})
     assert api.changes.count("DELETE /e") == 3
     assert api.endpoints == {}
+
+
+def test_payloads_are_called_kept_only_where_there_are_any(api: ServingApi) -> None:
+    wanted = inputs(aiGateway={"inferenceTableConfig": TABLE})
+    for tables in (set(), {"main.default.qa_payload"}):
+        properties = create(api, wanted)
+        api.tables = tables
+        context = api.context()
+        ServingEndpoint().delete(context, "e", wanted, properties)
+        said = [line for line in context.told if "Kept" in line]  # type: ignore[attr-defined]
+        assert len(said) == len(tables)
+    api.answers["GET /exists"] = [(500, {"error_code": "INTERNAL_ERROR", "message": "x"})] * 4
+    properties = create(api, wanted)
+    context = api.context()
+    ServingEndpoint().delete(context, "e", wanted, properties)
+    assert "Kept" in "".join(context.told)  # type: ignore[attr-defined]
