@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 		exit 1; }
 	@echo "setup: installing agent-deploy and what its tests need into .venv (once; some minutes)" >&2
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(VENV)/bin/python tools/install.py --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
 # The engine alone, where only that is missing.

@@ -2,6 +2,7 @@
 
 Both programs run on the same engine, the same databricks plugin and the same workspace, in turn. The programs' memory
 is the peak of the process that runs the program. Endpoints are made without waiting for a build: previews are measured.
+What an AgentDeployment declares besides by default (derived tables, feedback model) is off: the resources are the same.
 """
 
 from __future__ import annotations

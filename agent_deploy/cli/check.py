@@ -108,8 +108,9 @@ def _show(result: Mapping[str, Any]) -> None:
         console.print(f"[yellow]note[/yellow] {escape(text)}")
     for failure in result["failures"]:
         console.print(f"[red]missing[/red] {escape(_sentence(failure))}")
+    errors = Console(highlight=False, soft_wrap=True, stderr=True)
     for problem in result["problems"]:
-        console.print(f"[red]problem[/red] {escape(problem)}")
+        errors.print(f"[red]problem[/red] {escape(problem)}")
     if not result["failures"] and not result["problems"]:
         console.print(f"{result['principal']} may deploy it: {result['checked']} checks, none failed.")
 

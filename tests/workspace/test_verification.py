@@ -370,7 +370,8 @@ def test_the_command_tells_people_and_ci(
     assert f"TO `{deployer.name}`" in shown.output
     unknown = runner.invoke(app, ["check", agent, "9"])
     assert unknown.exit_code == 1
-    assert "has no version 9" in unknown.output
+    assert "has no version 9" in unknown.stderr
+    assert unknown.stdout == ""
 
 
 def test_an_object_permission_on_a_real_list(
