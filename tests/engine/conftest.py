@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.engine.serving import MODEL, Site, program
 from tests.engine.support import Stack, stack, toolchain
 
 
@@ -32,3 +34,29 @@ def open_stack(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
             return stacks.enter_context(stack(folder, program, **options))
 
         yield make
+
+
+@pytest.fixture(scope="module")
+def site(local_workspace: Any) -> Site:
+    """A workspace with three versions of a model."""
+    made = Site(local_workspace)
+    made.register(MODEL, 3)
+    return made
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """An endpoint's name of the test's own."""
+    return re.sub(r"\W", "_", request.node.name)[-50:].strip("_")
+
+
+@pytest.fixture
+def deployed(site: Site, open_stack: Callable[..., Stack]) -> Callable[..., Stack]:
+    """``deployed(arguments)`` is a stack with one ServingEndpoint, which is up."""
+
+    def make(arguments: dict[str, Any], **opts: Any) -> Stack:
+        stack = open_stack(program(arguments, **opts), environment=site.environment)
+        stack.up()
+        return stack
+
+    return make

@@ -151,3 +151,8 @@ def program(arguments: Mapping[str, Any], **opts: Any) -> str:
     text = PROGRAM.replace("SPEC", repr(json.dumps(arguments)))
     written = ", ".join(f"{key}={value}" for key, value in opts.items())
     return text.replace("**OPTS", written)
+
+
+def table(**more: Any) -> dict[str, Any]:
+    """An AI gateway with an inference table."""
+    return {"inference_table_config": {"catalog_name": "main", "schema_name": "default", **more}}

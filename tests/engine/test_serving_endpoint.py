@@ -1,11 +1,9 @@
-"""ServingEndpoint under the real engine against the local workspace: its whole life, failures and interruptions."""
+"""ServingEndpoint under the real engine against the local workspace: its whole life, and what it refuses."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,34 +11,8 @@ from typing import Any
 import pytest
 
 from agent_deploy.client.workspace import Workspace
-from tests.engine.serving import MODEL, PATH, Site, entity, program, spec
-from tests.engine.support import Stack, eventually, kill_group
-
-
-@pytest.fixture(scope="module")
-def site(local_workspace: Any) -> Site:
-    made = Site(local_workspace)
-    made.register(MODEL, 3)
-    return made
-
-
-@pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
-    return re.sub(r"\W", "_", request.node.name)[-50:].strip("_")
-
-
-@pytest.fixture
-def deployed(site: Site, open_stack: Callable[..., Stack]) -> Callable[..., Stack]:
-    def make(arguments: dict[str, Any], **opts: Any) -> Stack:
-        stack = open_stack(program(arguments, **opts), environment=site.environment)
-        stack.up()
-        return stack
-
-    return make
-
-
-def table(**more: Any) -> dict[str, Any]:
-    return {"inference_table_config": {"catalog_name": "main", "schema_name": "default", **more}}
+from tests.engine.serving import MODEL, PATH, Site, entity, program, spec, table
+from tests.engine.support import Stack
 
 
 def test_from_nothing_to_nothing(site: Site, open_stack: Callable[..., Stack], name: str) -> None:
@@ -207,131 +179,6 @@ def test_a_name_that_somebody_else_has_is_left_alone(site: Site, open_stack: Cal
     assert "config" not in site.endpoint(name)
 
 
-def test_a_failing_version_is_told_and_mended(site: Site, deployed: Callable[..., Stack], name: str) -> None:
-    stack = deployed(spec(name))
-    both = {"served_entities": {"qa_1": entity(), "qa_2": entity(2)}, "traffic": {"qa_1": 0, "qa_2": 100}}
-    stack.write(program(spec(name, **both)))
-    with site.fault(match="build", entity="qa_2", fail="no space left on device"):
-        failed = stack.up(check=False)
-        assert failed.code != 0
-        assert "served entity qa_2 is DEPLOYMENT_FAILED" in failed.output
-        assert "no space left on device" in failed.output
-        assert "build log of qa_2" in failed.output
-        assert "Still serving: qa_1 (100 %)" in failed.output
-        state = stack.resources()["qa"]
-        assert set(state["outputs"]["servedEntities"]) == {"qa_1"}
-        assert state["outputs"]["configUpdate"] == "UPDATE_FAILED"
-        # The preview says what is still to be done; the same program tries again.
-        assert "servedEntities.qa_2" in stack.preview().changed_paths["qa"]
-        assert "is unhealthy" in stack.refresh().messages or stack.resources()["qa"]["initErrors"]
-        site.forget_requests()
-        assert stack.up(check=False).code != 0
-        assert len(site.asked("PUT", f"{PATH}/{name}/config")) == 1
-    assert stack.up().operations == {"qa": "update"}
-    assert site.endpoint(name)["config"]["traffic_config"]["routes"][1]["traffic_percentage"] == 100
-    stack.preview("--expect-no-changes")
-
-
-def test_a_failed_creation_is_kept_and_mended_or_removed(
-    site: Site, open_stack: Callable[..., Stack], name: str
-) -> None:
-    stack = open_stack(program(spec(name)), environment=site.environment)
-    with site.fault(match="build", entity="qa_1", fail="broken"):
-        failed = stack.up(check=False)
-        assert "Nothing serves" in failed.output
-        assert stack.resources()["qa"]["id"] == name
-    assert stack.up().operations == {"qa": "update"}
-    assert site.endpoint(name)["state"]["ready"] == "READY"
-    stack.preview("--expect-no-changes")
-    stack.destroy()
-    with site.fault(match="build", entity="qa_1", fail="broken"):
-        assert stack.up(check=False).code != 0
-        stack.destroy()
-    assert not site.exists(name)
-
-
-def test_after_a_timeout_the_next_run_goes_on_waiting(site: Site, deployed: Callable[..., Stack], name: str) -> None:
-    stack = deployed(spec(name))
-    changed = spec(name, served_entities={"qa_1": entity(environment_vars={"GREETING": "changed"})})
-    site.forget_requests()
-    with site.stepped():
-        stack.write(program(changed, custom_timeouts="pulumi.CustomTimeouts(update='2s')"))
-        late = stack.up(check=False)
-        assert "not ready within the time allowed" in late.output
-        assert "custom_timeouts" in late.output
-        assert site.waits_for_step(name)
-        stack.write(program(changed))
-        running = stack.start("up", "--yes", "--skip-preview")
-        eventually(lambda: site.asked("GET", f"{PATH}/{name}") and site.waits_for_step(name))
-        site.step()
-        assert running.wait(timeout=120) == 0, stack.started_output
-    assert len(site.asked("PUT", f"{PATH}/{name}/config")) == 1
-    stack.preview("--expect-no-changes")
-
-
-@pytest.mark.parametrize("victim", ["engine", "plugin"])
-def test_killed_in_the_middle_of_an_update(site: Site, deployed: Callable[..., Stack], name: str, victim: str) -> None:
-    stack = deployed(spec(name))
-    changed = spec(name, served_entities={"qa_1": entity(environment_vars={"GREETING": victim})}, tags={"after": "it"})
-    stack.write(program(changed))
-    with site.stepped():
-        running = stack.start("up", "--yes", "--skip-preview")
-        eventually(lambda: site.waits_for_step(name))
-        pid = running.pid if victim == "engine" else plugin_of(running.pid)
-        os.kill(pid, signal.SIGKILL)
-        running.wait(timeout=60)
-        kill_group(running, signal.SIGKILL)
-        site.step()
-    site.settled(name)
-    stack.run("cancel", "--yes", check=False)  # the lock of the run that was killed
-    stack.up()
-    remote = site.endpoint(name)
-    assert remote["config"]["served_entities"][0]["environment_vars"] == {"GREETING": victim}
-    assert {"key": "after", "value": "it"} in remote["tags"]
-    stack.preview("--expect-no-changes")
-    stack.refresh("--expect-no-changes")
-
-
-def test_killed_while_creating_the_endpoint_is_taken_over(
-    site: Site, open_stack: Callable[..., Stack], name: str
-) -> None:
-    arguments = spec(name, ai_gateway=table(table_name_prefix_hint=name))
-    stack = open_stack(program(arguments), environment=site.environment)
-    with site.stepped():
-        running = stack.start("up", "--yes", "--skip-preview")
-        eventually(lambda: site.waits_for_step(name))
-        kill_group(running, signal.SIGKILL)
-        site.step()
-    first = site.settled(name)
-    stack.run("cancel", "--yes", check=False)
-    stack.up()
-    assert site.endpoint(name)["id"] == first["id"]
-    assert stack.resources()["qa"]["outputs"]["payloadTable"] == f"main.default.{name}_payload"
-    stack.preview("--expect-no-changes")
-    stack.destroy()
-    assert not site.exists(name)
-
-
-def test_an_answer_lost_after_the_creation_makes_no_orphan(
-    site: Site, open_stack: Callable[..., Stack], name: str
-) -> None:
-    stack = open_stack(program(spec(name)), environment=site.environment)
-    with site.fault(method="POST", path=PATH, lose_answer=True, times=1):
-        stack.up()
-    assert stack.resources()["qa"]["id"] == name
-    stack.preview("--expect-no-changes")
-
-
-def test_a_workspace_that_asks_to_wait_is_waited_for(site: Site, deployed: Callable[..., Stack], name: str) -> None:
-    stack = deployed(spec(name))
-    with (
-        site.fault(method="DELETE", path=f"{PATH}/*", status=503, times=2),
-        site.fault(method="GET", path=f"{PATH}/*", status=429, times=1, retry_after=1),
-    ):
-        stack.destroy()
-    assert not site.exists(name)
-
-
 def test_what_cannot_change_is_replaced_and_says_so(site: Site, deployed: Callable[..., Stack], name: str) -> None:
     stack = deployed(spec(name))
     first = site.endpoint(name)["id"]
@@ -491,22 +338,3 @@ def test_functions_tell_mistakes_as_data(site: Site, open_stack: Callable[..., S
     assert "no registered model main.default.nobody" in told["no_model"]["problem"]
     assert told["verified"]["numbers"] == ["2"]
     assert [problem.split(":")[0] for problem in told["verified"]["problems"]] == ["environment['OTHER']"]
-
-
-def plugin_of(engine: int) -> int:
-    """Process id of our plugin below an engine."""
-    found = []
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{entry.name}/cmdline", "rb") as file:
-                command = file.read()
-            with open(f"/proc/{entry.name}/stat") as file:
-                parent = int(file.read().rpartition(")")[2].split()[1])
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # ended just now
-        if parent == engine and b"pulumi-resource-agent-deploy" in command:
-            found.append(int(entry.name))
-    assert len(found) == 1, found
-    return found[0]

@@ -1,0 +1,209 @@
+"""What the stand-in databricks plugin does for one type alone, as the vendor's does."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from agent_deploy.client.errors import ApiError
+from agent_deploy.local.databricks_plugin.package import RESOURCES
+from agent_deploy.provider.resource import PartialFailure, UserError
+from tests.provider.stand_in import (
+    APPLICATION,
+    CREATED,
+    JOB_INPUTS,
+    PIPELINE_INPUTS,
+    SECRET,
+    changed,
+    checked,
+    context,
+    created,
+    read,
+    token,
+)
+from tests.provider.transcript import playing
+
+
+def test_scope_in_a_key_vault() -> None:
+    vault = {"resourceId": "/v", "dnsName": "https://v"}
+    inputs = {"name": "kv", "keyvaultMetadata": vault, "initialManagePrincipal": "users"}
+    assert created("secret_scope", "SecretScope", inputs, "create in a key vault").properties["backendType"] == (
+        "AZURE_KEYVAULT"
+    )
+
+
+def test_what_was_made_is_in_the_state_though_it_cannot_be_read() -> None:
+    with pytest.raises(PartialFailure, match="not in the list of scopes") as failure:
+        created("secret_scope", "SecretScope", {"name": "agent"}, "create that cannot be read back")
+    assert (failure.value.id, failure.value.inputs) == ("agent", {"name": "agent"})
+
+
+def test_acl_is_put_until_it_shows() -> None:
+    inputs = {"scope": "agent", "principal": APPLICATION, "permission": "READ"}
+    created("secret_acl", "SecretAcl", inputs, "create that shows late")
+
+
+@pytest.mark.parametrize(("principal", "section"), [("me@x.com", "one's own"), ("you@x.com", "another's")])
+def test_acl_nobody_takes_his_own_management(principal: str, section: str) -> None:
+    with playing("secret_acl", f"delete of {section} management") as workspace:
+        old = {"scope": "agent", "principal": principal, "permission": "MANAGE"}
+        RESOURCES[token("SecretAcl")].delete(context("SecretAcl", workspace), f"agent|||{principal}", old, old)
+
+
+def test_permissions_on_a_warehouse_name_its_owner() -> None:
+    entry = {"servicePrincipalName": APPLICATION, "permissionLevel": "CAN_USE"}
+    inputs = {"sqlEndpointId": "d94175de210242d9", "accessControls": [entry]}
+    made = created("permissions", "Permissions", inputs, "create on a warehouse")
+    assert made.properties["objectType"] == "warehouses"
+    with playing("permissions", "delete on a warehouse") as workspace:
+        RESOURCES[token("Permissions")].delete(context("Permissions", workspace), made.id, inputs, made.properties)
+
+
+def test_permissions_by_path_look_the_object_up() -> None:
+    inputs = {
+        "workspaceFilePath": "/Shared/x.txt",
+        "accessControls": [{"groupName": "users", "permissionLevel": "CAN_READ"}],
+    }
+    assert created("permissions", "Permissions", inputs, "create on a file by its path").id == "/files/77"
+
+
+def test_permissions_without_an_owner_when_the_workspace_wants_none() -> None:
+    inputs = {"jobId": "5", "accessControls": [{"groupName": "users", "permissionLevel": "CAN_VIEW"}]}
+    created("permissions", "Permissions", inputs, "create on an object whose owner may not be named")
+
+
+def test_permissions_that_would_lose_the_object_are_refused() -> None:
+    inputs = {"servingEndpointId": "h", "accessControls": [{"userName": "me@x.com", "permissionLevel": "CAN_QUERY"}]}
+    with pytest.raises(UserError, match=r"cannot remove management permissions .* allowed levels: CAN_MANAGE"):
+        created("permissions", "Permissions", inputs, "create by a caller who would lose the object")
+
+
+def test_permissions_of_the_caller_alone_are_none() -> None:
+    _, _, inputs, id = next(row for row in CREATED if row[1] == "Permissions")
+    assert read("permissions", "Permissions", id, inputs, inputs, "read when only the caller is left") is None
+
+
+def test_a_pipelines_permissions_are_left_at_deletion() -> None:
+    inputs = {"pipelineId": "p", "accessControls": [{"groupName": "users", "permissionLevel": "CAN_VIEW"}]}
+    RESOURCES[token("Permissions")].delete(context("Permissions"), "/pipelines/p", inputs, inputs)
+
+
+def test_service_principal_outputs_and_drift() -> None:
+    inputs = {"displayName": "agent-sp"}
+    made = created("service_principal", "ServicePrincipal", inputs)
+    assert made.properties["applicationId"] == APPLICATION
+    assert made.properties["aclPrincipalId"] == f"servicePrincipals/{APPLICATION}"
+    assert made.properties["home"] == f"/Users/{APPLICATION}"
+    found = read("service_principal", "ServicePrincipal", "1003", inputs, made.properties, "read when changed by hand")
+    assert found.inputs == {"displayName": "renamed", "active": False, "workspaceAccess": True}
+
+
+def test_a_principals_secret_is_secret_and_not_read_again() -> None:
+    made = created("service_principal_secret", "ServicePrincipalSecret", {"servicePrincipalId": "1003"})
+    assert made.properties["secret"] == "dose-of-salt"
+    assert RESOURCES[token("ServicePrincipalSecret")].secrets == {"secret"}
+    given = {"servicePrincipalId": "1003"}
+    found = read(
+        "service_principal_secret", "ServicePrincipalSecret", SECRET, given, made.properties, "read on the second page"
+    )
+    assert found.properties["secret"] == "dose-of-salt"
+    assert read("service_principal_secret", "ServicePrincipalSecret", SECRET, given, given, "read when expired") is None
+
+
+def test_a_principals_secret_with_a_lifetime() -> None:
+    inputs = {"servicePrincipalId": "1003", "lifetime": "3600s", "timeRotating": "t"}
+    created("service_principal_secret", "ServicePrincipalSecret", inputs, "create with a lifetime")
+
+
+def test_grant_on_a_schema_whose_answer_is_in_another_order() -> None:
+    inputs = {"schema": "acme.agents", "principal": "users", "privileges": ["USE_SCHEMA", "SELECT"]}
+    made = created("grant", "Grant", inputs, "create on a schema")
+    assert made.id == "schema/acme.agents/users"
+    assert made.properties["privileges"] == ["USE_SCHEMA", "SELECT"]
+
+
+def test_grant_is_sent_once_and_read_until_it_shows() -> None:
+    inputs = {"table": "main.a.b", "principal": "users", "privileges": ["SELECT"]}
+    created("grant", "Grant", inputs, "create that shows late")
+
+
+def test_grant_on_a_metastore_of_another_workspace() -> None:
+    inputs = {"metastore": "m-1", "principal": "users", "privileges": ["CREATE_CATALOG"]}
+    with pytest.raises(UserError, match="m-1 is not the one of this workspace, which is m-2"):
+        created("grant", "Grant", inputs, "create on a metastore of another workspace")
+
+
+def test_model_with_an_owner_is_patched_after_it_is_made() -> None:
+    inputs = {"catalogName": "acme", "schemaName": "agents", "name": "qa", "owner": "team"}
+    assert created("registered_model", "RegisteredModel", inputs, "create with an owner").properties["owner"] == "team"
+
+
+def test_file_in_a_folder_that_is_not_there() -> None:
+    inputs = {"path": "/Shared/new/x.txt", "contentBase64": base64.b64encode(b"hi").decode()}
+    made = created("workspace_file", "WorkspaceFile", inputs, "create in a folder that is not there")
+    assert made.properties["objectId"] == 78
+    assert made.properties["url"] == "https://ws.example.com/#workspace/Shared/new/x.txt"
+    assert made.properties["workspacePath"] == "/Workspace/Shared/new/x.txt"
+
+
+def test_file_that_may_not_be_written() -> None:
+    inputs = {"path": "/Shared/x.txt", "contentBase64": base64.b64encode(b"hi").decode()}
+    with pytest.raises(ApiError, match="may not write"):
+        created("workspace_file", "WorkspaceFile", inputs, "create that is refused")
+
+
+def test_file_from_a_local_file_changes_with_it(tmp_path: Path) -> None:
+    source = tmp_path / "x.txt"
+    source.write_text("hi")
+    inputs = {"path": "/Shared/x.txt", "source": str(source)}
+    before = checked("WorkspaceFile", inputs)
+    created("workspace_file", "WorkspaceFile", inputs)
+    source.write_text("ho")
+    plan = RESOURCES[token("WorkspaceFile")].diff(
+        context("WorkspaceFile"), "id", before, before, checked("WorkspaceFile", inputs, before)
+    )
+    assert list(plan.changes) == [("md5",)]
+    assert not plan.replaces
+
+
+def test_pipeline_that_runs_always_is_awaited() -> None:
+    created("pipeline", "Pipeline", {"name": "p", "continuous": True}, "create of a continuous one")
+
+
+def test_pipeline_that_fails_is_removed() -> None:
+    with pytest.raises(UserError, match="no such file"):
+        created("pipeline", "Pipeline", {"name": "p"}, "create that fails")
+
+
+def test_pipeline_changed_by_hand_is_drift() -> None:
+    section = "read when changed by hand"
+    found = read("pipeline", "Pipeline", "95c2cb92", PIPELINE_INPUTS, PIPELINE_INPUTS, section)
+    drift = changed("Pipeline", found.inputs, PIPELINE_INPUTS).changes
+    assert {path[0] for path in drift} == {"schema", "libraries", "tags"}
+
+
+def test_job_of_several_tasks() -> None:
+    inputs = {
+        "name": "j",
+        "maxConcurrentRuns": 2,
+        "queue": {"enabled": True},
+        "schedule": {"quartzCronExpression": "0 0 * * * ?", "timezoneId": "UTC"},
+        "emailNotifications": {"onFailures": ["a@x.com"]},
+        "tasks": [
+            {"taskKey": "a", "pipelineTask": {"pipelineId": "p", "fullRefresh": False}},
+            {
+                "taskKey": "b",
+                "dependsOns": [{"taskKey": "a"}],
+                "notebookTask": {"notebookPath": "/x", "baseParameters": {"someKey": "v"}},
+            },
+        ],
+    }
+    assert created("job", "Job", inputs, "create of several tasks").id == "1006"
+
+
+def test_job_changed_by_hand_is_drift() -> None:
+    found = read("job", "Job", "1005", JOB_INPUTS, JOB_INPUTS, "read when changed by hand")
+    drift = changed("Job", found.inputs, JOB_INPUTS).changes
+    assert {path[0] for path in drift} == {"name", "schedule", "tasks"}
