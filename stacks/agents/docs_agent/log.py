@@ -74,6 +74,8 @@ def main() -> None:
     parser.add_argument("model_name", metavar="MODEL", help="catalog.schema.model")
     parser.add_argument("--alias", default="", help="alias to point to the new version")
     options = parser.parse_args()
+    # An advertisement of MLflow's for another place to keep traces.
+    os.environ.setdefault("_MLFLOW_ENABLE_UC_TRACE_UPSELL", "false")
     print(f"{options.model_name} version {log_version(options.model_name, options.alias)}")  # noqa: T201
 
 
