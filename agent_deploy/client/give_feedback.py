@@ -5,7 +5,6 @@ The row in the inference table is what databricks.agents.deploy() had; assessmen
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 from agent_deploy.client import traces
 from agent_deploy.client.errors import ApiError, WorkspaceError
 from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.rules import withdrawal
 from agent_deploy.rules.environment import EXPERIMENT_TAG
 from agent_deploy.rules.feedback import problems
 from agent_deploy.rules.names import FEEDBACK_ENTITY
@@ -23,8 +23,6 @@ from agent_deploy.rules.names import FEEDBACK_ENTITY
 PATIENCE = 30.0
 # A feedback model that was scaled to zero answers when it has started.
 READ_TIMEOUT = 600.0
-# With a digest of who has withdrawn: a tag's name takes no "@".
-_WITHDRAWN_TAG = "agent_deploy.feedback_withdrawn."
 # What MLflow calls those who assess, by the types of source that the feedback model knows.
 _SOURCE_TYPES = {"ai_judge": "LLM_JUDGE", "llm_judge": "LLM_JUDGE", "code": "CODE"}
 _REQUEST_ID = re.compile(r"[\w.-]{1,200}")
@@ -90,7 +88,7 @@ def feedback(
         raise FeedbackError(f"This is no feedback: {'; '.join(found)}")
     described = _described(opened, endpoint)
     rated = _rated(opened, endpoint, described, id, _trace_of(answer), patience)
-    if rated.trace and not again and (moment := rated.trace.tags.get(_withdrawn(who))):
+    if rated.trace and not again and (moment := rated.trace.tags.get(withdrawal.tag(who))):
         raise FeedbackError(f"{who} has withdrawn the feedback on {id} on {moment}. Say `again` to rate it anew")
     _send(opened, endpoint, record)
     return _assess(opened, record, rated)
@@ -112,17 +110,13 @@ def withdraw(
     trace = rated.trace
     mine = [each for each in trace.assessments if (each.get("source") or {}).get("source_id") == who]
     if not mine:
-        moment = trace.tags.get(_withdrawn(who))
+        moment = trace.tags.get(withdrawal.tag(who))
         earlier = f"was withdrawn on {moment} already" if moment else "was never given"
         raise FeedbackError(f"{who}'s feedback on {request_id} {earlier}")
     for each in mine:
         traces.delete_assessment(opened, trace.id, str(each["assessment_id"]))
-    traces.set_tag(opened, trace.id, _withdrawn(who), time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()))
+    traces.set_tag(opened, trace.id, withdrawal.tag(who), time.strftime(withdrawal.TIME_FORMAT, time.gmtime()))
     return Given(request_id, trace.id, tuple(str(each["assessment_name"]) for each in mine))
-
-
-def _withdrawn(who: str) -> str:
-    return _WITHDRAWN_TAG + hashlib.sha256(who.encode()).hexdigest()[:12]
 
 
 def _text(ratings: Mapping[str, Rating], comment: str, suggested: str) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import time
 import uuid
@@ -19,6 +20,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwrig
 
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.local.pages.links import sign_in_link
+from agent_deploy.rules import feedback, feedback_model
 from tests.workspace.serving.conftest import Endpoint, ok, register, served
 
 ROOT = Path(__file__).parent.parent.parent
@@ -89,13 +91,18 @@ def grant(http: httpx.Client, endpoint: str, user: str, level: str) -> None:
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of saved models: the handbook agent and a feedback model."""
+    """Folder of models: the handbook agent, and the feedback model as FeedbackModel registers it."""
     folder = tmp_path_factory.mktemp("models")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
         patch.chdir(folder)
-        for name, code in (("handbook", "agent.py"), ("feedback", "feedback_model.py")):
-            mlflow.pyfunc.save_model(folder / name, python_model=str(HERE / code), pip_requirements=["mlflow"])
+        code = str(HERE / "agent.py")
+        mlflow.pyfunc.save_model(folder / "handbook", python_model=code, pip_requirements=["mlflow"])
+    code = Path(feedback.__file__).read_text()
+    files = feedback_model.files(code, platform.python_version(), uuid.uuid4().hex, "2026-01-01 00:00:00.000000")
+    for path, content in files.items():
+        (folder / "feedback" / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "feedback" / path).write_text(content)
     return folder
 
 
@@ -120,9 +127,9 @@ class Agent:
 
 @pytest.fixture(scope="session")
 def deploy(admin_http: httpx.Client, models: Path) -> Callable[..., Agent]:
-    """``deploy("docs", feedback=True, scale_to_zero_enabled=False)`` serves the handbook agent, and logs it."""
+    """``deploy("docs", takes_feedback=True, scale_to_zero_enabled=False)`` serves the handbook agent, and logs it."""
 
-    def make(name: str, feedback: bool = True, **entity: Any) -> Agent:
+    def make(name: str, takes_feedback: bool = True, **entity: Any) -> Agent:
         schema = f"t{uuid.uuid4().hex[:8]}"
         ok(admin_http.post("/api/2.1/unity-catalog/schemas", json={"name": schema, "catalog_name": "main"}))
         model = f"main.{schema}.{name}"
@@ -131,7 +138,7 @@ def deploy(admin_http: httpx.Client, models: Path) -> Callable[..., Agent]:
         variables = {"MLFLOW_EXPERIMENT_ID": experiment["experiment_id"]}
         entities = [served(model, name=f"{name}_1", environment_vars=variables, workload_size="Small", **entity)]
         routes = [{"served_model_name": f"{name}_1", "traffic_percentage": 100}]
-        if feedback:
+        if takes_feedback:
             register(admin_http, f"main.{schema}.feedback", models / "feedback")
             entities.append({"entity_name": f"main.{schema}.feedback", "entity_version": "1", "name": "feedback"})
             entities[-1] |= {"workload_size": "Small", "scale_to_zero_enabled": False}

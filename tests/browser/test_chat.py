@@ -104,6 +104,8 @@ def test_a_whole_rating_is_logged_and_stands_on_the_trace(
         ("answer_correct", "negative", user.name),
         ("accurate", "positive", user.name),
         ("polite", "positive", user.name),
+        ("relevant", "negative", user.name),
+        ("free_text_comment", "It leaves out the carry-over.", user.name),
         ("expected_response", "Thirty days, five of which can be carried over.", user.name),
     }
 
@@ -202,7 +204,7 @@ def test_two_tabs_show_the_same_conversations_and_keep_their_own_drafts(
 def test_an_endpoint_that_sleeps_is_waited_for_and_one_without_feedback_says_so(
     deploy: Callable[..., Agent], new_user: Callable[..., User], visit: Callable[..., Visitor]
 ) -> None:
-    sleeper = deploy("sleeper", feedback=False, scale_to_zero_enabled=True)
+    sleeper = deploy("sleeper", takes_feedback=False, scale_to_zero_enabled=True)
     eventually(lambda: "Scaled to zero" in json.dumps(sleeper.endpoint.get()))
     page = visit(new_user("gus", sleeper.name)).page(sleeper.chat)
     expect(page.get_by_text("scaled to zero")).to_be_visible()

@@ -50,7 +50,8 @@ def _ask_and_rate(agent: Agent, user: User, question: str, value: str, comment: 
     body = {"input": [{"role": "user", "content": question}], "databricks_options": {"return_trace": True}}
     request_id = ok(user.http.post(f"{url}/invocations", json=body))["databricks_output"]["databricks_request_id"]
     text = {"ratings": {"answer_correct": {"value": value}}} | ({"free_text_comment": comment} if comment else {})
-    record = {"request_id": request_id, "source": {"id": user.name, "type": "human"}, "text_assessments": [text]}
+    record: dict[str, object] = {"request_id": request_id, "source": {"id": user.name, "type": "human"}}
+    record |= {"text_assessments": [text], "retrieval_assessments": None}
     ok(user.http.post(f"{url}/served-models/feedback/invocations", json={"dataframe_records": [record]}))
 
 

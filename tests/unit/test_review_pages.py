@@ -15,6 +15,7 @@ from agent_deploy.local.pages.logged import Turn, conversations
 from agent_deploy.local.pages.pages import local_path
 from agent_deploy.local.pages.ratings import Rating
 from agent_deploy.local.pages.team import Filters
+from agent_deploy.rules import withdrawal
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.timezone.utc).timestamp() * 1000
 DAY = 86_400_000.0
@@ -109,3 +110,10 @@ def test_signing_in_leads_to_pages_of_the_workspace_only(foreign: str) -> None:
 def test_durations() -> None:
     told = [duration(ms) for ms in (0, 0.4, 340, 1200, 125_000, None)]
     assert told == ["0 ms", "<1 ms", "340 ms", "1.2 s", "2 min 5 s", "–"]
+
+
+def test_a_withdrawn_rating_does_not_stand_a_later_one_does() -> None:
+    said = ratings.OnTraces(withdrawn={("r1", withdrawal.tag("ann")): 5000.0})
+    assert not said.stands(rating("positive", time_ms=5500))  # the tag's time has whole seconds
+    assert said.stands(rating("positive", time_ms=6000))
+    assert said.stands(rating("positive", user="bob", time_ms=1))

@@ -18,7 +18,7 @@ from agent_deploy.local.core.store import Document
 from agent_deploy.local.pages import ratings
 from agent_deploy.local.pages.ratings import Rating
 from agent_deploy.local.serving.gateway import payload_table
-from agent_deploy.rules.environment import EXPERIMENT_VARIABLE
+from agent_deploy.rules.environment import EXPERIMENT_TAG, EXPERIMENT_VARIABLE
 from agent_deploy.rules.names import FEEDBACK_ENTITY
 
 MOST_ROWS = 50_000  # the newest ones are looked at
@@ -142,10 +142,9 @@ class Logged:
         return {row[0]: (_parsed(row[1]), _parsed(row[2])) for row in self._rows(_WHOLE, [request_ids])}
 
     def _ratings(self) -> list[Rating]:
-        given = ratings.of_traces(self._workspace, self._principal, self._experiment_id)
-        for request, time_ms in self._rows(_FEEDBACK):
-            given += ratings.of_feedback(request, time_ms)
-        return given
+        traces = ratings.of_traces(self._workspace, self._principal, self._experiment_id)
+        given = [said for request, time_ms in self._rows(_FEEDBACK) for said in ratings.of_feedback(request, time_ms)]
+        return [*traces.ratings, *filter(traces.stands, given)]
 
     def _rows(self, query: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = self._connection.execute(query, parameters or []).fetchall()
@@ -177,6 +176,9 @@ def entities_of(document: Document) -> dict[str, tuple[str, str]]:
 
 
 def _experiment_of(document: Document) -> str:
+    """Where the traces are: by the tag, as deploy() writes it, or by a served entity's environment."""
+    if tagged := next((tag.get("value") for tag in document["tags"] if tag["key"] == EXPERIMENT_TAG), None):
+        return str(tagged)
     for entity in (document["config"] or {}).get("served_entities", ()):
         if found := (entity.get("environment_vars") or {}).get(EXPERIMENT_VARIABLE):
             return str(found)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.principals import Principal
-from agent_deploy.rules import feedback
+from agent_deploy.rules import feedback, withdrawal
 
 POSITIVE, NEGATIVE = "positive", "negative"
 _WORDS = {
@@ -35,7 +35,7 @@ class Rating:
     @property
     def is_judgement(self) -> bool:
         """Whether it is a rating with a value, not a text."""
-        return self.name not in (COMMENT, SUGGESTED)
+        return not self.name.endswith((COMMENT, SUGGESTED))
 
 
 def latest(ratings: Iterable[Rating]) -> list[Rating]:
@@ -67,35 +67,55 @@ def _said(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
             where = f"{place} {assessment.get('position', index) + 1}: " if place else ""
             for name, rating in (assessment.get("ratings") or {}).items():
                 yield where + name, _value(rating["value"])
-            for field, name in (("free_text_comment", COMMENT), ("suggested_output", SUGGESTED)):
-                if assessment.get(field):
-                    yield where + name, str(assessment[field])
+            for text, name in (("free_text_comment", COMMENT), ("suggested_output", SUGGESTED)):
+                if assessment.get(text):
+                    yield where + name, str(assessment[text])
 
 
-def of_traces(workspace: Workspace, principal: Principal, experiment_id: str) -> list[Rating]:
+@dataclass(frozen=True)
+class OnTraces:
+    """What traces say: ratings, and when what was said before was taken back, by request and `withdrawal.tag`."""
+
+    ratings: list[Rating] = field(default_factory=list)
+    withdrawn: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def stands(self, rating: Rating) -> bool:
+        """Whether the rating was not withdrawn since; the tag's time has whole seconds."""
+        withdrawn = self.withdrawn.get((rating.request_id, withdrawal.tag(rating.user)))
+        return withdrawn is None or rating.time_ms >= withdrawn + 1000
+
+
+def of_traces(workspace: Workspace, principal: Principal, experiment_id: str) -> OnTraces:
     """Assessments by people on the traces of an experiment; none for who may not read it. Runs in a thread."""
-    tracking = workspace.services["tracking"]
+    tracking, found = workspace.services["tracking"], OnTraces()
     if not experiment_id or not tracking.readable(principal, experiment_id):
-        return []
-    found: list[Rating] = []
+        return found
     for trace in tracking.traces(experiment_id, _MOST_TRACES, _PAGE):
-        request_id = trace.get("client_request_id")
-        for assessment in trace.get("assessments") or () if request_id else ():
+        if not (request_id := trace.get("client_request_id")):
+            continue
+        for assessment in trace.get("assessments") or ():
             source = assessment.get("source") or {}
             if source.get("source_type") == "HUMAN" and assessment.get("valid", True):
-                found += _of_assessment(request_id, str(source.get("source_id")), assessment)
+                found.ratings.extend(_of_assessment(request_id, str(source.get("source_id")), assessment))
+        for key, value in (trace.get("tags") or {}).items():
+            if key.startswith(withdrawal.PREFIX):
+                found.withdrawn[request_id, key] = _milliseconds(str(value).removesuffix(" UTC") + "+00:00")
     return found
 
 
 def _of_assessment(request_id: str, user: str, assessment: dict[str, Any]) -> Iterator[Rating]:
+    """In the names that the same has as feedback, so that what was sent both ways counts once."""
     time_ms = _milliseconds(assessment.get("last_update_time") or assessment.get("create_time"))
+    name, position = assessment["assessment_name"], str((assessment.get("metadata") or {}).get("position", ""))
+    where = f"source {int(position) + 1}: " if position.isdigit() else ""
     if "value" in (assessment.get("feedback") or {}):
-        value = _value(assessment["feedback"]["value"])
-        yield Rating(request_id, user, assessment["assessment_name"], value, time_ms)
+        given = assessment["feedback"]["value"]
+        said = (COMMENT, str(given)) if name == "free_text_comment" else (name, _value(given))
+        yield Rating(request_id, user, where + said[0], said[1], time_ms)
         if assessment.get("rationale"):
-            yield Rating(request_id, user, COMMENT, assessment["rationale"], time_ms)
+            yield Rating(request_id, user, f"{where}{COMMENT}", assessment["rationale"], time_ms)
     elif "value" in (assessment.get("expectation") or {}):
-        yield Rating(request_id, user, SUGGESTED, str(assessment["expectation"]["value"]), time_ms)
+        yield Rating(request_id, user, where + SUGGESTED, str(assessment["expectation"]["value"]), time_ms)
 
 
 def _value(value: Any) -> str:

@@ -24,12 +24,14 @@ export function record(turn, rating) {
     const step = turn.sources?.find((source) => source.position === Number(position))?.step;
     return { position: Number(position), ...(step ? { step_id: step } : {}), ratings: { [DOCUMENT]: { value } } };
   });
-  if (!Object.keys(text).length && !documents.length) return null;
+  const texts = Object.keys(text).length ? [text] : null;
+  if (!texts && !documents.length) return null;
+  // The model's signature wants all four columns.
   return {
     request_id: turn.request_id,
     source: { id: user, type: "human" },
-    ...(Object.keys(text).length ? { text_assessments: [text] } : {}),
-    ...(documents.length ? { retrieval_assessments: documents } : {}),
+    text_assessments: texts,
+    retrieval_assessments: documents.length ? documents : null,
   };
 }
 
@@ -42,36 +44,34 @@ export async function sendFeedback(endpoint, turn, rating) {
 
 /** Writes assessments on the trace, notes their ids in the rating; raises Failure. */
 export async function sendAssessments(turn, rating) {
-  for (const wanted of assessments(rating)) {
-    const known = rating.assessments[wanted.assessment_name];
+  for (const [key, wanted] of assessments(turn, rating)) {
+    const known = rating.assessments[key];
     const path = `/api/3.0/mlflow/traces/${segment(turn.trace_id)}/assessments`;
     const time = new Date().toISOString();
     const source = { source_type: "HUMAN", source_id: user };
     const assessment = { trace_id: turn.trace_id, source, last_update_time: time, ...wanted };
     if (known) {
-      const mask = wanted.expectation ? "expectation" : "feedback,rationale";
-      await call("PATCH", `${path}/${segment(known)}`, { assessment: { ...assessment, assessment_id: known }, update_mask: mask });
-      continue;
+      const changed = { assessment: { ...assessment, assessment_id: known }, update_mask: wanted.feedback ? "feedback" : "expectation" };
+      await call("PATCH", `${path}/${segment(known)}`, changed);
+    } else {
+      const made = { assessment: { ...assessment, create_time: time, valid: true } };
+      const answer = await patiently(() => call("POST", path, made));
+      rating.assessments[key] = answer.assessment?.assessment_id;
     }
-    const answer = await patiently(() => call("POST", path, { assessment: { ...assessment, create_time: time } }));
-    rating.assessments[wanted.assessment_name] = answer.assessment?.assessment_id;
   }
 }
 
-function assessments(rating) {
-  const rationale = rating.comment.trim() ? { rationale: rating.comment.trim() } : {};
-  const made = Object.entries(rating.ratings).map(([name, value]) => ({
-    assessment_name: name,
-    feedback: { value },
-    ...(name === THUMB ? rationale : {}),
-  }));
-  if (!rating.ratings[THUMB] && rationale.rationale) {
-    made.push({ assessment_name: "comment", feedback: { value: rationale.rationale } });
+/** Key and assessment of each thing that was said, in MLflow's words; as `agent_deploy.client.feedback` writes them. */
+function* assessments(turn, rating) {
+  const said = record(turn, rating);
+  for (const assessment of [...(said?.text_assessments ?? []), ...(said?.retrieval_assessments ?? [])]) {
+    const { position, step_id: step, ratings = {}, free_text_comment: comment, suggested_output: suggested } = assessment;
+    const about = position === undefined ? {} : { metadata: { position: String(position), ...(step ? { step_id: step } : {}) } };
+    const place = position === undefined ? "" : `${position}:`;
+    for (const [name, { value }] of Object.entries(ratings)) yield [place + name, { ...about, assessment_name: name, feedback: { value } }];
+    if (comment) yield ["free_text_comment", { assessment_name: "free_text_comment", feedback: { value: comment } }];
+    if (suggested) yield ["expected_response", { assessment_name: "expected_response", expectation: { value: suggested } }];
   }
-  if (rating.suggested.trim()) {
-    made.push({ assessment_name: "expected_response", expectation: { value: rating.suggested.trim() } });
-  }
-  return made;
 }
 
 async function patiently(send) {

@@ -9,12 +9,13 @@ const DOWN = "M17 13V4h3v9zM17 13l-4 7a2 2 0 0 1-2-2v-4H5.500a1.500 1.500 0 0 1-
 const VALUES = { up: "positive", down: "negative" };
 const NAME = /^[A-Za-z][\w .-]{0,62}$/;
 
-/** Two thumbs; `get` and `set` read and write "positive", "negative" or nothing. */
-export function thumbs(about, get, set) {
+/** Two thumbs; `get` and `set` read and write "positive", "negative" or nothing. What was sent can be changed, not unsaid. */
+export function thumbs(about, get, set, isSent = () => true) {
   const buttons = Object.entries({ up: ["Good", UP], down: ["Bad", DOWN] }).map(([way, [word, path]]) => {
     const button = element("button", { type: "button", class: `thumb ${way}`, "aria-label": `${word}: ${about}` }, icon(path));
     button.addEventListener("click", () => {
-      set(get() === VALUES[way] ? null : VALUES[way]);
+      if (get() !== VALUES[way]) set(VALUES[way]);
+      else if (!isSent()) set(null);
       show();
     });
     return [way, button];
@@ -56,7 +57,7 @@ export class RatingPanel {
     const { ratings } = this.rating;
     const bar = thumbs("the answer", () => ratings[THUMB], (value) => {
       assign(ratings, THUMB, value);
-      if (value) this.details.open = true;
+      this.details.open = true;
       this.send();
     });
     bar.append(this.status);
@@ -78,7 +79,7 @@ export class RatingPanel {
   _named() {
     const rows = element("div", { class: "named" });
     const add = (name) => rows.append(element("div", { class: "named-row" }, element("span", {}, name),
-      thumbs(name, () => this.rating.ratings[name], (value) => assign(this.rating.ratings, name, value))));
+      thumbs(name, () => this.rating.ratings[name], (value) => assign(this.rating.ratings, name, value), () => Boolean(this.turn.rating?.ratings[name]))));
     const shown = new Set([...NAMED, ...Object.keys(this.rating.ratings).filter((name) => name !== THUMB)]);
     shown.forEach(add);
     const id = `name-${this.turn.id}`;
