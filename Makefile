@@ -10,6 +10,8 @@ SOURCES = agent_deploy bench stacks tests tools
 # Further arguments for pytest, such as ARGS="tests/unit -k names".
 ARGS ?=
 BENCH_ARGS ?=
+# --pause: wait while you look at the Review App.
+DEMO_ARGS ?=
 
 # Our virtual environment first (the language host runs the `python` that it finds on PATH), then the toolchain.
 WITH_TOOLCHAIN = toolchain=$$($(VENV)/bin/python tools/toolchain.py --print-path) \
@@ -34,7 +36,7 @@ toolchain:
 	@$(PYTHON) tools/toolchain.py
 
 demo: $(STAMP)
-	@$(WITH_TOOLCHAIN) $(VENV)/bin/python tools/demo.py
+	@$(WITH_TOOLCHAIN) $(VENV)/bin/python tools/demo.py $(DEMO_ARGS)
 
 test: $(STAMP)
 	@$(WITH_TOOLCHAIN) $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)

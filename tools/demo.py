@@ -19,6 +19,7 @@ from rich.table import Table
 
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.local.databricks_plugin.selection import select_plugin
+from agent_deploy.local.pages.links import sign_in_link
 from agent_deploy.tables.java import JavaMissing, find_java
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,6 +91,7 @@ class Demo:
         answer = self._ask()
         self._touch()
         self._rate(answer)
+        self._show_pages()
         self._show_rows()
         self._show_logs()
         self._register("2")
@@ -159,6 +161,16 @@ class Demo:
         trace_id = answer["databricks_output"]["trace"]["info"]["trace_id"]
         _step("Rate the answer", f"An MLflow assessment on trace {trace_id}.")
         self._command(sys.executable, str(ROOT / "tools" / "demo_feedback.py"), trace_id)
+
+    def _show_pages(self) -> None:
+        _step("The Review App", "Where people chat with the agent and rate it; open it while the demo runs.")
+        workspace, page = self._workspace, f"/ml/review-v2/chat?endpoint={ENDPOINT}"
+        console.print(f"  sign in, once: {sign_in_link(workspace.host, workspace.token, page=page)}")
+        console.print(f"  afterwards:    {workspace.host}{page}")
+        console.print(f"  for the team:  {workspace.host}/ml/review-v2/team?endpoint={ENDPOINT}")
+        console.print(f"  deployments:   {workspace.host}/ml/deployments")
+        if "--pause" in sys.argv:
+            console.input("  Enter goes on: ")
 
     def _show_rows(self) -> None:
         _step("The logged rows", f"{MODEL}_payload, a Delta table: every request, written within a second.")
