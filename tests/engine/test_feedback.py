@@ -88,7 +88,12 @@ def start(open_stack: Callable[..., Stack], tmp_path: Path) -> Callable[..., Sta
 def program(**agents: dict[str, Any]) -> str:
     """Deployments of version 1 with an inference table named after the endpoint."""
     full = {
-        name: {"model_version": "1", "inference_tables": {"prefix": name}, "scale_to_zero": True, **args}
+        name: {
+            "model_version": "1",
+            "inference_tables": {"prefix": name, "derive": False},
+            "scale_to_zero": True,
+            **args,
+        }
         for name, args in agents.items()
     }
     return PROGRAM.replace("DEPLOYMENTS", repr(json.dumps(full))).replace("MODEL", repr(MODEL))

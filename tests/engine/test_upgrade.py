@@ -23,11 +23,11 @@ def test_a_recorded_state_has_nothing_to_do(
     site = Site(local_workspace_factory(serving_start="on_request"))
     recorded.prepare(site)
     state = recorded.replay(site, json.loads(file.read_text()))
-    stack = open_stack(recorded.PROGRAM, environment=site.environment)
+    stack = open_stack(recorded.PROGRAM, environment=recorded.environment(site))
     filled = tmp_path / "state.json"
     filled.write_text(json.dumps(state))
     stack.run("stack", "import", "--file", str(filled))
-    assert set(stack.resources()) == {"qa", "qa-feedback", "secret", "grant", "permission"}
+    assert set(stack.resources()) == {"qa", "qa-feedback", "secret", "grant", "permission", "table", "derived"}
     stack.preview("--expect-no-changes")
     stack.refresh("--expect-no-changes")
     stack.destroy()
