@@ -15,11 +15,14 @@ if TYPE_CHECKING:
         AgentDeploymentArgs,
         AgentInferenceTablesArgs,
         AgentPermissionArgs,
+        AgentReviewAppArgs,
+        AgentReviewerArgs,
         AgentTimeoutsArgs,
         AgentVersionArgs,
     )
     from agent_deploy.components.feedback_model import FeedbackModel, FeedbackModelArgs
     from agent_deploy.components.inference_tables import InferenceTables, InferenceTablesArgs
+    from agent_deploy.resources.agent_registration import AgentRegistration
     from agent_deploy.resources.feedback_model_version import FeedbackModelVersion
     from agent_deploy.resources.object_permission import ObjectPermission
     from agent_deploy.resources.secret import Secret
@@ -38,12 +41,15 @@ _HOMES = {
         "AgentDeploymentArgs",
         "AgentInferenceTablesArgs",
         "AgentPermissionArgs",
+        "AgentReviewAppArgs",
+        "AgentReviewerArgs",
         "AgentTimeoutsArgs",
         "AgentVersionArgs",
     ),
     "agent_deploy.components.feedback_model": ("FeedbackModel", "FeedbackModelArgs"),
     "agent_deploy.resources.feedback_model_version": ("FeedbackModelVersion",),
     "agent_deploy.components.inference_tables": ("InferenceTables", "InferenceTablesArgs"),
+    "agent_deploy.resources.agent_registration": ("AgentRegistration",),
     "agent_deploy.resources.securable_grant": ("SecurableGrant",),
     "agent_deploy.resources.object_permission": ("ObjectPermission",),
     "agent_deploy.resources.secret": ("Secret",),
@@ -55,7 +61,10 @@ __all__ = [
     "AgentDeploymentArgs",
     "AgentInferenceTablesArgs",
     "AgentPermissionArgs",
+    "AgentRegistration",
     "AgentResourceArgs",
+    "AgentReviewAppArgs",
+    "AgentReviewerArgs",
     "AgentServicePrincipal",
     "AgentServicePrincipalArgs",
     "AgentTimeoutsArgs",

@@ -41,7 +41,7 @@ for number in range(AGENTS):
         "model_name": "main.default.echo", "model_version": "1", "endpoint_name": f"ours-AGENTS-{number}",
         "inference_tables": {"prefix": f"ours_AGENTS_{number}", "derive": False}, "environment": {"KEY": key},
         "permissions": [{"group_name": "users", "level": "CAN_QUERY"}],
-        "feedback_model": False,  # the other program has none
+        "feedback_model": False, "review_app": {"enabled": False},  # the other program has neither
     })
 """
 THEIRS = """

@@ -88,6 +88,7 @@ class Demo:
         self._tables()
         self._register("1")
         self._first_deployment()
+        self._list()
         answer = self._ask()
         self._touch()
         self._rate(answer)
@@ -115,6 +116,10 @@ class Demo:
         self._pulumi("preview")
         _step("Deploy", "A real `pulumi up`. The endpoint's state shows beside the resource until it is ready.")
         self._pulumi("up", "--yes", "--skip-preview")
+
+    def _list(self) -> None:
+        _step("What is deployed where", "The register that databricks.agents reads, and what the endpoints say.")
+        self._command("agent-deploy", "deployments")
 
     def _ask(self) -> dict[str, Any]:
         url = f"{self._workspace.host}/serving-endpoints/{ENDPOINT}/invocations"
@@ -239,6 +244,7 @@ class Demo:
             "jobs": self._get("/api/2.2/jobs/list").get("jobs", []),
             "service principals": self._get("/api/2.0/preview/scim/v2/ServicePrincipals").get("Resources", []),
         }
+        left["registered agents"] = self._get("/api/2.0/agents/deployments")["chain_deployments"]
         for kind, objects in left.items():
             console.print(f"  {kind}: {len(objects)}")
         if any(left.values()):

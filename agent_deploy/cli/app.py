@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import typer
 
-from agent_deploy.cli import check, feedback, local, tables
+from agent_deploy.cli import check, deployments, feedback, local, tables
 from agent_deploy.cli.errors import CommandError
 
 __all__ = ["CommandError", "app"]
@@ -22,6 +22,7 @@ app.add_typer(local.app, name="local")
 app.add_typer(tables.app, name="tables")
 app.command(name="check")(check.check)
 app.command(name="feedback")(feedback.feedback)
+app.command(name="deployments")(deployments.deployments)
 
 if find_spec("agent_deploy.cli.query") is not None:
     app.command(name="query")(import_module("agent_deploy.cli.query").query)

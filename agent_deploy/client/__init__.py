@@ -4,13 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from agent_deploy.client.deployments import Deployment, get_deployments, list_deployments
     from agent_deploy.client.give_feedback import FeedbackError, Given, feedback, withdraw
 
 _HOMES = {
+    "agent_deploy.client.deployments": ("Deployment", "get_deployments", "list_deployments"),
     "agent_deploy.client.give_feedback": ("FeedbackError", "Given", "feedback", "withdraw"),
 }
 
-__all__ = ["FeedbackError", "Given", "feedback", "withdraw"]
+__all__ = ["Deployment", "FeedbackError", "Given", "feedback", "get_deployments", "list_deployments", "withdraw"]
 
 
 def __getattr__(name: str) -> object:

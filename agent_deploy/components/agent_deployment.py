@@ -6,11 +6,10 @@ from typing import Any
 
 import pulumi
 
-from agent_deploy.components import verification
+from agent_deploy.components import review, verification
 from agent_deploy.components.arguments import (
     AgentDeploymentArgs,
     AgentIdentity,
-    Arguments,
     ServedEntityState,
 )
 from agent_deploy.components.environment import Environment, References
@@ -33,6 +32,7 @@ from agent_deploy.rules import deployment as rules
 from agent_deploy.rules import names
 from agent_deploy.rules.environment import agent_environment
 from agent_deploy.rules.known_arguments import DERIVATION, well_shaped
+from agent_deploy.rules.review import Access, endpoint_access
 
 
 class AgentDeployment(pulumi.ComponentResource):
@@ -110,13 +110,15 @@ class AgentDeployment(pulumi.ComponentResource):
                 depends_on=join(lambda owned, rated: [*owned.components, *rated.components], identities, feedback),
             ),
         )
+        permissions = None
         if args.get("permissions"):
-            Permissions(
+            permissions = Permissions(
                 f"{name}-permissions",
                 serving_endpoint_id=endpoint.endpoint_id,
-                access_controls=verified.apply(lambda v: [_access_control(p) for p in v.args["permissions"]]),
+                access_controls=verified.apply(lambda v: [_access_control(each) for each in endpoint_access(v.args)]),
                 opts=child_options(self),
             )
+        self.review_app_url = verified.apply(lambda v: review.declare(name, self, v, endpoint, permissions))
         self.identities = join(_described, verified, identities)
         self.inference_tables = self._tables(name, args, endpoint)
         self._set_outputs(endpoint)
@@ -147,7 +149,6 @@ class AgentDeployment(pulumi.ComponentResource):
         place = join(lambda host, name: (host, name), endpoint.workspace_url, endpoint.name)
         self.query_endpoint = place.apply(lambda p: f"{p[0]}/serving-endpoints/{p[1]}/invocations")
         self.endpoint_url = place.apply(lambda p: f"{p[0]}/ml/endpoints/{p[1]}")
-        self.review_app_url = place.apply(lambda p: f"{p[0]}/ml/review-v2/chat?endpoint={p[1]}")
         now = (endpoint.served_entities, endpoint.traffic, endpoint.served_entity_states)
         self.served_entities = join(_states, place, *now)
         self.register_outputs(
@@ -212,9 +213,8 @@ def _ai_gateway(verified: Verified) -> dict[str, Any]:
     return to_wire({"inference_table_config": config})
 
 
-def _access_control(permission: Arguments) -> Any:
-    named = {field: permission[field] for field in rules.PRINCIPAL_FIELDS if permission.get(field)}
-    return to_wire({**named, "permission_level": permission["level"]})
+def _access_control(access: Access) -> Any:
+    return to_wire({access.field: access.principal, "permission_level": access.level})
 
 
 def _timeouts(args: AgentDeploymentArgs) -> pulumi.CustomTimeouts | None:

@@ -43,6 +43,28 @@ class AgentPermissionArgs(TypedDict):
     """Application id of a service principal."""
 
 
+class AgentReviewerArgs(TypedDict):
+    """Somebody who chats with the agent and rates its answers. Name exactly one principal."""
+
+    user_name: NotRequired[pulumi.Input[str]]
+    """E-mail address of a user."""
+    group_name: NotRequired[pulumi.Input[str]]
+    """Display name of a group."""
+    service_principal_name: NotRequired[pulumi.Input[str]]
+    """Application id of a service principal."""
+
+
+class AgentReviewAppArgs(TypedDict):
+    """What the agents service knows of the deployment: the register of deployed agents, and the Review App."""
+
+    enabled: NotRequired[bool]
+    """Whether the versions are registered and the agent joins its experiment's Review App. Default true."""
+    reviewers: NotRequired[list[AgentReviewerArgs]]
+    """They may query the endpoint (CAN_QUERY) and write assessments in the experiment (CAN_EDIT), and no more."""
+    instructions: NotRequired[pulumi.Input[str]]
+    """What reviewers are told; kept with the model."""
+
+
 class AgentInferenceTablesArgs(DerivationArgs):
     """Where requests and responses are kept, and what is derived from them."""
 
@@ -120,6 +142,8 @@ class AgentDeploymentArgs(TypedDict):
     """Serverless usage policy that pays for the endpoint."""
     permissions: NotRequired[list[AgentPermissionArgs]]
     """Who may view, query or manage the endpoint. The deployer and the admins manage it in any case."""
+    review_app: NotRequired[AgentReviewAppArgs]
+    """The register of deployed agents and the Review App, on by default; who reviews the agent, and what they read."""
     inference_tables: NotRequired[AgentInferenceTablesArgs]
     """Inference tables, and what is derived from them: on by default."""
     feedback_model: NotRequired[bool]

@@ -12,7 +12,8 @@ from agent_deploy.resources.databricks import SecretScope
 from agent_deploy.resources.secret import Secret
 from agent_deploy.rules.credentials import CLIENT_SECRET
 from agent_deploy.rules.environment import references as secret_references
-from agent_deploy.rules.verifiable import READERS, Place
+from agent_deploy.rules.review import principals
+from agent_deploy.rules.verifiable import Place
 
 
 @dataclass(frozen=True)
@@ -88,17 +89,10 @@ class Environment:
             merged.update({key: references.by_place.get((place, key), value) for key, value in variables.items()})
         return merged
 
-    def made_here(self) -> frozenset[Place]:
-        """Places of principals that are Outputs, in ``permissions``, (None) ``service_principal`` or the readers."""
-        places = [*enumerate(self._args.get("permissions") or ()), (None, self._args.get("service_principal") or {})]
-        readers = (self._args.get("inference_tables") or {}).get(READERS) or ()
-        places += [(index, {READERS: reader}) for index, reader in enumerate(readers)]
-        return frozenset(
-            (index, field)
-            for index, named in places
-            for field, value in named.items()
-            if isinstance(value, pulumi.Output)
-        )
+    def made_here(self) -> frozenset[str]:
+        """Places of principals that are Outputs: they may be made by this program."""
+        named = principals(self._args)
+        return frozenset(place for place, value in named.items() if isinstance(value, pulumi.Output))
 
     def existing_secret(self, plain: Mapping[str, Any], references: References) -> pulumi.Input[str] | None:
         """The credential of a service principal that the user gave: the reference to it."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import pulumi
 
-from agent_deploy.components.environment import Place
 from agent_deploy.components.errors import DeploymentError
 from agent_deploy.resources import functions
 from agent_deploy.rules.credentials import PASSTHROUGH
@@ -47,7 +46,7 @@ async def verify(
     args: Mapping[str, Any],
     owner_mark: str,
     opts: pulumi.InvokeOptions,
-    made_here: frozenset[Place] = frozenset(),
+    made_here: frozenset[str] = frozenset(),
     misshapen: Sequence[Problem] = (),
     former_marks: Sequence[str] = (),
 ) -> Verified:

@@ -49,6 +49,7 @@ def requirements_of(given: Mapping[str, Any]) -> Requirements:
         endpoint_name=given.get("endpointName") or None,
         inference_schema=given.get("inferenceSchema") or None,
         secret_scopes=tuple(given.get("secretScopes") or ()),
+        experiment_id=given.get("experimentId") or None,
         create_service_principal=bool(given.get("createServicePrincipal")),
         grant=bool(given.get("grant")),
         skip_open=bool(given.get("skipOpen")),

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+# Asked for here by all who deal with an endpoint's state.
+from agent_deploy.client.serving import PATH as PATH
+from agent_deploy.client.serving import Remote as Remote
+from agent_deploy.client.serving import entities_of as entities_of
+from agent_deploy.client.serving import newest_config as newest_config
+from agent_deploy.client.serving import routes_of as routes_of
+from agent_deploy.client.serving import tags_of as tags_of
 from agent_deploy.provider.endpoint_request import completed, is_on
 from agent_deploy.provider.resource import Values
 from agent_deploy.rules.endpoint_fields import ENTITY_FIELDS, OWNER_TAG
-
-Remote = Mapping[str, Any]
-PATH = "/api/2.0/serving-endpoints"
 
 # state.config_update, state.ready and a served entity's state.deployment. Source: serving endpoints API reference.
 IN_PROGRESS, NOT_UPDATING, READY = "IN_PROGRESS", "NOT_UPDATING", "READY"
@@ -32,25 +36,6 @@ def ready(remote: Remote) -> str:
 def is_updating(remote: Remote) -> bool:
     """Whether a config is being rolled out, so that another would be refused with 409."""
     return config_update(remote) == IN_PROGRESS
-
-
-def entities_of(config: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """Served entities of a `config` or `pending_config`."""
-    return list((config or {}).get("served_entities") or [])
-
-
-def newest_config(remote: Remote) -> Mapping[str, Any]:
-    """The config that the workspace is at, or on its way to."""
-    return remote.get("pending_config") or remote.get("config") or {}
-
-
-def routes_of(config: Mapping[str, Any] | None) -> dict[str, int]:
-    """Percentages by entity; an entity without a route gets none."""
-    shares = {str(entity["name"]): 0 for entity in entities_of(config)}
-    for route in ((config or {}).get("traffic_config") or {}).get("routes") or []:
-        name = route.get("served_model_name") or route.get("served_entity_name")
-        shares[str(name)] = int(route.get("traffic_percentage") or 0)
-    return shares
 
 
 def same_config(wanted: Mapping[str, Any], remote: Mapping[str, Any] | None) -> bool:
@@ -109,11 +94,6 @@ def outputs_of(remote: Remote, host: str) -> Values:
 def payload_table(catalog: object, schema: object, prefix: object) -> str:
     """Full name of the raw inference table."""
     return f"{catalog}.{schema}.{prefix}_payload"
-
-
-def tags_of(remote: Remote) -> dict[str, str]:
-    """All tags, the owner's mark included."""
-    return {str(tag["key"]): str(tag.get("value") or "") for tag in remote.get("tags") or []}
 
 
 def inputs_of(remote: Remote, old: Mapping[str, Any]) -> Values:

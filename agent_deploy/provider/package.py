@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.client.workspace import installed_version
+from agent_deploy.provider.agent_registration import AgentRegistration
 from agent_deploy.provider.check_permissions import check_permissions
 from agent_deploy.provider.check_principal_secrets import check_principal_secrets
 from agent_deploy.provider.configuration import SECRET_INPUTS, check_configuration, configure
@@ -29,6 +30,7 @@ RESOURCES = {
     "FeedbackModelVersion": FeedbackModelVersion,
     "EndpointInferenceTable": EndpointInferenceTable,
     "DerivedTables": DerivedTables,
+    "AgentRegistration": AgentRegistration,
 }
 FUNCTIONS = {
     "getModelVersion": get_model_version,

@@ -107,6 +107,7 @@ TYPES: Schema = {
             "endpointName": _of(_STRING, "Serving endpoint that is to be created or changed."),
             "inferenceSchema": _of(_STRING, "catalog.schema in which the inference tables are to be created."),
             "secretScopes": _of(_STRINGS, "Secret scopes that are to be created, or written to when they exist."),
+            "experimentId": _of(_STRING, "MLflow experiment that others are to be let into."),
             "createServicePrincipal": _of(_BOOLEAN, "Whether a service principal is to be created."),
             "grant": _of(_BOOLEAN, "Whether the deployer gives the agent its privileges on the resources."),
             "sqlWarehouse": _of(_STRING, "SQL warehouse that is to be used."),
@@ -235,6 +236,21 @@ _DERIVED_OUTPUTS = {
     "quarantine": _of(_STRING, "Full name of the table of rows that could not be read."),
 }
 
+_REGISTRATION_INPUTS = {
+    "modelName": _of(_STRING, "Registered model: catalog.schema.model.", willReplaceOnChanges=True),
+    "modelVersion": _of(_STRING, "Number of the version.", willReplaceOnChanges=True),
+    "endpointName": _of(_STRING, "Serving endpoint."),
+    "servedEntityName": _of(_STRING, "Served entity of the version."),
+    "experimentId": _of(_STRING, "MLflow experiment whose Review App knows the agent; none: no Review App does."),
+    "instructions": _of(_STRING, "What reviewers are told; of the model, not of the version."),
+}
+_REGISTRATION_OUTPUTS = {
+    "registered": _of(_BOOLEAN, "Whether the register has the record; a workspace may lack the agents service."),
+    "queryEndpoint": _of(_STRING, "URL that asks this version alone."),
+    "reviewAppUrl": _of(_STRING, "Where reviewers chat with the agent."),
+    "reviewAppId": _of(_STRING, "Id of the experiment's Review App, or empty."),
+}
+
 
 def _resource(description: str, inputs: Schema, outputs: Schema, required: list[str]) -> Schema:
     return {
@@ -299,6 +315,12 @@ RESOURCES: Schema = {
         _DERIVED_INPUTS,
         _DERIVED_OUTPUTS,
         ["pipelineId", "payloadTable"],
+    ),
+    "AgentRegistration": _resource(
+        "A served version in the agents service's register, and its agent in the Review App of an experiment.",
+        _REGISTRATION_INPUTS,
+        _REGISTRATION_OUTPUTS,
+        ["modelName", "modelVersion", "endpointName", "servedEntityName"],
     ),
 }
 
@@ -375,6 +397,9 @@ FUNCTIONS: Schema = {
         {
             "modelName": _of(_STRING, "catalog.schema.model."),
             "versions": _of(_list(_ref("WantedVersion")), "The versions to be served."),
+            "sharesExperiment": _of(
+                _BOOLEAN, "Whether others are let into the experiment (default: the first version's)."
+            ),
             "keepPrevious": _of(_INTEGER, "How many versions that are served now stay besides. Default 0."),
             "ownerMarks": _of(_STRINGS, "Marks of the endpoint's owner, that of now first, then its former ones."),
             "auth": _of(_STRING, "PASSTHROUGH, SERVICE_PRINCIPAL, or MANUAL, where nothing is granted nor checked."),

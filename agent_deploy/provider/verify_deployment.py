@@ -114,6 +114,7 @@ class _Verification:
         previous = self._kept(served, traffic, found)
         feedback = self._settled(rating.result, _Feedback())
         named = [problem for future in checking for problem in self._settled(future.result, list[str]())]
+        first = found[0].told if found else NOT_FOUND
         versions: list[_Needs] = []
         judged = _Judged()
         # Who gets no answer now gets none in the second round either, and need not wait for that.
@@ -122,8 +123,7 @@ class _Verification:
             numbers += [str(entity["entityVersion"]) for entity in previous.values()]
             reading = [begin(self._needs, number) for number in dict.fromkeys(numbers)]
             versions = [self._settled(future.result, _Needs("")) for future in reading]
-            judged = self._settled(lambda: self._judge(versions, feedback), judged)
-        first = found[0].told if found else NOT_FOUND
+            judged = self._settled(lambda: self._judge(versions, feedback, first["experimentId"]), judged)
         return {
             "numbers": [each.number for each in found],
             "experimentId": first["experimentId"],
@@ -217,9 +217,11 @@ class _Verification:
         principal = self._facts.principal(None, bool(self._required.endpoint_name))
         return self._facts.gather(by_target(wanted), principal), principal
 
-    def _judge(self, versions: Iterable[_Needs], feedback: _Feedback) -> _Judged:
-        """For all versions at once: each object is looked up once."""
+    def _judge(self, versions: Iterable[_Needs], feedback: _Feedback, logged_in: str) -> _Judged:
+        """For all versions at once: each object is looked up once. ``logged_in`` is the first one's experiment."""
         required = replace(self._required, feedback_schema=feedback.registers or None)
+        if self._asked.get("sharesExperiment") and not required.experiment_id:
+            required = replace(required, experiment_id=logged_in or None)
         if required.create_service_principal and required.endpoint_name:
             of_principals = tuple(secret_scope(required.endpoint_name, version.number) for version in versions)
             required = replace(required, secret_scopes=(*required.secret_scopes, *of_principals))

@@ -103,7 +103,7 @@ async def check_permissions(
     """Whether the deployer, or ``principal``, may use the resources (``kind``, ``name``) and do what is required.
 
     ``requirements``: model_name, endpoint_name, inference_schema, secret_scopes, create_service_principal, grant,
-    skip_open.
+    skip_open, experiment_id.
     """
     args = {"resources": list(resources), "requirements": requirements, "principal": principal}
     return cast(CheckedPermissions, await _call("checkPermissions", args, opts))

@@ -15,11 +15,10 @@ from agent_deploy.rules.inference_tables import check_derivation_off, check_tabl
 from agent_deploy.rules.known_arguments import check_known
 from agent_deploy.rules.previous_versions import check_keep_previous
 from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.review import check_access
 from agent_deploy.rules.traffic import check_count, check_percentage, check_traffic
 from agent_deploy.rules.workload import check_workload
 
-PERMISSION_LEVELS = ("CAN_VIEW", "CAN_QUERY", "CAN_MANAGE")  # source: Databricks, serving endpoint ACLs
-PRINCIPAL_FIELDS = ("user_name", "group_name", "service_principal_name")
 DEFAULT_SIZE, DEFAULT_TYPE = "Small", "CPU"
 
 _TABLES = "inference_tables."
@@ -79,9 +78,7 @@ def check_arguments(args: Mapping[str, Any]) -> list[Problem]:
     if tables := args.get("inference_tables"):
         problems += check_tables(_TABLES, tables) + check_derivation_off(_TABLES, tables)
     problems += check_keep_previous(args.get("keep_previous"))
-    for index, permission in enumerate(args.get("permissions") or ()):
-        problems += _check_permission(f"permissions[{index}]", permission)
-    return problems
+    return problems + check_access(args)
 
 
 def plan(args: Mapping[str, Any]) -> Deployment:
@@ -257,15 +254,3 @@ def _traffic(args: Mapping[str, Any], versions: tuple[WantedVersion, ...]) -> di
         return {versions[0].label: 100}
     shares = said or {wanted.label: wanted.traffic_percentage for wanted in versions}
     return {wanted.label: int(shares.get(wanted.label) or 0) for wanted in versions}
-
-
-def _check_permission(field_name: str, permission: Mapping[str, Any]) -> list[Problem]:
-    problems = []
-    if permission.get("level") not in PERMISSION_LEVELS:
-        problems.append(
-            Problem(f"{field_name}.level", permission.get("level"), "one of " + ", ".join(PERMISSION_LEVELS))
-        )
-    given = [name for name in PRINCIPAL_FIELDS if permission.get(name)]
-    if len(given) != 1:
-        problems.append(Problem(field_name, ", ".join(given) or None, "exactly one of " + ", ".join(PRINCIPAL_FIELDS)))
-    return problems

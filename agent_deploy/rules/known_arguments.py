@@ -6,6 +6,7 @@ A test holds these against the arguments' own declaration.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,12 +23,14 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
         "model_name", "versions", "model_version", "traffic", "keep_previous", "endpoint_name", "scale_to_zero",
         "workload_size", "workload_type", "environment", "auth", "resources", "replace_resources", "rotation_days",
         "secret_lifetime_days", "service_principal", "experiment_id", "instance_profile_arn", "tags", "description",
-        "budget_policy_id", "permissions", "inference_tables", "feedback_model", "timeouts",
+        "budget_policy_id", "permissions", "review_app", "inference_tables", "feedback_model", "timeouts",
     ),
     "versions": (
         "version", "alias", "traffic_percentage", "workload_size", "workload_type", "scale_to_zero", "environment",
     ),
     "permissions": ("level", "user_name", "group_name", "service_principal_name"),
+    "review_app": ("enabled", "reviewers", "instructions"),
+    "review_app.reviewers": ("user_name", "group_name", "service_principal_name"),
     "resources": ("kind", "name", "on_behalf_of_user"),
     "service_principal": ("application_id", "client_secret"),
     "inference_tables": ("enabled", "catalog", "schema", "prefix", "delete_on_destroy", *DERIVATION),
@@ -39,6 +42,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
 LISTS: Mapping[str, str] = {
     "versions": '[{"version": "3"}]',
     "permissions": '[{"group_name": "users", "level": "CAN_QUERY"}]',
+    "review_app.reviewers": '[{"group_name": "users"}]',
     "resources": '[{"kind": "table", "name": "main.default.docs"}]',
 }
 MAPPINGS: Mapping[str, str] = {
@@ -46,6 +50,7 @@ MAPPINGS: Mapping[str, str] = {
     "environment": '{"KEY": "value"}',
     "service_principal": '{"application_id": …, "client_secret": …}',
     "tags": '{"team": "search"}',
+    "review_app": '{"reviewers": [{"group_name": "users"}]}',
     "inference_tables": '{"enabled": False}',
     "timeouts": '{"create": "45m"}',
 }
@@ -56,7 +61,7 @@ def well_shaped(args: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]
     """The arguments without those that are misshapen, and what is wrong with these. What is not plain data passes."""
     problems: list[Problem] = []
     for place, example in LISTS.items():
-        value = args.get(place)
+        value = _at(args, place)
         entries = value if isinstance(value, (list, tuple)) else ()
         if isinstance(value, (*_PLAIN, Mapping)):
             problems.append(Problem(place, value, f"a list, such as {example}"))
@@ -67,7 +72,7 @@ def well_shaped(args: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]
                 problems += _not_a_mapping(f"{place}[{index}].environment", entry.get("environment"), "environment")
     for place in MAPPINGS:
         problems += _not_a_mapping(place, args.get(place), place)
-    misshapen = {problem.field.split("[")[0] for problem in problems}
+    misshapen = {re.split(r"[.\[]", problem.field)[0] for problem in problems}
     return {name: value for name, value in args.items() if name not in misshapen}, problems
 
 
@@ -82,7 +87,7 @@ def check_known(args: Mapping[str, Any]) -> list[Problem]:
     """Names that mean nothing, each with the nearest that does."""
     problems = list(unknown_names("", args, KNOWN[""]))
     for place, names in KNOWN.items():
-        value = args.get(place) if place else None
+        value = _at(args, place) if place else None
         if isinstance(value, Mapping):
             problems += unknown_names(f"{place}.", value, names)
         elif isinstance(value, (list, tuple)):
@@ -90,6 +95,13 @@ def check_known(args: Mapping[str, Any]) -> list[Problem]:
                 if isinstance(entry, Mapping):
                     problems += unknown_names(f"{place}[{index}].", entry, names)
     return problems
+
+
+def _at(args: Mapping[str, Any], place: str) -> Any:
+    value: Any = args
+    for name in place.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
 
 
 def unknown_names(

@@ -45,6 +45,20 @@ def table_prefix(model_name: str, attempt: int = 0) -> str:
     return split_model_name(model_name)[2][: MAX_NAME - len(suffix)] + suffix
 
 
+def served_entity_url(host: str, endpoint: str, entity: str) -> str:
+    """What asks one served entity alone."""
+    return f"{host}/serving-endpoints/{endpoint}/served-models/{entity}/invocations"
+
+
+def review_app_url(host: str, endpoint: str, review_app_id: str = "") -> str:
+    """Where reviewers chat with the agent: in its experiment's Review App, or, without one, with the endpoint."""
+    return (
+        f"{host}/ml/review-v2/{review_app_id}/chat"
+        if review_app_id
+        else f"{host}/ml/review-v2/chat?endpoint={endpoint}"
+    )
+
+
 def split_model_name(model_name: str) -> tuple[str, str, str]:
     """Catalog, schema and model; raises ValueError when there are not three levels."""
     levels = model_name.split(".")

@@ -87,6 +87,7 @@ ROUTES: Mapping[str, Route] = {
     "genie": Route("/api/2.0/genie/spaces/{}"),
     "apps": Route("/api/2.0/apps/{}"),
     "database-instances": Route("/api/2.0/database/instances/{}"),
+    "experiments": Route("/api/2.0/mlflow/experiments/get?experiment_id={}"),
 }
 
 # Unity Catalog: no period, space, slash or control character in a level; a backtick would end a quoted name.

@@ -8,23 +8,23 @@ from typing import Any
 from agent_deploy.rules import names
 from agent_deploy.rules.credentials import AUTHS, MANUAL, PASSTHROUGH, SERVICE_PRINCIPAL
 from agent_deploy.rules.declared_resources import from_program
-from agent_deploy.rules.deployment import PRINCIPAL_FIELDS, feedback_model, named_versions
+from agent_deploy.rules.deployment import feedback_model, named_versions
 from agent_deploy.rules.environment import references
-from agent_deploy.rules.inference_tables import named_readers, wanted_pipeline
+from agent_deploy.rules.inference_tables import wanted_pipeline
 from agent_deploy.rules.previous_versions import check_keep_previous
 from agent_deploy.rules.resources import check_resources
+from agent_deploy.rules.review import principals, reviewers_of
 from agent_deploy.rules.secrets import parse_reference
 
-TABLES, READERS = "inference_tables.", "readers"
-# A variable's place: None for the deployment's own environment, or the index of a version; and its name. A principal's:
-# its index in `permissions` or among the readers, or None for `service_principal`; and the field that names it.
+TABLES = "inference_tables."
+# A variable's place: None for the deployment's own environment, or the index of a version; and its name.
 Place = tuple[int | None, str]
 
 
-def look_ups(args: Mapping[str, Any], owner_marks: Sequence[str], made_here: Collection[Place] = ()) -> dict[str, Any]:
+def look_ups(args: Mapping[str, Any], owner_marks: Sequence[str], made_here: Collection[str] = ()) -> dict[str, Any]:
     """The arguments of the provider's function verifyDeployment; values that are None were secret.
 
-    Principals ``made_here`` may be made by this very program, and so are not looked for.
+    Principals at the places ``made_here`` may be made by this very program, and so are not looked for.
     """
     model, endpoint = _model(args), _endpoint(args)
     versions = named_versions(args) if model else []
@@ -45,9 +45,13 @@ def look_ups(args: Mapping[str, Any], owner_marks: Sequence[str], made_here: Col
         "keep_previous": 0 if check_keep_previous(keep) else int(keep or 0),
         "owner_marks": list(owner_marks),
         "references": [{"field": field, "value": value} for field, value in _references(args)],
-        "principals": [{"field": field, "value": value} for field, value in _principals(args, made_here)],
+        "principals": [
+            {"field": field, "value": str(value)} for field, value in principals(args).items() if field not in made_here
+        ],
         "feedback_model": feedback_model(args) if versions else "",
         "pipeline": _pipeline(args),
+        # Of the first version, where the program names none: only the look-up tells which that is.
+        "shares_experiment": bool(reviewers_of(args)),
         "requirements": _requirements(args, model if versions else None, endpoint),
     }
 
@@ -71,6 +75,7 @@ def _requirements(args: Mapping[str, Any], model: str | None, endpoint: str | No
         "endpoint_name": endpoint,
         "inference_schema": _inference_schema(args),
         "secret_scopes": [endpoint] if endpoint and _stores_secrets(args) else [],
+        "experiment_id": args.get("experiment_id") if reviewers_of(args) else None,
         "create_service_principal": own_principals and not args.get("service_principal"),
         "grant": own_principals,
         "skip_open": own_principals,
@@ -109,16 +114,3 @@ def _references(args: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     secret = (args.get("service_principal") or {}).get("client_secret")
     if isinstance(secret, str) and parse_reference(secret):
         yield "service_principal.client_secret", secret
-
-
-def _principals(args: Mapping[str, Any], made_here: Collection[Place]) -> Iterator[tuple[str, str]]:
-    for index, permission in enumerate(args.get("permissions") or ()):
-        for field in PRINCIPAL_FIELDS:
-            if permission.get(field) and (index, field) not in made_here:
-                yield f"permissions[{index}].{field}", str(permission[field])
-    for index, (field, reader) in enumerate(named_readers(TABLES, args.get("inference_tables") or {})):
-        if (index, READERS) not in made_here:
-            yield field, reader
-    existing = (args.get("service_principal") or {}).get("application_id")
-    if existing and (None, "application_id") not in made_here:
-        yield "service_principal.application_id", str(existing)

@@ -81,6 +81,7 @@ class Requirements:
     skip_open: bool = False  # whether he leaves out what everybody has anyhow, and need not manage that
     sql_warehouse: str | None = None  # id of a SQL warehouse that is to be used
     feedback_schema: str | None = None  # catalog.schema in which the feedback model is to be registered
+    experiment_id: str | None = None  # the MLflow experiment that others are let into
 
 
 @dataclass(frozen=True)
@@ -235,6 +236,9 @@ def _of_deployment(wanted: Requirements) -> Iterator[Need]:
         target = WorkspaceObject("serving-endpoints", wanted.endpoint_name)
         shown = f"Serving endpoint {wanted.endpoint_name}"
         yield Need(Access(target, CAN_MANAGE), "serving_endpoint", shown, may_be_missing=True)
+    if wanted.experiment_id:
+        target = WorkspaceObject("experiments", wanted.experiment_id)
+        yield Need(Access(target, CAN_MANAGE), "experiment", f"Experiment {wanted.experiment_id}")
     for scope in wanted.secret_scopes:
         target = WorkspaceObject(SECRET_SCOPE, scope)
         shown = f"Secret scope {scope}"

@@ -27,6 +27,8 @@ FILE = "databricks:index/workspaceFile:WorkspaceFile"
 PIPELINE = "databricks:index/pipeline:Pipeline"
 JOB = "databricks:index/job:Job"
 SCOPE = "databricks:index/secretScope:SecretScope"
+REGISTRATION = "agent-deploy:index:AgentRegistration"
+PERMIT = "agent-deploy:index:ObjectPermission"
 PERMISSIONS = "databricks:index/permissions:Permissions"
 MODEL = "main.default.qa"
 
@@ -61,6 +63,8 @@ class Workspace(pulumi.runtime.Mocks):
                 "quarantine": "_quarantine",
             }
             outputs |= {name: args.inputs["payloadTable"] + suffix for name, suffix in suffixes.items()}
+        if args.typ == REGISTRATION:
+            outputs["reviewAppUrl"] = f"https://w/review-v2/{args.inputs['modelVersion']}"
         if args.typ == SECRET:
             outputs |= {"reference": f"{{{{secrets/{args.inputs['scope']}/{args.inputs['name']}-0a1b2c3}}}}"}
         return f"{args.name}-id", outputs
@@ -109,7 +113,8 @@ def deploy(args: Mapping[str, Any]) -> dict[str, Any]:
     @pulumi.runtime.test
     def program() -> pulumi.Output[Any]:
         agent = AgentDeployment("qa", {"model_name": MODEL, **args})  # type: ignore[typeddict-item]
-        names = ("endpoint_name", "query_endpoint", "endpoint_url", "served_entities", "inference_tables", "identities")
+        names = ("endpoint_name", "query_endpoint", "endpoint_url", "review_app_url", "served_entities")
+        names += ("inference_tables", "identities")
         return pulumi.Output.all(**{name: getattr(agent, name) for name in names}).apply(outputs.update)
 
     program()
@@ -179,6 +184,7 @@ def test_without_secrets_there_is_no_scope_and_without_permissions_no_acl(worksp
     deploy({"model_version": "1", "environment": {"A": "1"}})
     assert {typ for typ, _ in workspace.resources if typ.startswith(("agent-deploy", "databricks"))} == {
         ENDPOINT,
+        REGISTRATION,
         "agent-deploy:index:AgentDeployment",
         "agent-deploy:index:FeedbackModel",
         FEEDBACK,
@@ -206,6 +212,74 @@ def test_permissions_go_to_the_endpoints_id(workspace: Workspace) -> None:
     acl = workspace.resources[PERMISSIONS, "qa-permissions"]
     assert acl["servingEndpointId"] == "e1"
     assert acl["accessControls"] == [{"groupName": "users", "permissionLevel": "CAN_QUERY"}]
+
+
+def test_every_version_is_registered_the_newest_last(workspace: Workspace) -> None:
+    outputs = deploy({"versions": [{"version": "5"}, {"version": "3"}], "traffic": {"5": 90, "3": 10}})
+    registered = [inputs for (typ, _), inputs in workspace.resources.items() if typ == REGISTRATION]
+    assert [each["servedEntityName"] for each in registered] == ["main-default-qa_3", "main-default-qa_5"]
+    assert registered[0] == {
+        "modelName": MODEL,
+        "modelVersion": "3",
+        "endpointName": "agents_main-default-qa",
+        "servedEntityName": "main-default-qa_3",
+        "experimentId": "77",
+    }
+    assert outputs["review_app_url"] == "https://w/review-v2/5"
+
+
+def test_registration_can_be_turned_off(workspace: Workspace) -> None:
+    outputs = deploy({"model_version": "1", "review_app": {"enabled": False}})
+    assert REGISTRATION not in {typ for typ, _ in workspace.resources}
+    assert outputs["review_app_url"] == "https://w/ml/review-v2/chat?endpoint=agents_main-default-qa"
+
+
+def test_reviewers_may_ask_and_write_assessments_and_stand_in_the_one_list_of_permissions(workspace: Workspace) -> None:
+    reviewers = [{"group_name": "users"}, {"service_principal_name": "app"}]
+    deploy({"model_version": "1", "review_app": {"reviewers": reviewers, "instructions": "Be kind."}})
+    given = {
+        name: (inputs["objectType"], inputs["objectId"], inputs["principalKind"], inputs["level"])
+        for (typ, name), inputs in workspace.resources.items()
+        if typ == PERMIT
+    }
+    assert given == {
+        "qa-reviewer-group-users-endpoint": ("serving-endpoints", "e1", "group", "CAN_QUERY"),
+        "qa-reviewer-group-users-experiment": ("experiments", "77", "group", "CAN_EDIT"),
+        "qa-reviewer-service_principal-app-endpoint": ("serving-endpoints", "e1", "service_principal", "CAN_QUERY"),
+        "qa-reviewer-service_principal-app-experiment": ("experiments", "77", "service_principal", "CAN_EDIT"),
+    }
+    assert workspace.resources[REGISTRATION, "qa-registration-v1"]["instructions"] == "Be kind."
+    assert PERMISSIONS not in {typ for typ, _ in workspace.resources}
+    permissions = [{"group_name": "users", "level": "CAN_MANAGE"}]
+    deploy({"model_version": "1", "permissions": permissions, "review_app": {"reviewers": reviewers}})
+    assert workspace.resources[PERMISSIONS, "qa-permissions"]["accessControls"] == [
+        {"groupName": "users", "permissionLevel": "CAN_MANAGE"},
+        {"servicePrincipalName": "app", "permissionLevel": "CAN_QUERY"},
+    ]
+    assert workspace.resources[PERMIT, "qa-reviewer-group-users-endpoint"]["level"] == "CAN_MANAGE"
+
+
+@pytest.mark.parametrize(
+    ("review_app", "said"),
+    [
+        ({"reviewers": [{"group_name": "nobody"}]}, "review_app.reviewers[0].group_name: there is no nobody"),
+        ({"reviewers": [{"group_name": "users", "user_name": "ann"}]}, "expected exactly one of user_name"),
+        ({"reviewers": [{}]}, "review_app.reviewers[0]: expected exactly one of user_name"),
+        ({"reviewers": [{"group_name": "users"}] * 2}, "review_app.reviewers[1] 'users': expected each reviewer once"),
+        ({"reviewers": [{"group_name": "admins"}]}, "'admins': expected another group. The admins may review anyhow"),
+        ({"reviewers": [{"user": "ann"}]}, "review_app.reviewers[0].user: expected a name that AgentDeployment knows"),
+        ({"enabled": False, "instructions": "x"}, "review_app.instructions: expected nothing"),
+        ({"instructions": 3}, "review_app.instructions 3: expected a text"),
+        ({"reviewers": "users"}, "review_app.reviewers 'users': expected a list, such as"),
+        ({"reviewers": ["users"]}, "review_app.reviewers[0] 'users': expected an entry as in"),
+        ({"instruction": "x"}, "Did you mean instructions?"),
+    ],
+)
+def test_mistakes_about_reviewers_are_told(workspace: Workspace, review_app: dict[str, Any], said: str) -> None:
+    with pytest.raises(DeploymentError) as raised:
+        deploy({"model_version": "1", "review_app": review_app})
+    assert said in str(raised.value)
+    assert ENDPOINT not in {typ for typ, _ in workspace.resources}
 
 
 def test_an_alias_is_resolved_when_the_program_runs(workspace: Workspace) -> None:
@@ -288,9 +362,8 @@ def test_each_version_is_a_service_principal_of_its_own_with_least_privilege(wor
             f"qa-v{version}-grant-schema-main.default": ["USE_SCHEMA"],
             f"qa-v{version}-grant-table-main.default.docs": ["SELECT"],
         }
-        permit = "agent-deploy:index:ObjectPermission"
-        assert workspace.resources[permit, f"qa-v{version}-permission-sql/warehouses-abc123"]["level"] == "CAN_USE"
-        assert workspace.resources[permit, f"qa-v{version}-permission-experiment"]["objectId"] == "77"
+        assert workspace.resources[PERMIT, f"qa-v{version}-permission-sql/warehouses-abc123"]["level"] == "CAN_USE"
+        assert workspace.resources[PERMIT, f"qa-v{version}-permission-experiment"]["objectId"] == "77"
     secret = workspace.resources["databricks:index/servicePrincipalSecret:ServicePrincipalSecret", "qa-v1-oauth-secret"]
     assert secret["lifetime"] == "5184000s"
     assert secret["timeRotating"].endswith("/30d")
@@ -398,6 +471,8 @@ def test_the_known_names_are_those_that_are_declared() -> None:
         "": arguments.AgentDeploymentArgs,
         "versions": arguments.AgentVersionArgs,
         "permissions": arguments.AgentPermissionArgs,
+        "review_app": arguments.AgentReviewAppArgs,
+        "review_app.reviewers": arguments.AgentReviewerArgs,
         "resources": arguments.AgentResourceArgs,
         "service_principal": arguments.ExistingServicePrincipalArgs,
         "inference_tables": arguments.AgentInferenceTablesArgs,
@@ -406,6 +481,7 @@ def test_the_known_names_are_those_that_are_declared() -> None:
     assert set(KNOWN) == set(declared)
     optional = {n: h for n, h in arguments.AgentDeploymentArgs.__annotations__.items() if get_origin(h) is NotRequired}
     hints = {name: get_args(hint)[0] for name, hint in optional.items()}
+    hints |= {"review_app.reviewers": get_args(arguments.AgentReviewAppArgs.__annotations__["reviewers"])[0]}
     assert set(LISTS) == {name for name, hint in hints.items() if get_origin(hint) is list}
     holders = {name for name, hint in hints.items() if is_typeddict(hint) or get_origin(hint) is Mapping}
     assert set(MAPPINGS) == holders

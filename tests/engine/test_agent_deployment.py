@@ -87,7 +87,7 @@ def test_from_nothing_to_nothing(site: Site, name: str, deploy: Callable[..., St
     nothing_to_do(stack)
 
     kept = stack.resources()
-    assert set(kept) == {"qa", "qa-secrets", "qa-secret-API_KEY", "qa-permissions"}
+    assert set(kept) == {"qa", "qa-secrets", "qa-secret-API_KEY", "qa-permissions", "qa-registration-v1"}
     parents = {resource["parent"].rsplit("::", 1)[-1] for resource in kept.values() if "parent" in resource}
     assert parents <= {"qa", "project-test"}
     variables = site.endpoint(name)["config"]["served_entities"][0]["environment_vars"]

@@ -31,7 +31,7 @@ for name, args in json.loads(DEPLOYMENTS).items():
     aliases = [pulumi.Alias(name=args.pop("was"))] if "was" in args else []
     if "service_principal" in args:
         args["service_principal"]["client_secret"] = pulumi.Config().require_secret("client_secret")
-    bare = {"inference_tables": {"enabled": False}, "feedback_model": False}
+    bare = {"inference_tables": {"enabled": False}, "feedback_model": False, "review_app": {"enabled": False}}
     AgentDeployment(name, {**bare, **args}, pulumi.ResourceOptions(aliases=aliases))
 """
 ONE = {"versions": [{"version": "1"}], "auth": "SERVICE_PRINCIPAL"}

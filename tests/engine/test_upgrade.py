@@ -27,7 +27,8 @@ def test_a_recorded_state_has_nothing_to_do(
     filled = tmp_path / "state.json"
     filled.write_text(json.dumps(state))
     stack.run("stack", "import", "--file", str(filled))
-    assert set(stack.resources()) == {"qa", "qa-feedback", "secret", "grant", "permission", "table", "derived"}
+    of_agent = {"qa", "qa-feedback", "qa-registration-v1", "qa-registration-v2"}
+    assert set(stack.resources()) == {*of_agent, "secret", "grant", "permission", "table", "derived"}
     stack.preview("--expect-no-changes")
     stack.refresh("--expect-no-changes")
     stack.destroy()

@@ -82,6 +82,8 @@ def test_what_a_program_asks_to_be_verified_is_in_the_schema() -> None:
         "environment": {"KEY": "{{secrets/a/b}}"},
         "permissions": [{"group_name": "users", "level": "CAN_QUERY"}],
         "inference_tables": {"warehouse_id": "w", "cluster_policy_id": "p"},
+        "review_app": {"reviewers": [{"group_name": "users"}]},
+        "experiment_id": "77",
     }
     inputs = FUNCTION_SCHEMAS["verifyDeployment"]["inputs"]["properties"]
     # None is left out on the wire: an alias instead of the version.

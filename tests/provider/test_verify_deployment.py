@@ -107,6 +107,19 @@ def test_a_feedback_model_that_is_to_be_registered_takes_a_privilege_on_the_sche
     assert verify(double, versions=[{"version": "1"}], feedback_model=False)["problems"] == []
 
 
+def test_who_lets_reviewers_into_an_experiment_manages_it(double: Double) -> None:
+    reviewed: dict[str, Any] = {"versions": [{"version": "1"}], "review_app": {"reviewers": [{"group_name": "users"}]}}
+    double.acl("experiments/77", ("group", "team", "CAN_EDIT"))
+    [problem] = verify(double, **reviewed)["problems"]
+    assert f"Experiment 77: {ANN} lacks CAN_MANAGE" in problem
+    assert "PATCH /api/2.0/permissions/experiments/77" in problem
+    double.acl("experiments/88", ("user", ANN, "CAN_MANAGE"))
+    assert verify(double, **reviewed, experiment_id="88")["problems"] == []
+    [problem] = verify(double, **reviewed, experiment_id="99")["problems"]
+    assert "Experiment 99: it does not exist" in problem
+    assert verify(double, versions=[{"version": "1"}])["problems"] == []
+
+
 def test_the_same_problem_of_several_versions_is_told_once(double: Double) -> None:
     double.answers[f"{VERSIONS}/1"] = double.answers[f"{VERSIONS}/2"] = 404
     double.answers[VERSIONS] = 404
