@@ -65,7 +65,7 @@ def _show_model(console: Console, model: str, found: Sequence[Deployment]) -> No
     from rich.table import Table
 
     table = Table(title=escape(model), title_justify="left", title_style="bold")
-    for column in ("version", "endpoint", "traffic", "state", "size", "owner", "declared by", "changed"):
+    for column in ("version", "endpoint", "traffic", "state", "size", "owner", "declared by", "changed (UTC)"):
         table.add_column(column, overflow="fold")
     for each in found:
         table.add_row(*(escape(text) for text in _row(each)))
