@@ -46,7 +46,7 @@ def test_ctrl_c_leaves_a_state_from_which_the_next_run_goes_on_waiting(
         running = stack.start("up", "--yes", "--skip-preview")
         eventually(lambda: site.waits_for_step("interrupted"))
         os.killpg(running.pid, signal.SIGINT)  # as a terminal sends it: to the engine, the program and the plugin
-        assert running.wait(timeout=60) != 0
+        assert running.wait(timeout=120) != 0
         kept = stack.resources()["qa"]
         assert kept["initErrors"], stack.started_output
         again = stack.start("up", "--yes", "--skip-preview")

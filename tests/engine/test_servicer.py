@@ -151,8 +151,8 @@ def test_a_killed_engine_leaves_no_plugin_behind(toy: Callable[[str], Stack]) ->
     plugins = plugins_of(stack)
     assert plugins
     os.kill(running.pid, signal.SIGKILL)
-    running.wait(timeout=30)
-    eventually(lambda: not [pid for pid in plugins if alive(pid)], 30)
+    running.wait(timeout=60)
+    eventually(lambda: not [pid for pid in plugins if alive(pid)])
     kill_group(running, signal.SIGKILL)
 
 

@@ -149,7 +149,7 @@ def test_an_interruption_ends_the_wait_at_once(api: ServingApi) -> None:
     began = time.monotonic()
     with pytest.raises(PartialFailure, match="interrupted"):
         create(api, inputs(), cancelled=cancelled)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60  # and not after the 45 minutes of a creation
 
 
 def test_a_short_outage_in_the_middle_of_a_wait_is_waited_for(api: ServingApi, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,9 +122,9 @@ def until() -> Callable[[Callable[[], bool]], None]:
     """Waits for a state; fails when it does not come."""
 
     def wait(reached: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not reached():
-            assert time.monotonic() < deadline, "the state did not come within 20 s"
+            assert time.monotonic() < deadline, "the state did not come within 60 s"
             time.sleep(0.02)
 
     return wait

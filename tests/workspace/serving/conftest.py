@@ -100,7 +100,7 @@ def ok(response: httpx.Response) -> dict[str, Any]:
     return body
 
 
-def wait(look: Callable[[], Any], until: Callable[[Any], bool], seconds: float = 30.0) -> Any:
+def wait(look: Callable[[], Any], until: Callable[[Any], bool], seconds: float = 60.0) -> Any:
     """Look until what is seen is as wanted; fails with what was seen last."""
     deadline = time.monotonic() + seconds
     while not until(seen := look()):

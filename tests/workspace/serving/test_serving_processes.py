@@ -26,7 +26,7 @@ def running(pid: int) -> bool:
 @pytest.fixture
 def own(local_workspace_factory: Callable[..., LocalWorkspace], models: Path) -> Iterator[LocalWorkspace]:
     """A workspace of the test's own, with an agent; idle models sleep after a second."""
-    with LocalWorkspace(scale_to_zero_seconds=1, serving_token_seconds=3) as workspace:
+    with LocalWorkspace(scale_to_zero_seconds=1, serving_token_seconds=6) as workspace:
         with http_client(workspace.host, workspace.token) as http:
             for _ in range(2):
                 register(http, "main.default.agent", models / "agent")
@@ -83,8 +83,8 @@ def test_idle_models_sleep_and_the_next_request_wakes_them(own: LocalWorkspace, 
     assert seen["state"]["ready"] == "READY"
     assert endpoint.processes()["first"]["pid"] is None
     wait(lambda: running(before), lambda there: not there)
-    assert endpoint.say("say awake") == "awake"
-    assert endpoint.processes()["first"]["pid"] not in (before, None)
+    # Asked of the process itself: it may sleep again before one looks for it.
+    assert int(endpoint.say("pid")) != before
 
 
 def test_kill_9_leaves_no_process_and_the_restart_resumes(own: LocalWorkspace, endpoint: Endpoint) -> None:
