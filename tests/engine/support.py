@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agent_deploy.local.databricks_plugin.selection import select_plugin
+
 ROOT = Path(__file__).resolve().parents[2]
 TOOLCHAIN_VARIABLE = "AGENT_DEPLOY_TOOLCHAIN"
 # Generous: two cores may be shared by several engines.
@@ -231,6 +233,12 @@ def eventually(question: Callable[[], Any], seconds: float = 60.0) -> Any:
         assert time.monotonic() < deadline, f"still {answer!r} after {seconds} s"
         time.sleep(0.05)
     return answer
+
+
+def both_plugins(folder: Path) -> dict[str, Path]:
+    """For `Stack`: our plugin and, where the vendor's cannot be had, the stand-in, which is laid into ``folder``."""
+    stand_in = select_plugin(folder).folder
+    return {"agent-deploy": BIN, **({"databricks": stand_in} if stand_in else {})}
 
 
 @contextmanager

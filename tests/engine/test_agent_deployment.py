@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from agent_deploy.local.databricks_plugin.selection import select_plugin
 from tests.engine.serving import MODEL, Site
-from tests.engine.support import BIN, Stack
+from tests.engine.support import Stack, both_plugins
 
 PROGRAM = """
 import json
@@ -47,10 +46,9 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def deploy(site: Site, name: str, open_stack: Callable[..., Stack], tmp_path: Path) -> Callable[..., Stack]:
     """``deploy(**args)`` is a stack with one AgentDeployment of MODEL, not yet up."""
-    folder = select_plugin(tmp_path / "plugins").folder
+    plugins = both_plugins(tmp_path / "plugins")
 
     def make(**args: Any) -> Stack:
-        plugins = {"agent-deploy": BIN, **({"databricks": folder} if folder else {})}
         return open_stack(program(name, **args), environment=site.environment, plugins=plugins)
 
     return make

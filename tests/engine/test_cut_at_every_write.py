@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
-from agent_deploy.local.databricks_plugin.selection import select_plugin
 from tests.engine.serving import PATH
-from tests.engine.support import BIN, Stack
+from tests.engine.support import Stack, both_plugins
 from tests.engine.test_agent_deployment import nothing_to_do
 from tests.engine.toolbox import Toolbox
 
@@ -63,8 +62,7 @@ def program(version: str, value: str) -> str:
 def test_the_end_is_the_same_as_without_the_cuts(
     site: Toolbox, open_stack: Callable[..., Stack], tmp_path: Path
 ) -> None:
-    folder = select_plugin(tmp_path / "plugins").folder
-    plugins = {"agent-deploy": BIN, **({"databricks": folder} if folder else {})}
+    plugins = both_plugins(tmp_path / "plugins")
     stack = open_stack("", environment=site.environment, plugins=plugins)
     before = site.standing()
 

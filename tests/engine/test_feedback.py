@@ -15,9 +15,8 @@ import deltalake
 import pytest
 
 from agent_deploy.client.model_registry import ModelRegistry
-from agent_deploy.local.databricks_plugin.selection import select_plugin
 from tests.engine.serving import MODEL, Site
-from tests.engine.support import BIN, Stack, eventually
+from tests.engine.support import Stack, both_plugins, eventually
 from tests.engine.test_agent_deployment import nothing_to_do, traffic
 from tests.provider.test_feedback_model_version import theirs
 
@@ -76,8 +75,7 @@ for name, args in json.loads(DEPLOYMENTS).items():
 @pytest.fixture
 def start(open_stack: Callable[..., Stack], tmp_path: Path) -> Callable[..., Stack]:
     """``start(site, **agents)`` is a stack with these deployments, by the names of their endpoints."""
-    folder = select_plugin(tmp_path / "plugins").folder
-    plugins = {"agent-deploy": BIN, **({"databricks": folder} if folder else {})}
+    plugins = both_plugins(tmp_path / "plugins")
 
     def make(site: Site, **agents: dict[str, Any]) -> Stack:
         return open_stack(program(**agents), environment=site.environment, plugins=plugins)

@@ -20,8 +20,7 @@ import pytest
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.components.agent_service_principal import TODAY_VARIABLE
-from agent_deploy.local.databricks_plugin.selection import select_plugin
-from tests.engine.support import BIN, Stack, eventually
+from tests.engine.support import Stack, both_plugins, eventually
 from tests.engine.test_agent_deployment import PROGRAM, nothing_to_do, writes
 from tests.engine.toolbox import ALL_KINDS, REFUSALS, SCIM, TOOLBOX, Toolbox
 
@@ -57,10 +56,9 @@ def site(local_workspace_factory: Callable[..., Any]) -> Toolbox:
 @pytest.fixture
 def deploy(site: Toolbox, open_stack: Callable[..., Stack], tmp_path: Path) -> Callable[..., Stack]:
     """``deploy(endpoint, deployer=…, **args)`` is a stack with one AgentDeployment of the toolbox, not yet up."""
-    folder = select_plugin(tmp_path / "plugins").folder
+    plugins = both_plugins(tmp_path / "plugins")
 
     def make(endpoint: str, deployer: dict[str, str] | None = None, **args: Any) -> Stack:
-        plugins = {"agent-deploy": BIN, **({"databricks": folder} if folder else {})}
         return open_stack(program(endpoint, **args), environment=deployer or site.environment, plugins=plugins)
 
     return make

@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 
 from agent_deploy.components.agent_service_principal import TODAY_VARIABLE
-from agent_deploy.local.databricks_plugin.selection import select_plugin
-from tests.engine.support import BIN, Result, Stack
+from tests.engine.support import Result, Stack, both_plugins
 from tests.engine.test_agent_deployment import nothing_to_do, writes
 from tests.engine.toolbox import SCIM, UC, Fact, Toolbox, given
 
@@ -52,8 +51,7 @@ def site(local_workspace_factory: Callable[..., Any]) -> Toolbox:
 @pytest.fixture
 def start(site: Toolbox, open_stack: Callable[..., Stack], tmp_path: Path) -> Callable[..., Stack]:
     """``start(**environment)`` is an empty stack; `declare` fills it."""
-    folder = select_plugin(tmp_path / "plugins").folder
-    plugins = {"agent-deploy": BIN, **({"databricks": folder} if folder else {})}
+    plugins = both_plugins(tmp_path / "plugins")
 
     def make(**environment: str) -> Stack:
         return open_stack("", environment={**site.environment, **environment}, plugins=plugins)
@@ -101,6 +99,18 @@ def test_versions_join_and_leave_each_with_its_own(site: Toolbox, start: Callabl
     stack.up()
     assert site.standing() - before == joined
     nothing_to_do(stack)
+
+    # By hand: a grant is revoked, a permission taken out. Both are seen, and come back.
+    table, warehouse = (site.objects["a"][kind] for kind in ("table", "sql_warehouse"))
+    (principal,) = (id for id, found in site.principals().items() if found["displayName"] == f"{SHORT}_1")
+    revoked = {"changes": [{"principal": principal, "remove": ["SELECT"]}]}
+    site.workspace.patch(f"{UC}/permissions/table/{table}", revoked)
+    owner = {"access_control_list": [{"user_name": "admin@local", "permission_level": "IS_OWNER"}]}
+    site.workspace.put(f"/api/2.0/permissions/sql/warehouses/{warehouse}", owner)
+    lost = {f"one-v1-grant-table-{table}", f"one-v1-permission-sql/warehouses-{warehouse}"}
+    assert set(stack.refresh().operations) == lost
+    stack.up()
+    assert site.standing() - before == joined
 
     # A second agent and a third version need what version 1 needs. Version 1 goes; theirs stays.
     three = {**BOTH, "versions": [{"version": "2"}, {"version": "3"}], "traffic": {"2": 90, "3": 10}}

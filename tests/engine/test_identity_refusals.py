@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from agent_deploy.local.databricks_plugin.selection import select_plugin
-from tests.engine.support import BIN, Result, Stack
+from tests.engine.support import Result, Stack, both_plugins
 from tests.engine.test_agent_deployment import nothing_to_do, writes
 from tests.engine.test_identity_lifecycle import MODEL, ONE, PROGRAM, declare
 from tests.engine.toolbox import OBJECTS, PARENTS, SCIM, SECURABLES, Toolbox, given
@@ -48,8 +47,7 @@ def site(local_workspace_factory: Callable[..., Any]) -> Toolbox:
 @pytest.fixture
 def start(site: Toolbox, open_stack: Callable[..., Stack], tmp_path: Path) -> Callable[..., Stack]:
     """``start(deployer)`` is an empty stack of whoever has that environment."""
-    folder = select_plugin(tmp_path / "plugins").folder
-    plugins = {"agent-deploy": BIN, **({"databricks": folder} if folder else {})}
+    plugins = both_plugins(tmp_path / "plugins")
     return lambda deployer=site.environment: open_stack("", environment=deployer, plugins=plugins)
 
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from agent_deploy.local.databricks_plugin.selection import select_plugin
 from tests.engine.serving import MODEL, PATH, Site, entity, program, spec
-from tests.engine.support import BIN, Stack, eventually
+from tests.engine.support import Stack, both_plugins, eventually
 
 DEPLOYMENT = """
 import json
@@ -84,8 +83,7 @@ def test_a_run_that_meets_another_waits_for_its_end(site: Site, open_stack: Call
 def test_what_is_undone_by_hand_around_the_endpoint_is_seen_and_mended(
     site: Site, open_stack: Callable[..., Stack], tmp_path: Path
 ) -> None:
-    folder = select_plugin(tmp_path / "plugins").folder
-    plugins = {"agent-deploy": BIN, **({"databricks": folder} if folder else {})}
+    plugins = both_plugins(tmp_path / "plugins")
     site.workspace.request("POST", "/api/2.0/preview/scim/v2/Groups", body={"displayName": "reviewers", "members": []})
     args = {
         "model_name": MODEL,

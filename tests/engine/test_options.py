@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from agent_deploy.local.databricks_plugin.selection import select_plugin
 from tests.engine.serving import MODEL, PATH, Site
-from tests.engine.support import BIN, Stack
+from tests.engine.support import Stack, both_plugins
 
 HEAD = "import json\nimport pulumi\nfrom pulumi import ResourceOptions\nfrom agent_deploy import ServingEndpoint\n"
 
@@ -125,8 +124,7 @@ def test_a_component_that_is_renamed_keeps_its_endpoint_and_transforms_reach_it(
         text = AGENT.replace("ARGS", repr(json.dumps(args))).replace("NAME", repr(name))
         return text.replace("ALIASES", aliases)
 
-    folder = select_plugin(tmp_path / "plugins").folder
-    plugins = {"agent-deploy": BIN, **({"databricks": folder} if folder else {})}
+    plugins = both_plugins(tmp_path / "plugins")
     stack = open_stack(program("qa", "[]", model_version="1"), environment=site.environment, plugins=plugins)
     stack.up()
     stack.write(program("qa", "[]", model_version="2", keep_previous=1))

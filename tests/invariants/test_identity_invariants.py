@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from agent_deploy.components.agent_service_principal import TODAY_VARIABLE
-from agent_deploy.local.databricks_plugin.selection import select_plugin
 from agent_deploy.rules.credentials import PASSTHROUGH, SERVICE_PRINCIPAL
-from tests.engine.support import BIN, Stack, toolchain
+from tests.engine.support import Stack, both_plugins, toolchain
 from tests.engine.test_identity_lifecycle import MODEL, SHORT, declare, owned
 from tests.engine.toolbox import SCIM, Fact, Toolbox
 
@@ -100,8 +99,7 @@ class History(RuleBasedStateMachine):
         self._changes = 0  # since there was nothing
         self._folder = tempfile.TemporaryDirectory()
         place = Path(self._folder.name)
-        folder = select_plugin(place / "plugins").folder
-        plugins = {"agent-deploy": BIN, **({"databricks": folder} if folder else {})}
+        plugins = both_plugins(place / "plugins")
         (place / "stack").mkdir()
         self._stack = Stack(place / "stack", "", environment=site.environment, plugins=plugins)
 

@@ -77,3 +77,21 @@ def test_model_services(admin: Caller, stranger: Caller, schema: str) -> None:
     admin.sdk.ai_gateway.delete_model_service(str(made.name))
     with pytest.raises(NotFound):
         admin.sdk.ai_gateway.get_model_service(str(made.name))
+
+
+def test_a_connection_is_sent_through_by_nobody_but_refused_only_to_those_who_may_not(
+    admin: Caller, stranger: Caller, name: str
+) -> None:
+    catalog = "/api/2.1/unity-catalog"
+    options = {"host": "h", "port": "1", "user": "u", "password": "p"}
+    made = {"name": name, "connection_type": "HTTP", "options": options}
+    admin.http.post(f"{catalog}/connections", json=made).raise_for_status()
+    asked = {"connection_name": name, "method": "GET", "path": "/"}
+    refused = stranger.http.post("/api/2.0/external-function", json=asked)
+    assert (refused.status_code, refused.json()["error_code"]) == (403, "PERMISSION_DENIED")
+    change = {"changes": [{"principal": stranger.name, "add": ["USE_CONNECTION"]}]}
+    admin.http.patch(f"{catalog}/permissions/connection/{name}", json=change).raise_for_status()
+    allowed = stranger.http.post("/api/2.0/external-function", json=asked)
+    assert allowed.status_code == 501
+    assert f"may use connection '{name}'" in allowed.json()["message"]
+    admin.http.delete(f"{catalog}/connections/{name}").raise_for_status()
