@@ -140,3 +140,15 @@ def test_what_is_undone_by_hand_around_the_endpoint_is_seen_and_mended(
     assert levels(made)["reviewers"] == "CAN_MANAGE"
     stack.destroy()
     assert not site.exists("undone")
+
+
+def test_destroy_in_the_middle_of_an_update_and_once_more(site: Site, open_stack: Callable[..., Stack]) -> None:
+    stack = open_stack(program(spec("leaving")), environment=site.environment)
+    stack.up()
+    with site.stepped():
+        site.workspace.put(f"{PATH}/leaving/config", {"served_entities": [entity(2, name="qa_1")]})
+        eventually(lambda: site.waits_for_step("leaving"))
+        stack.destroy()
+        assert not site.exists("leaving")
+    stack.destroy()
+    assert stack.resources() == {}

@@ -21,7 +21,8 @@ def test_from_nothing_to_nothing(site: Site, open_stack: Callable[..., Stack], n
     stack = open_stack(program(arguments), environment=site.environment)
     assert f"main.default.{name}_payload" in stack.preview().output
     assert not site.exists(name)
-    stack.up()
+    made = stack.up()
+    assert any(re.search(r"qa_1 creating for \d+ s", text) for text in made.progress), made.progress
     remote = site.endpoint(name)
     assert remote["state"] == {"ready": "READY", "config_update": "NOT_UPDATING"}
     assert remote["ai_gateway"]["inference_table_config"]["table_name_prefix"] == name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import threading
 import time
 from typing import Any
@@ -103,6 +104,16 @@ def test_creation_sends_everything_in_one_call_and_waits(api: ServingApi) -> Non
     assert properties["payloadTable"] == "main.default.qa_payload"
     assert properties["endpointId"] == "abc123"
     assert any("qa_9 creating" in text for text in told)
+
+
+def test_progress_is_which_entity_is_where_since_when_with_the_newest_line_of_its_log(
+    api: ServingApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint_waiting, "LOG_EVERY", 0.0)
+    api.polls = 3
+    told: list[str] = []
+    create(api, inputs(), told=told)
+    assert any(re.fullmatch(r"qa_1 creating for \d+ s: step 2", text) for text in told), told
 
 
 def test_without_entities_the_endpoint_only_has_to_exist(api: ServingApi) -> None:
