@@ -48,8 +48,8 @@ class Result:
 
     @property
     def operations(self) -> dict[str, str]:
-        """Resource's name → operation, without what stays as it is."""
-        return {name: op for name, op in self._steps() if op not in ("same", "read")}
+        """Resource's name → operation, without what stays as it is, looked at by a refresh or not."""
+        return {name: op for name, op in self._steps() if op not in ("same", "read", "refresh")}
 
     @property
     def changed_paths(self) -> dict[str, dict[str, str]]:

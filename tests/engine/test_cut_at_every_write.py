@@ -91,7 +91,8 @@ def test_the_end_is_the_same_as_without_the_cuts(
             ("scope", NAME, "KEY", "admin@local:MANAGE"),
         }
         endpoint = site.endpoint(NAME)
-        assert [entity["entity_version"] for entity in endpoint["config"]["served_entities"]] == [version]
+        served = {entity["name"]: entity["entity_version"] for entity in endpoint["config"]["served_entities"]}
+        assert served == {principal: version, "feedback": "1"}
         listed = site.workspace.get(f"/api/2.0/permissions/serving-endpoints/{endpoint['id']}")["access_control_list"]
         assert "CAN_QUERY" in {e["all_permissions"][0]["permission_level"] for e in listed if "group_name" in e}
         # One key of each secret: what was replaced is gone.
