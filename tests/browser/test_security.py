@@ -9,7 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from playwright.sync_api import expect
+from typer.testing import CliRunner
 
+from agent_deploy.cli.app import app
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.local.pages.links import sign_in_link
 from tests.browser.conftest import Agent, User, Visitor, ask
@@ -139,7 +141,10 @@ def test_only_pages_of_the_workspace_act_for_a_user(
 def test_a_sign_in_link_works_once_and_is_not_kept_in_the_address(
     agent: Agent, reviewer: User, visit: Callable[..., Visitor], local_workspace: LocalWorkspace
 ) -> None:
-    link = sign_in_link(local_workspace.host, local_workspace.token, reviewer.name, agent.chat)
+    command = ["local", "sign-in", "--folder", str(local_workspace.folder), "--user", reviewer.name]
+    printed = CliRunner().invoke(app, [*command, "--page", agent.chat])
+    assert printed.exit_code == 0, printed.output
+    link = printed.output.strip()
     visitor = visit()
     page = visitor.context.new_page()
     page.goto(link)
