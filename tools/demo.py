@@ -25,6 +25,7 @@ from agent_deploy.tables.java import JavaMissing, find_java
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".agent-deploy" / "demo"
 MODEL = "main.default.docs_agent"
+FEEDBACK = "main.default.feedback"
 ENDPOINT = "agents_main-default-docs_agent"
 QUESTION = "What happens to the service principal when a model version leaves the endpoint?"
 TABLES = ("main.default.docs_questions", "main.default.salaries")
@@ -152,23 +153,32 @@ class Demo:
         (identity,) = json.loads(self._output("pulumi", "stack", "output", "docs_identities", "--json"))
         for line in identity["access"]:
             console.print(f"  version {identity['version']} ({identity['auth']}): {line}")
-        # What databricks-sdk reads in the served process: the token of an identity that is in no listing.
+        # What databricks-sdk reads in the served processes: the tokens of identities that are in no listing, the
+        # agent's, and the feedback model's, which may touch nothing.
         files = (FOLDER / "workspace" / "serving" / "credentials").rglob("model-dependencies-oauth-token")
         tokens = [json.loads(file.read_text())["OAUTH_TOKEN"][0]["oauthTokenValue"] for file in files]
-        # The feedback model beside the agent has an identity of its own, which may touch nothing.
-        asked = {token: self._call("GET", f"{UNITY_CATALOG}/tables/{TABLES[0]}", token) for token in tokens}
-        token = next((token for token, answer in asked.items() if answer.is_success), tokens[0])
-        for table, expected in zip(TABLES, (200, 403), strict=True):
-            answer = self._call("GET", f"{UNITY_CATALOG}/tables/{table}", token)
-            if answer.status_code != expected:
-                raise Failed(f"the agent's call to {table} was answered with {answer.status_code}: {answer.text}")
+        answers = [
+            [self._call("GET", f"{UNITY_CATALOG}/tables/{table}", token) for table in TABLES] for token in tokens
+        ]
+        reached = sorted([answer.status_code for answer in each] for each in answers)
+        if reached != [[200, 403], [403, 403]]:
+            raise Failed(f"calls to {' and '.join(TABLES)} as the agent and as the feedback model ended in {reached}")
+        (own,) = [each for each in answers if each[0].is_success]
+        for table, answer in zip(TABLES, own, strict=True):
             told = "here it is" if answer.is_success else answer.json()["message"]
             console.print(f"  as the agent, GET {table}: {answer.status_code}, {told}")
 
     def _rate(self, answer: Mapping[str, Any]) -> None:
-        trace_id = answer["databricks_output"]["trace"]["info"]["trace_id"]
-        _step("Rate the answer", f"An MLflow assessment on trace {trace_id}.")
+        output = answer["databricks_output"]
+        trace_id = output["trace"]["info"]["trace_id"]
+        _step("Rate the answer", "To the endpoint's feedback model, and the same as assessments on the answer's trace.")
+        rated = ["feedback", ENDPOINT, "--request-id", output["databricks_request_id"]]
+        rates = ["--rating", "answer_correct=positive", "--retrieval", "0:groundedness=positive"]
+        self._command("agent-deploy", *rated, *rates, "--comment", "It names its source.")
+        _step("Look at the rating", f"On trace {trace_id}, as mlflow.get_trace reads it; below, as a row of the table.")
         self._command(sys.executable, str(ROOT / "tools" / "demo_feedback.py"), trace_id)
+        _step("Feedback that means nothing", "Refused by the name of its field, and written nowhere.")
+        self._command("agent-deploy", *rated, "--source-type", "robot", "--rating", "accurate=positive", fails=True)
 
     def _show_pages(self) -> None:
         _step("The Review App", "Where people chat with the agent and rate it; open it while the demo runs.")
@@ -182,9 +192,11 @@ class Demo:
 
     def _show_rows(self) -> None:
         _step("The logged rows", f"{MODEL}_payload, a Delta table: every request, written within a second.")
-        table = Table("request id", "status", "ms", "question")
+        table = Table("request id", "status", "ms", "question, or feedback")
         for row in self._rows():
-            question = json.loads(row["request"])["input"][-1]["content"]
+            request = json.loads(row["request"])
+            asked = "input" in request
+            question = request["input"][-1]["content"] if asked else _told(request["dataframe_records"][0])
             duration = str(row["execution_duration_ms"])
             table.add_row(row["databricks_request_id"][:8] + "…", str(row["status_code"]), duration, question)
         console.print(table)
@@ -217,11 +229,11 @@ class Demo:
 
         catalog, schema, model = MODEL.split(".")
         path = FOLDER / "workspace" / "tables" / catalog / schema / f"{model}_payload"
-        # Rows are written in batches of a second: wait for the three questions.
+        # Rows are written in batches of a second: wait for the three questions and the feedback.
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             rows: list[dict[str, Any]] = DeltaTable(path).to_pyarrow_table().to_pylist() if path.exists() else []
-            if len(rows) >= 3:
+            if len(rows) >= 4:
                 return rows
             time.sleep(0.2)
         raise Failed(f"the payload table {path} did not get its rows within 30 s")
@@ -245,6 +257,7 @@ class Demo:
             "secret scopes": self._get("/api/2.0/secrets/scopes/list").get("scopes", []),
             "pipelines": self._get("/api/2.0/pipelines").get("statuses", []),
             "jobs": self._get("/api/2.2/jobs/list").get("jobs", []),
+            "feedback models": [each for each in self._models() if each["full_name"] == FEEDBACK],
             "service principals": self._get("/api/2.0/preview/scim/v2/ServicePrincipals").get("Resources", []),
         }
         left["registered agents"] = self._get("/api/2.0/agents/deployments")["chain_deployments"]
@@ -257,6 +270,11 @@ class Demo:
             raise Failed("the secret stands in plain text in the state")
         console.print("  the secret in Pulumi's state: encrypted, nowhere in plain text")
         console.print(f"  kept on purpose: the logged rows in {MODEL}_payload")
+
+    def _models(self) -> list[dict[str, Any]]:
+        query = "catalog_name=main&schema_name=default"
+        found: list[dict[str, Any]] = self._get(f"{UNITY_CATALOG}/models?{query}").get("registered_models", [])
+        return found
 
     def _declare(self, version: str, style: str, size: str) -> None:
         """Writes the stack's settings; the encryption salt and the secret in it stay."""
@@ -282,8 +300,8 @@ class Demo:
         quiet = ["--non-interactive", "--color", "always" if console.is_terminal else "never"]
         self._command("pulumi", *arguments, *stack, *settings, *quiet, stdin=stdin)
 
-    def _command(self, *command: str, stdin: str | None = None) -> None:
-        """Runs it with its output indented as it comes; raises Failed when it does."""
+    def _command(self, *command: str, stdin: str | None = None, fails: bool = False) -> None:
+        """Runs it with its output indented as it comes; raises Failed when it does, or with ``fails`` when not."""
         shown = " ".join([Path(command[0]).name, *command[1:]]).replace(f"{ROOT}/", "")
         console.print(f"  [cyan]$ {shown}[/]", markup=True)
         process = subprocess.Popen(
@@ -302,7 +320,7 @@ class Demo:
         for line in process.stdout:
             sys.stdout.write(f"    {line}")
             sys.stdout.flush()
-        if process.wait() != 0:
+        if (process.wait() != 0) is not fails:
             raise Failed(f"`{shown}` ended with exit code {process.returncode}")
 
     def _output(self, *command: str) -> str:
@@ -326,6 +344,15 @@ class Demo:
     def _call(self, method: str, path: str, token: str, body: dict[str, Any] | None = None) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"}
         return httpx.request(method, f"{self._workspace.host}{path}", headers=headers, json=body, timeout=30)
+
+
+def _told(record: Mapping[str, Any]) -> str:
+    ratings = [
+        f"{name}: {rating['value']}"
+        for assessment in (*(record["text_assessments"] or ()), *(record["retrieval_assessments"] or ()))
+        for name, rating in assessment["ratings"].items()
+    ]
+    return f"{', '.join(ratings)} on {record['request_id'][:8]}…"
 
 
 def _step(title: str, why: str) -> None:

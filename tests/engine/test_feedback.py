@@ -16,7 +16,7 @@ import pytest
 
 from agent_deploy.client.model_registry import ModelRegistry
 from tests.engine.serving import MODEL, Site
-from tests.engine.support import Stack, both_plugins, eventually
+from tests.engine.support import BIN, RUN_SECONDS, Stack, both_plugins, eventually
 from tests.engine.test_agent_deployment import nothing_to_do, traffic
 from tests.provider.test_feedback_model_version import theirs
 
@@ -121,6 +121,17 @@ def rows(folder: Path, endpoint: str) -> list[dict[str, Any]]:
     return found
 
 
+def assessments(folder: Path, endpoint: str) -> list[dict[str, Any]]:
+    """The assessment logs after a refresh, those of the answer first."""
+    tables = [str(BIN / "agent-deploy"), "tables"]
+    where = [endpoint, "--folder", str(folder)]
+    subprocess.run([*tables, "refresh", *where], capture_output=True, timeout=RUN_SECONDS, check=True)
+    shown = [*tables, "show", endpoint, "assessments", "--json", *where[1:]]
+    done = subprocess.run(shown, capture_output=True, text=True, timeout=RUN_SECONDS, check=True)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return sorted(found, key=lambda row: row["text_assessment"] is None)
+
+
 def test_one_is_made_for_two_stacks_and_leaves_with_the_last(
     local_workspace_factory: Callable[..., Any], start: Callable[..., Stack]
 ) -> None:
@@ -149,6 +160,12 @@ def test_one_is_made_for_two_stacks_and_leaves_with_the_last(
     assert row["status_code"] == 200
     sent = json.loads(CURL.split("-d '")[1].split("'")[0])
     assert json.loads(row["request"]) == sent
+
+    [assessed, of_documents] = assessments(local.folder, "one")
+    assert assessed["request_id"] == of_documents["request_id"] == sent["dataframe_records"][0]["request_id"]
+    assert assessed["source"] == {"type": "human", "id": "user@company.com", "tags": None}
+    assert assessed["text_assessment"]["ratings"]["accurate"]["value"] == "positive"
+    assert of_documents["retrieval_assessment"]["ratings"]["groundedness"]["value"] == "positive"
 
     # A version that leaves is kept for a rollback; the feedback model is none.
     first.write(program(one={"model_version": "2", "keep_previous": 1}))
