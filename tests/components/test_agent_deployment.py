@@ -13,7 +13,7 @@ import pulumi.runtime
 import pytest
 from typing_extensions import NotRequired, is_typeddict
 
-from agent_deploy import AgentDeployment
+from agent_deploy import AgentDeployment, FeedbackModel
 from agent_deploy.components import arguments
 from agent_deploy.components.verification import DeploymentError
 from agent_deploy.rules.known_arguments import KNOWN, LISTS, MAPPINGS
@@ -302,6 +302,24 @@ def test_feedback_is_opt_out_and_waits_for_the_first_version(workspace: Workspac
         assert not workspace.asked[-1].get("feedbackModel")
     deploy({"model_version": "1"})
     assert workspace.asked[-1]["feedbackModel"] == "main.default.feedback"
+
+
+def test_the_feedback_model_stands_alone(workspace: Workspace) -> None:
+    found: dict[str, Any] = {}
+
+    @pulumi.runtime.test
+    def program() -> pulumi.Output[Any]:
+        model = FeedbackModel("mine", {"catalog": "main", "schema": pulumi.Output.from_input("agents")})
+        return pulumi.Output.all(name=model.model_name, version=model.version, created=model.created).apply(
+            found.update
+        )
+
+    program()
+    assert workspace.resources[FEEDBACK, "mine"] == {
+        "modelName": "main.agents.feedback",
+        "ownerMark": "agents/dev/mine",
+    }
+    assert found == {"name": "main.agents.feedback", "version": "2", "created": False}
 
 
 def test_inference_tables_can_be_off_or_elsewhere(workspace: Workspace) -> None:
