@@ -26,7 +26,7 @@ from pyspark.sql import functions as F
 
 from agent_deploy.tables.feedback import ASSESSMENT, feedback_reason, is_feedback, mentions_assessments, rated_records
 from agent_deploy.tables.json_columns import invalid, let, start_of, with_columns
-from agent_deploy.tables.messages import event_data, streamed, understood
+from agent_deploy.tables.messages import event_data, is_broken, parsed, streamed, understood
 
 # Key → (suffix of the table's name, columns as DDL, comment).
 TABLES: dict[str, tuple[str, str, str]] = {}
@@ -92,29 +92,37 @@ def _with_metadata(rows: DataFrame) -> DataFrame:
     return with_columns(rows, metadata=F.coalesce(*found, F.create_map(F.lit("endpoint_name"), F.lit(endpoint))))
 
 
-def without_duplicates(rows: DataFrame) -> DataFrame:
-    """The first delivery of each request; rows without an id are told apart by what they hold."""
+def without_duplicates(rows: DataFrame, place: Column | None = None) -> DataFrame:
+    """The first delivery of each request; rows without an id are told apart by what they hold.
+
+    With ``place``, rows of the same id that belong to different places are no duplicates of one another.
+    """
     content = F.struct("time", "client_request_id", "status_code", "request", "response")
     key = F.coalesce(F.col("id"), F.sha2(F.to_json(content), 256))
-    return with_columns(rows, delivery=key).dropDuplicates(["delivery"])
+    return with_columns(rows, delivery=key if place is None else F.concat(place, key)).dropDuplicates(["delivery"])
 
 
 # --- What a row is ---------------------------------------------------------------------------------------------------
 
 
-def _reason() -> Column:
+def _reason(broken_request: Column, broken_response: Column, chunks: Column) -> Column:
     """Why a row can't be read; null when it can. A body that the platform cut is no fault: its columns stay null."""
     start, whole = F.coalesce(start_of(F.col("request")), F.lit("")), ~F.col("request_cut")
     answered = (F.col("status_code") == 200) & (start_of(F.col("response")) != "") & ~F.col("response_cut")
-    broken_events = F.coalesce(F.size(event_data()) == 0, F.lit(False)) | F.exists(event_data(), invalid)
+    broken_events = let(chunks, lambda listed: (F.size(listed) == 0) | F.exists(listed, invalid))
     return (
         F.when(F.col("id").isNull(), "databricks_request_id is missing")
         .when(whole & (start == ""), "request is empty")
-        .when(whole & invalid(F.col("request")), "request is not valid JSON")
+        .when(whole & broken_request, "request is not valid JSON")
         .when(whole & ~start.isin("{", "[", '"'), "request is neither an object, a list nor a string")
-        .when(answered & ~streamed() & invalid(F.col("response")), "response is not valid JSON")
+        .when(answered & ~streamed() & broken_response, "response is not valid JSON")
         .when(answered & streamed() & broken_events, "a chunk of the streamed response is not valid JSON")
     )
+
+
+def _reason_alone() -> Column:
+    """`_reason` of a row whose bodies are not parsed for anything else."""
+    return _reason(invalid(F.col("request")), invalid(F.col("response")), event_data())
 
 
 # --- The tables ------------------------------------------------------------------------------------------------------
@@ -122,8 +130,13 @@ def _reason() -> Column:
 
 def requests(logged: DataFrame) -> DataFrame:
     """Rows of the request logs."""
-    rows = without_duplicates(logged.filter(_reason().isNull() & ~is_feedback()))
-    return understood(rows).select(
+    rows = parsed(logged)
+    reason = _reason(is_broken("request", "q"), is_broken("response", "r"), F.col("texts"))
+    rows = understood(with_columns(rows, here=F.coalesce(reason.isNull() & ~is_feedback(), F.lit(False))))
+    # Filtered after the duplicates have gone: Spark would move the filter to the rows as they come, and there parse
+    # them a second time.
+    rows = without_duplicates(rows, F.when(F.col("here"), "").otherwise("not here: ")).filter("here")
+    return rows.select(
         F.col("client_id").alias("client_request_id"),
         F.col("id").alias("databricks_request_id"),
         "date",
@@ -145,9 +158,11 @@ def requests(logged: DataFrame) -> DataFrame:
 
 def assessments(logged: DataFrame) -> DataFrame:
     """Rows of the assessment logs: one for each assessment of each record of a feedback request."""
-    rows = without_duplicates(logged.filter(mentions_assessments()).filter(_reason().isNull() & is_feedback()))
-    rows = with_columns(rows, rated=rated_records(F.try_parse_json("request")))
-    rows = rows.filter(feedback_reason(F.col("rated")).isNull())
+    rows = logged.filter(mentions_assessments())
+    rated = F.when(_reason_alone().isNull() & is_feedback(), rated_records(F.try_parse_json("request")))
+    rows = with_columns(rows, rated=rated)
+    rows = with_columns(rows, here=F.col("rated").isNotNull() & feedback_reason(F.col("rated")).isNull())
+    rows = without_duplicates(rows, F.when(F.col("here"), "").otherwise("not here: ")).filter("here")
     rows = rows.select("time", F.explode("rated").alias("record"))
     none = F.lit(None).cast(ASSESSMENT)
     kinds = F.concat(
@@ -172,7 +187,7 @@ def _only(struct: str, *fields: str) -> Column:
 def quarantine(logged: DataFrame) -> DataFrame:
     """Rows that can't be read, each with the reason."""
     feedback = F.when(is_feedback(), let(rated_records(F.try_parse_json("request")), feedback_reason))
-    rows = with_columns(logged, reason=F.coalesce(_reason(), feedback)).filter("reason IS NOT NULL")
+    rows = with_columns(logged, reason=F.coalesce(_reason_alone(), feedback)).filter("reason IS NOT NULL")
     return without_duplicates(rows).select(
         F.col("id").alias("databricks_request_id"),
         "date",

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from agent_deploy.tables.json_columns import as_list, at, is_a, let
 
 ASSESSMENT_FIELDS = ("text_assessments", "retrieval_assessments")
+DATAFRAME = "struct<dataframe_records:array<map<string,string>>,dataframe_split:struct<columns:array<string>>>"
 SOURCE = "struct<type:string,id:string,tags:map<string,string>>"
 RATINGS = "map<string,struct<value:string,double_value:double,rationale:string>>"
 ASSESSMENT = f"struct<step_id:string,position:int,ratings:{RATINGS},free_text_comment:string,suggested_output:string>"
@@ -20,18 +21,14 @@ def mentions_assessments() -> Column:
 
 def is_feedback() -> Column:
     """Whether the request is a dataframe with a column of assessments."""
-    fields = F.array(*map(F.lit, ASSESSMENT_FIELDS))
+    read = F.from_json("request", DATAFRAME)
 
-    def rates(q: Column) -> Column:
-        in_records = F.exists(as_list(q, "dataframe_records"), lambda r: F.arrays_overlap(_names(r), fields))
-        in_split = F.arrays_overlap(at(q, "dataframe_split.columns", "array<string>"), fields)
-        return F.coalesce(in_records, F.lit(False)) | F.coalesce(in_split, F.lit(False))
+    def rates(dataframe: Column) -> Column:
+        of_records = F.flatten(F.transform(dataframe["dataframe_records"], F.map_keys))
+        names = F.array_compact(F.array(of_records, dataframe["dataframe_split"]["columns"]))
+        return F.exists(F.flatten(names), lambda name: name.isin(*ASSESSMENT_FIELDS))
 
-    return F.coalesce(mentions_assessments() & let(F.try_parse_json("request"), rates), F.lit(False))
-
-
-def _names(record: Column) -> Column:
-    return F.map_keys(at(record, "", "map<string,variant>"))
+    return F.coalesce(mentions_assessments() & let(read, rates), F.lit(False))
 
 
 def feedback_reason(rated: Column) -> Column:
@@ -47,7 +44,7 @@ def feedback_reason(rated: Column) -> Column:
     reason = F.when(~status.eqNullSafe(200), refused)
     for text, wrong in reasons.items():
         reason = reason.when(F.exists(rated, wrong), text)
-    return reason.when(count == 0, "feedback without an assessment")
+    return reason.when(F.coalesce(count, F.lit(0)) == 0, "feedback without an assessment")
 
 
 def rated_records(q: Column) -> Column:

@@ -5,45 +5,69 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from agent_deploy.tables.json_columns import first_text, is_list_of_objects, last, let, start_of, with_columns
+from agent_deploy.tables.json_columns import (
+    CORRUPT,
+    STRICT,
+    as_list,
+    first_text,
+    invalid,
+    is_list_of_objects,
+    last,
+    last_of,
+    let,
+    start_of,
+    with_columns,
+)
 
-# What is read of a request, of an answer and of a chunk of a streamed answer. A field of type string takes any value:
-# text as it is, and the JSON text of an object or a list.
+# What is read of a request or of a record in it, and of an answer or of a chunk of a streamed one. A field of type
+# string takes any value: text as it is, and the JSON text of an object or a list.
 MESSAGES = "array<struct<role:string,type:string,content:string>>"
 CONVERSATION = "struct<conversation_id:string>"
 CONVERSATION_PARENTS = ("databricks_options", "context", "custom_inputs")
 # The first of these that holds text is the last user query, if there are no messages.
-QUESTION_FIELDS = ("input", "query", "question", "prompt", "request", "text", "content")
+QUESTION_FIELDS = ("query", "question", "prompt", "request", "text", "content")
+DATAFRAMES = ("dataframe_records", "dataframe_split")
+LISTS = ("dataframe_records", "inputs", "instances")
 REQUEST_FIELDS = {
     "messages": MESSAGES,
-    **dict.fromkeys((*QUESTION_FIELDS, "client_request_id", "conversation_id"), "string"),
+    **dict.fromkeys(("input", *QUESTION_FIELDS, "client_request_id", "conversation_id"), "string"),
     **dict.fromkeys(CONVERSATION_PARENTS, CONVERSATION),
+    **dict.fromkeys((*LISTS, *DATAFRAMES), "string"),
 }
-WRAPPINGS = ("dataframe_records", "inputs", "instances", "dataframe_split")
 TRACE = "struct<trace:string>"
 TRACE_PARENTS = ("databricks_output", "databricks_options")  # the second is what the seed's page calls it
-ANSWER_FIELDS = ("output", "output_text", "content", "answer", "response", "text")
+ANSWER_FIELDS = ("output_text", "content", "answer", "response", "text")
 RESPONSE_FIELDS = {
-    "choices": "array<struct<message:struct<content:string>,text:string>>",
+    "choices": "array<struct<message:struct<content:string>,text:string,delta:struct<content:string>>>",
     "messages": MESSAGES,
-    **dict.fromkeys((*ANSWER_FIELDS, "predictions"), "string"),
-    **dict.fromkeys(TRACE_PARENTS, TRACE),
-}
-CHUNK_FIELDS = {
-    **dict.fromkeys(("id", "item_id", "type", "delta"), "string"),
+    **dict.fromkeys(("output", *ANSWER_FIELDS, "predictions", "id", "item_id", "type", "delta"), "string"),
     "item": "struct<type:string,content:string>",
-    "response": "struct<output:string>",
-    "choices": "array<struct<delta:struct<content:string>>>",
     **dict.fromkeys(TRACE_PARENTS, TRACE),
 }
 
 
 def _struct(fields: dict[str, str]) -> str:
-    return "struct<" + ",".join(f"{name}:{kind}" for name, kind in fields.items()) + ">"
+    return "struct<" + ",".join(f"{name}:{kind}" for name, kind in fields.items()) + f",{CORRUPT}:string>"
 
 
-RECORD, RESPONSE, CHUNK = _struct(REQUEST_FIELDS), _struct(RESPONSE_FIELDS), _struct(CHUNK_FIELDS)
-REQUEST = _struct({**REQUEST_FIELDS, **dict.fromkeys(WRAPPINGS, "string")})
+REQUEST, RESPONSE = _struct(REQUEST_FIELDS), _struct(RESPONSE_FIELDS)
+
+
+def parsed(rows: DataFrame) -> DataFrame:
+    """Adds ``q`` and ``r``, what is read of both bodies, and ``texts``, the chunks of a streamed answer.
+
+    Each body is parsed once; what wraps it, and streams, are parsed further only where they occur.
+    """
+    q, r = F.from_json("request", REQUEST, STRICT), F.from_json("response", RESPONSE, STRICT)
+    response = F.col("response")
+    listed = F.when(is_list_of_objects(response), F.from_json(response, "array<string>"))
+    return with_columns(rows, q=q, r=r, texts=F.when(streamed(), event_data()).otherwise(listed))
+
+
+def is_broken(body: str, parsed_as: str) -> Column:
+    """`invalid` of a body that was parsed: only what does not fit the schema is looked at again."""
+    suspect = F.coalesce(start_of(F.col(body)) != "{", F.lit(True)) | F.col(parsed_as)[CORRUPT].isNotNull()
+    return F.when(suspect, invalid(F.col(body)))
 
 
 def streamed() -> Column:
@@ -61,122 +85,103 @@ def event_data() -> Column:
 def understood(rows: DataFrame) -> DataFrame:
     """Adds what the request logs extract: ``question``, ``answer``, ``trace``, ``conversation_id``, ``client_id``.
 
-    Each body is parsed once, into a struct; what wraps it, and streams, are parsed further only where they occur.
+    ``rows`` are `parsed`. What only some formats need is in expressions that are not entered for the others.
     """
-    q, r = F.from_json("request", REQUEST), F.from_json("response", RESPONSE)
-    rows = with_columns(rows, q=q, r=r, texts=_chunk_texts())
     q, r = F.col("q"), F.col("r")
-    wrapped = F.coalesce(*[q[name] for name in WRAPPINGS]).isNotNull()
-    # What only some formats need is in expressions that are not entered for the others.
-    streamed = F.when(F.col("texts").isNotNull(), let(_chunks(), _of_stream))
-    predicted = F.when(r["predictions"].isNotNull(), let(_first_prediction(), _of_answer))
+    wrapped = F.coalesce(*[q[name] for name in (*LISTS, "dataframe_split")]).isNotNull()
+    predicted = F.when(
+        r["predictions"].isNotNull(), F.coalesce(F.get_json_object("response", "$.predictions[0]"), r["predictions"])
+    )
+    rows = with_columns(rows, record=F.when(wrapped, _record()), predicted=predicted)
+    record, predicted = F.col("record"), F.col("predicted")
+    whole = F.array(F.when(predicted.isNotNull(), _read_answer(predicted)).otherwise(r))
     rows = with_columns(
         rows,
-        asked=_question(q),
-        answered=_answer(r),
-        conversation=_conversation_id(q),
-        body_client_id=q["client_request_id"],
-        traced=_trace(r),
-        record=F.when(wrapped, let(F.get(_records(), F.lit(0)), _of_record)),
-        result=F.coalesce(streamed, predicted),
+        body=F.when(record.isNotNull(), F.from_json(record, REQUEST)).otherwise(q),
+        answers=F.when(F.col("texts").isNotNull(), F.transform("texts", _read_chunk)).otherwise(whole),
     )
-    whole = F.coalesce(F.col("result.answer"), _text(F.col("answered"), ""), _bare_answer())
+    body, answers = F.col("body"), F.col("answers")
+    streamed_text = F.when(F.col("texts").isNotNull(), _streamed_answer(answers))
+    said = F.coalesce(streamed_text, last_of(F.transform(answers, _answer)))
+    rows = with_columns(
+        rows,
+        asked=_question(body),
+        said=said,
+        traced=last_of(F.transform(answers, _trace)),
+        conversation_id=first_text(_conversation_id(q), _conversation_id(body)),
+        client_id=first_text(F.col("client_request_id"), q["client_request_id"], body["client_request_id"]),
+    )
     return with_columns(
         rows,
-        question=F.coalesce(_text(F.col("asked"), "\n"), F.col("record.question"), _bare_question()),
-        answer=F.when(F.col("texts").isNull(), whole).otherwise(F.col("result.answer")),
-        trace=F.coalesce(F.col("traced"), F.col("result.trace")),
-        conversation_id=F.coalesce(F.col("conversation"), F.col("record.conversation_id")),
-        client_id=first_text(F.col("client_request_id"), F.col("body_client_id"), F.col("record.client_id")),
+        question=F.coalesce(_text("asked", "\n"), _bare_question()),
+        answer=F.coalesce(_text("said", ""), F.when(F.col("texts").isNull(), _bare_answer())),
+        trace=F.coalesce(_trace(r), F.col("traced")),
     )
 
 
-def _of_record(record: Column) -> Column:
-    return F.struct(
-        let(_question(record), lambda asked: _text(asked, "\n")).alias("question"),
-        _conversation_id(record).alias("conversation_id"),
-        record["client_request_id"].alias("client_id"),
-    )
+def _record() -> Column:
+    """JSON text of the first record of a dataframe, of inputs or of instances; one alone counts as a list of it."""
+    paths = [f"$.{name}{first}" for name in LISTS for first in ("[0]", "")]
+    listed = [F.get_json_object("request", path) for path in paths]
+    return F.coalesce(*listed, let(F.try_parse_json("q.dataframe_split"), _split_record))
 
 
-def _first_prediction() -> Column:
-    return F.get(F.from_json("r.predictions", f"array<{RESPONSE}>"), F.lit(0))
+def _split_record(split: Column) -> Column:
+    row = as_list(split, "data[0]")
+
+    def pair(name: Column, position: Column) -> Column:
+        return F.concat(F.to_json(name), F.lit(":"), F.to_json(F.get(row, position)))
+
+    pairs = F.transform(as_list(split, "columns"), pair)  # those without a cell are null, and array_join skips them
+    return F.concat(F.lit("{"), F.array_join(pairs, ","), F.lit("}"))
 
 
-def _of_answer(answer: Column) -> Column:
-    text = let(_answer(answer), lambda answered: _text(answered, ""))
-    return F.struct(text.alias("answer"), _trace(answer).alias("trace"))
+def _read_answer(text: Column) -> Column:
+    return F.from_json(text, RESPONSE)
 
 
-def _chunks() -> Column:
-    return F.transform("texts", lambda text: F.from_json(text, CHUNK))
+def _read_chunk(text: Column) -> Column:
+    # Events about the response as a whole carry it as it is so far, and at last as it is.
+    carried = F.when(text.contains('"response.'), F.get_json_object(text, "$.response"))
+    return _read_answer(F.coalesce(carried, text))
 
 
-def _of_stream(chunks: Column) -> Column:
-    return F.struct(_streamed_answer(chunks).alias("answer"), _streamed_trace(chunks).alias("trace"))
-
-
-def _records() -> Column:
-    """The records of a dataframe, of inputs or of instances; one object alone counts as a list of it."""
-    split = F.from_json("q.dataframe_split", "struct<columns:array<string>,data:array<array<string>>>")
-
-    def record(names: Column, row: Column) -> Column:
-        cells = {name: F.get(row, F.array_position(names, name).cast("int") - 1) for name in REQUEST_FIELDS}
-        typed = [
-            (cells[name] if kind == "string" else F.from_json(cells[name], kind)).alias(name)
-            for name, kind in REQUEST_FIELDS.items()
-        ]
-        return F.struct(*typed)
-
-    rows = let(split, lambda table: F.transform(table["data"], lambda row: record(table["columns"], row)))
-    others = [F.from_json(f"q.{name}", f"array<{RECORD}>") for name in WRAPPINGS[:3]]
-    return F.coalesce(*others, F.when(F.col("q.dataframe_split").isNotNull(), rows))
-
-
-def _text(content: Column, separator: str) -> Column:
-    """A message's text: the string, or the text parts of a list of parts. Mentions ``content`` several times."""
-    parts = F.from_json(content, "array<struct<type:string,text:string,refusal:string>>")
+def _text(content: str, separator: str) -> Column:
+    """A message's text: the string, or the text parts of a list of parts."""
+    column = F.col(content)
+    parts = F.from_json(column, "array<struct<type:string,text:string,refusal:string>>")
 
     def joined(listed: Column) -> Column:
         texts = F.transform(listed, lambda part: F.coalesce(part["text"], part["refusal"]))
         # Parts name their types; a text that looks like a list but is none stays what it is.
         return F.when(F.forall(listed, lambda part: part["type"].isNotNull()), F.array_join(texts, separator))
 
-    whole = F.when(is_list_of_objects(content), F.coalesce(let(parts, joined), content)).otherwise(content)
-    return F.nullif(whole, F.lit(""))
+    return F.nullif(F.coalesce(F.when(is_list_of_objects(column), let(parts, joined)), column), F.lit(""))
 
 
 def _question(body: Column) -> Column:
-    """The last user query's content, from the fields of a request or of a record."""
-    is_input = is_list_of_objects(body["input"])
-    listed = F.when(is_input, let(F.from_json(body["input"], MESSAGES), _last_query))
-    fields = [body[name] for name in QUESTION_FIELDS if name != "input"]
-    return first_text(_last_query(body["messages"]), listed, F.when(~is_input, body["input"]), *fields)
+    """The last user query's content, from the fields of a request or of a record, or from a bare list of messages."""
+    given = F.when(F.size(body["messages"]) > 0, body["messages"])
+    listed = F.coalesce(body["input"], F.col("record"), F.col("request"))
+    messages = F.coalesce(given, F.when(is_list_of_objects(listed), F.from_json(listed, MESSAGES)))
+    text = F.when(~is_list_of_objects(body["input"]), body["input"])
+    return first_text(let(messages, _last_query), text, *[body[name] for name in QUESTION_FIELDS])
 
 
 def _last_query(messages: Column) -> Column:
     """Content of the last message of the user's, or of the last at all."""
-    asked = last(F.filter(messages, lambda message: message["role"] == "user"))
+    asked = last_of(messages, lambda message: message["role"] == "user")
     return F.coalesce(asked, last(messages))["content"]
 
 
 def _bare_question() -> Column:
     """The last user query without a field of its own: a JSON string, a list, or the only cell of a dataframe."""
-    request = F.col("request")
-    is_messages = is_list_of_objects(request)
-    messages = let(F.from_json(request, MESSAGES), _last_query)
-    inputs = F.coalesce(*[F.get_json_object(request, f"$.{path}") for path in ("inputs[0]", "instances[0]", "inputs")])
-    records = F.get_json_object(request, "$.dataframe_records")
-    record = F.get(F.from_json(records, "array<map<string,string>>"), F.lit(0))
-    sole = let(F.map_values(record), lambda cells: F.when(F.size(cells) == 1, F.get(cells, F.lit(0))))
-    width = F.json_array_length(F.get_json_object(request, "$.dataframe_split.columns"))
-    return first_text(
-        F.when(is_messages, let(messages, lambda asked: _text(asked, "\n"))),
-        last(F.when(~is_messages, _strings(request))),
-        F.when(start_of(inputs) != "{", inputs),
-        sole,
-        F.when(width == 1, F.get_json_object(request, "$.dataframe_split.data[0][0]")),
-    )
+    record, request = F.col("record"), F.col("request")
+    strings = F.when(record.isNull() & ~is_list_of_objects(request), last(_strings(request)))
+    is_dataframe = F.coalesce(*[F.col("q")[name] for name in DATAFRAMES]).isNotNull()
+    cells = F.map_values(F.from_json(record, "map<string,string>"))
+    sole = F.when(is_dataframe, let(cells, lambda found: F.when(F.size(found) == 1, F.get(found, F.lit(0)))))
+    return F.nullif(F.coalesce(strings, F.when(start_of(record) != "{", record), sole), F.lit(""))
 
 
 def _strings(json: Column) -> Column:
@@ -192,67 +197,50 @@ def _conversation_id(body: Column) -> Column:
 
 def _answer(value: Column) -> Column:
     """Content of the last response to the user, from a whole answer."""
-    said = F.filter(value["messages"], lambda m: (m["role"] == "assistant") & m["content"].isNotNull())
+    said = last_of(value["messages"], lambda m: (m["role"] == "assistant") & m["content"].isNotNull())
     choice = F.get(value["choices"], F.lit(0))
-    fields = [value[name] for name in ANSWER_FIELDS if name != "output"]
-    chosen = (choice["message"]["content"], last(said)["content"], _output(value["output"]), choice["text"], *fields)
-    return first_text(*chosen)
+    fields = [value[name] for name in ANSWER_FIELDS]
+    return first_text(choice["message"]["content"], said["content"], _output(value["output"]), choice["text"], *fields)
 
 
 def _output(output: Column) -> Column:
     """Content of the last message among a Responses API's output items, or the output if it is just text."""
-    items = F.filter(F.from_json(output, MESSAGES), lambda item: item["type"] == "message")
-    return F.when(is_list_of_objects(output), last(items)["content"]).otherwise(F.nullif(output, F.lit("[]")))
+    items = F.from_json(output, MESSAGES)
+    message = last_of(items, lambda item: item["type"] == "message")
+    return F.when(is_list_of_objects(output), message["content"]).when(output != "[]", output)
 
 
 def _bare_answer() -> Column:
-    """An answer that is no object: a JSON string or a list of them, or predictions of either."""
-    predicted = F.coalesce(*[F.get_json_object("response", f"$.predictions{first}") for first in ("[0]", "")])
-    return first_text(predicted, F.array_join(_strings(F.col("response")), ""))
-
-
-def _chunk_texts() -> Column:
-    """The chunks of a streamed answer, which is logged as it was sent or as a list; null of any other answer."""
-    response = F.col("response")
-    listed = F.when(is_list_of_objects(response), F.from_json(response, "array<string>"))
-    return F.when(streamed(), event_data()).otherwise(listed)
+    """An answer that is no object: predictions that are not, a JSON string or a list of them."""
+    return F.nullif(F.coalesce(F.col("predicted"), F.array_join(_strings(F.col("response")), "")), F.lit(""))
 
 
 def _streamed_answer(chunks: Column) -> Column:
     """The last message of a stream: as its last event tells it, or put together from the pieces that have its id."""
-
-    def event(kind: str) -> Column:
-        return last(F.filter(chunks, lambda chunk: chunk["type"] == kind))
-
     items = F.filter(chunks, lambda chunk: chunk["type"] == "response.output_item.done")
-    done = last(F.filter(items, lambda chunk: chunk["item"]["type"] == "message"))
+    done = last_of(items, lambda chunk: chunk["item"]["type"] == "message")
 
     def piece(chunk: Column) -> Column:
         delta = F.from_json(chunk["delta"], "struct<role:string,id:string,content:string>")
-        said = F.when(~delta["role"].eqNullSafe("tool"), delta["content"])
-        text = F.when(chunk["type"] == "response.output_text.delta", chunk["delta"]).otherwise(said)
-        first = F.get(chunk["choices"], F.lit(0))["delta"]["content"]
-        identity = F.coalesce(chunk["item_id"], delta["id"], chunk["id"], F.lit(""))
-        return F.struct(identity.alias("id"), F.coalesce(first, text).alias("text"))
+        return let(delta, lambda fields: _piece(chunk, fields))
 
     def joined(pieces: Column) -> Column:
         of_last = F.filter(pieces, lambda p: p["id"] == last(pieces)["id"])
         return F.array_join(F.transform(of_last, lambda p: p["text"]), "")
 
     pieces = F.filter(F.transform(chunks, piece), lambda p: p["text"].isNotNull())
-    answers = F.transform("texts", lambda text: let(F.from_json(text, RESPONSE), _of_answer)["answer"])
-    completed = _output(event("response.completed")["response"]["output"])
-    return first_text(
-        let(F.coalesce(done["item"]["content"], completed), lambda content: _text(content, "")),
-        let(pieces, joined),
-        last(F.filter(answers, lambda text: text.isNotNull())),
-    )
+    return first_text(done["item"]["content"], let(pieces, joined))
+
+
+def _piece(chunk: Column, delta: Column) -> Column:
+    """A chunk's share of a message: the message's id and the text."""
+    said = F.when(~delta["role"].eqNullSafe("tool"), delta["content"])
+    text = F.when(chunk["type"] == "response.output_text.delta", chunk["delta"]).otherwise(said)
+    first = F.get(chunk["choices"], F.lit(0))["delta"]["content"]
+    identity = F.coalesce(chunk["item_id"], delta["id"], chunk["id"], F.lit(""))
+    return F.struct(identity.alias("id"), F.coalesce(first, text).alias("text"))
 
 
 def _trace(answer: Column) -> Column:
     """The trace in an answer or in a chunk of it, as JSON text."""
     return F.coalesce(*[answer[parent]["trace"] for parent in TRACE_PARENTS])
-
-
-def _streamed_trace(chunks: Column) -> Column:
-    return last(F.filter(F.transform(chunks, _trace), lambda trace: trace.isNotNull()))
