@@ -210,15 +210,14 @@ def declare() -> None:
     payload_name = setting("payload_table").split(".")[-1].strip("`")
     for derive in (requests, assessments, quarantine):
         suffix, columns, comment = TABLES[derive.__name__]
-        on_databricks = setting("cluster_by_date") == "true"
-        # Apache Spark finds the comments set, and would commit both again at every run.
+        by_date = setting("cluster_by_date") == "true" and "`date`" in columns
         table = dp.table(
             name=f"`{payload_name}{suffix}`",
-            comment=comment if on_databricks else None,
+            comment=comment,
             schema=columns,
-            cluster_by=["date"] if on_databricks and "`date`" in columns else None,
+            cluster_by=["date"] if by_date else None,
             # A full refresh would lose what has since been deleted from the payload table.
-            table_properties={"pipelines.reset.allowed": "false"} if on_databricks else None,
+            table_properties={"pipelines.reset.allowed": "false"},
         )
         table(partial(_derived, derive, types))
 
