@@ -6,6 +6,7 @@ import datetime
 import json
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -35,15 +36,14 @@ def refresh(
     from agent_deploy.tables import refresh as tables
     from agent_deploy.tables.jars import JarsMissing
     from agent_deploy.tables.java import JavaMissing
-    from agent_deploy.tables.reading import served_entities_of, target_of
+    from agent_deploy.tables.reading import target_of
     from agent_deploy.tables.spark import SparkFailed
 
     described = _described(endpoint, folder)
     try:
         target = target_of(folder, described)
-        added = tables.refresh(
-            target.folder, target.payload, endpoint, served_entities_of(described), start_over=start_over
-        )
+        models = _asked(folder, f"/_local/serving/entities/{quote(endpoint, safe='')}")["entities"]
+        added = tables.refresh(target.folder, target.payload, endpoint, models, start_over=start_over)
     except (tables.RefreshFailed, SparkFailed, JavaMissing, JarsMissing) as error:
         raise CommandError(str(error)) from error
     for key, count in added.items():
@@ -82,8 +82,11 @@ def show(
 
 def _described(endpoint: str, folder: Path) -> dict[str, Any]:
     """The endpoint as the workspace on the folder describes it."""
-    from urllib.parse import quote
+    return _asked(folder, f"/api/2.0/serving-endpoints/{quote(endpoint, safe='')}")
 
+
+def _asked(folder: Path, path: str) -> dict[str, Any]:
+    """What the workspace on the folder answers its administrator."""
     from agent_deploy.client.configuration import Settings
     from agent_deploy.client.errors import WorkspaceError
     from agent_deploy.client.workspace import Workspace
@@ -93,7 +96,7 @@ def _described(endpoint: str, folder: Path) -> dict[str, Any]:
     token = (folder / TOKEN_FILE).read_text(encoding="utf-8").strip()
     workspace = Workspace(Settings(host=str(status["host"]), method="pat", token=token))
     try:
-        return workspace.get(f"/api/2.0/serving-endpoints/{quote(endpoint, safe='')}")
+        return workspace.get(path)
     except WorkspaceError as error:
         raise CommandError(" ".join(str(error).split())) from error
 

@@ -61,14 +61,3 @@ def payload_table_of(endpoint: dict[str, Any]) -> str | None:
     if not (config.get("catalog_name") and config.get("schema_name") and config.get("table_name_prefix")):
         return None
     return tables.payload_table(config["catalog_name"], config["schema_name"], config["table_name_prefix"])
-
-
-def served_entities_of(endpoint: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """Served entity's id → model_name and model_version, of those that the endpoint serves or is about to."""
-    found = {}
-    for config in ("config", "pending_config"):
-        for entity in (endpoint.get(config) or {}).get("served_entities") or []:
-            if entity.get("id") and entity.get("entity_name"):
-                model = {"model_name": entity["entity_name"], "model_version": str(entity.get("entity_version", ""))}
-                found[entity["id"]] = model
-    return found

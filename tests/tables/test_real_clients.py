@@ -24,7 +24,7 @@ from agent_deploy.local import LocalWorkspace
 from agent_deploy.provider.feedback_model_version import FeedbackModelVersion
 from agent_deploy.provider.resource import Context
 from agent_deploy.rules import tables
-from agent_deploy.tables.reading import served_entities_of, target_of
+from agent_deploy.tables.reading import target_of
 from agent_deploy.tables.refresh import Target, refresh
 from agent_deploy.tables.spark import SparkProcess
 from tests.tables.payload import by_id, derived
@@ -158,7 +158,8 @@ def target(clients: Clients, spark: SparkProcess) -> Target:
     endpoint = clients.endpoint.get()
     target = target_of(clients.workspace.folder, endpoint)
     wait(lambda: read(clients.workspace, target.payload), lambda rows: len(rows) == len(clients.asked) + 1)
-    added = refresh(target.folder, target.payload, clients.endpoint.name, served_entities_of(endpoint), spark)
+    models = ok(clients.endpoint.http.get(f"/_local/serving/entities/{clients.endpoint.name}"))["entities"]
+    added = refresh(target.folder, target.payload, clients.endpoint.name, models, spark)
     assert added == {"requests": len(clients.asked), "assessments": 2, "quarantine": 0}
     return target
 

@@ -195,11 +195,13 @@ class Updates:
             raise UpdateFailed(f"{name}, who runs the pipeline, does not exist or is not active.")
         self._published.require(payload, owner, pipeline["pipeline_id"], derived_names(payload).values())
         source = self._workspace.services["workspace_files"].read(files[0], owner).decode()
+        endpoint = str(settings.get(f"{_SETTING}endpoint_name") or "")
         entities = json.loads(settings.get(f"{_SETTING}served_entities") or "{}")
+        entities = {**self._workspace.services["serving"].models_served(endpoint), **entities}
         job = {
             "folder": str(self._workspace.folder),
             "payload": payload,
-            "endpoint": str(settings.get(f"{_SETTING}endpoint_name") or ""),
+            "endpoint": endpoint,
             "served_entities": entities,
             "source": source,
         }

@@ -100,6 +100,15 @@ class Endpoints:
         """Oldest first."""
         return list(self._endpoints.values())
 
+    def models_served(self, name: str) -> dict[str, dict[str, str]]:
+        """Served entity's id → model_name and model_version, of all that the endpoint ever served; none of no endpoint.
+
+        Databricks tells them in `system.serving.served_entities`, and no endpoint's answer has the ids.
+        """
+        found = self.find(name)
+        known = {} if found is None else found.document.get("entities_served") or {}
+        return {key: {"model_name": told[2], "model_version": told[1]} for key, told in known.items() if len(told) > 2}
+
     def require(self, principal: Principal, name: str, level: str) -> Endpoint:
         """The endpoint, if the caller has the level on it; raises 404 and 403."""
         endpoint = self.get(name)
@@ -125,7 +134,7 @@ class Endpoints:
         """Make the document durable; it names every entity that was ever served, of which logged rows have ids only."""
         for entity in (endpoint.document["config"] or {}).get("served_entities", ()):
             names = endpoint.document.setdefault("entities_served", {})
-            names[entity["id"]] = [entity["name"], entity["entity_version"]]
+            names[entity["id"]] = [entity["name"], entity["entity_version"], entity["entity_name"]]
         endpoint.payload_folder = gateway.folder_of(self.workspace, endpoint.document["ai_gateway"])
         self.workspace.store.put(KIND, endpoint.name, endpoint.document)
 

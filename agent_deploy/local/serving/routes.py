@@ -213,6 +213,11 @@ def _processes(endpoints: Endpoints) -> APIRouter:
             ]
         }
 
+    @router.get("/entities/{name}")
+    async def entities(name: str, principal: Caller) -> Any:
+        endpoints.workspace.authorization.require_admin(principal, "see which models an endpoint has ever served")
+        return {"entities": endpoints.models_served(name)}
+
     return router
 
 
