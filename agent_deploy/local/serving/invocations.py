@@ -23,6 +23,7 @@ PREFIX = "/serving-endpoints/"
 OPENAI = ("chat/completions", "responses")  # `model` names the endpoint
 _MAX_REQUEST_BYTES = 16 << 20  # source: Databricks, "Model Serving limits and regions"
 ERROR_EVENT = b'data: {"error"'  # may quote what the model's code raised
+DONE_EVENT = b"data: [DONE]\n\n"
 _HEADERS = "served-model-name", "x-request-id"
 
 
@@ -120,7 +121,7 @@ class Invocation:
 
     async def _stream(self, answer: Answer, receive: Receive, send: Send) -> None:
         events: list[bytes] = []
-        client_request_id, status = answer.header.get("client_request_id"), answer.header["status"]
+        client_request_id, status, end = answer.header.get("client_request_id"), answer.header["status"], b""
         caller = asyncio.create_task(_left(receive))
         try:
             await send(_start(status, answer.header["type"], self._headers))
@@ -129,7 +130,8 @@ class Invocation:
                 await send({"type": "http.response.body", "body": events[-1], "more_body": True})
             if not answer.complete:
                 return  # the caller has left: leaving hangs up on the model
-            status = answer.header["status"]
+            # Sent last of all: clients hang up when they have read it, and the trace came after the last event.
+            status, end = answer.header["status"], DONE_EVENT
         except ProcessGone:
             status = 502
             error = {"error": {"error_code": "INTERNAL_ERROR", "message": "The model's process ended."}}
@@ -139,7 +141,7 @@ class Invocation:
             caller.cancel()
             # Also when the caller has left: what the model said until then is kept.
             self._log(status, b"", events, answer.body, client_request_id)
-        await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.body", "body": end})
 
     def _log(
         self,

@@ -146,7 +146,6 @@ class Scorer:
         if trace and question.return_trace:
             shown = b'{"trace": ' + trace + b', "databricks_request_id": ' + _encode(question.id) + b"}"
             yield wire.pack({}, b'data: {"type": "databricks_output", "databricks_output": ' + shown + b"}\n\n")
-        yield wire.pack({}, b"data: [DONE]\n\n")
         yield wire.pack({"end": True, "status": status}, trace)
 
     def _event(self, question: _Question, event: Any) -> bytes:
