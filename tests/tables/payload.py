@@ -12,7 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from agent_deploy.local.serving.payload_table import SCHEMA
 from agent_deploy.tables.refresh import Target
-from tests.tables.corpus import Case
+from tests.tables.cases import Case
 
 START = datetime.datetime(2026, 11, 1, 12, tzinfo=datetime.timezone.utc)
 LEGACY_SCHEMA = pa.schema(

@@ -14,7 +14,8 @@ import pytest
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.tables import jars, java
 from agent_deploy.tables.refresh import Target
-from tests.tables.corpus import ASKED, POSITIVE, Case, Raw, feedback
+from tests.tables.cases import ASKED, Case, Raw, feedback
+from tests.tables.corpus import POSITIVE
 from tests.tables.payload import append, row
 
 TABLE = {"enabled": True, "catalog_name": "main", "schema_name": "default", "table_name_prefix": "my-agent"}

@@ -14,7 +14,8 @@ from deltalake import DeltaTable
 from agent_deploy.rules import tables
 from agent_deploy.tables.refresh import Target, refresh
 from agent_deploy.tables.spark import SparkProcess
-from tests.tables.corpus import ASKED, CASES, Case
+from tests.tables.cases import ASKED, Case
+from tests.tables.corpus import CASES
 from tests.tables.payload import LEGACY_SCHEMA, append, by_id, derived, legacy_row, row, snapshot
 
 ENTITIES = {"entity-1": {"model_name": "main.corpus.qa", "model_version": "3"}}

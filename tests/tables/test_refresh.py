@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from agent_deploy.tables.refresh import RefreshFailed, Target, refresh
 from agent_deploy.tables.spark import SparkFailed, SparkProcess
-from tests.tables.corpus import ASKED, CASES, POSITIVE, Case, Raw, feedback
+from tests.tables.cases import ASKED, Case, Raw, feedback
+from tests.tables.corpus import CASES, POSITIVE
 from tests.tables.payload import append, by_id, derived, row
 
 DEADLINE_SECONDS = 240.0

@@ -1,0 +1,105 @@
+"""A workspace and an engine as Pulumi's mocks, and one deployment declared in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pulumi.runtime
+
+from agent_deploy import AgentDeployment
+
+ENDPOINT = "agent-deploy:index:ServingEndpoint"
+SECRET = "agent-deploy:index:Secret"
+FEEDBACK = "agent-deploy:index:FeedbackModelVersion"
+TABLES = "agent-deploy:index:InferenceTables"
+DERIVED = "agent-deploy:index:DerivedTables"
+FILE = "databricks:index/workspaceFile:WorkspaceFile"
+PIPELINE = "databricks:index/pipeline:Pipeline"
+JOB = "databricks:index/job:Job"
+SCOPE = "databricks:index/secretScope:SecretScope"
+REGISTRATION = "agent-deploy:index:AgentRegistration"
+PERMIT = "agent-deploy:index:ObjectPermission"
+PERMISSIONS = "databricks:index/permissions:Permissions"
+MODEL = "main.default.qa"
+
+
+class Workspace(pulumi.runtime.Mocks):
+    """A mock: versions 1 to 5 exist, `champion` is 3, the scope `team` has the key `key`."""
+
+    def __init__(self) -> None:
+        self.resources: dict[tuple[str, str], dict[str, Any]] = {}
+        self.asked: list[Mapping[Any, Any]] = []
+        self.open_to_all: list[dict[str, str]] = []
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        self.resources[args.typ, args.name] = args.inputs
+        outputs = dict(args.inputs)
+        if args.typ == ENDPOINT:
+            config = args.inputs.get("aiGateway", {}).get("inferenceTableConfig", {})
+            prefix = config.get("tableNamePrefix") or config.get("tableNamePrefixHint")
+            table = f"{config['catalogName']}.{config['schemaName']}.{prefix}_payload" if prefix else ""
+            outputs |= {
+                "endpointId": "e1",
+                "workspaceUrl": "https://w",
+                "payloadTable": table,
+                "servedEntityStates": {},
+            }
+        if args.typ == FEEDBACK:
+            outputs |= {"version": "2", "created": False}
+        if args.typ == DERIVED:
+            suffixes = {
+                "requestLogs": "_request_logs",
+                "assessmentLogs": "_assessment_logs",
+                "quarantine": "_quarantine",
+            }
+            outputs |= {name: args.inputs["payloadTable"] + suffix for name, suffix in suffixes.items()}
+        if args.typ == REGISTRATION:
+            outputs["reviewAppUrl"] = f"https://w/review-v2/{args.inputs['modelVersion']}"
+        if args.typ == SECRET:
+            outputs |= {"reference": f"{{{{secrets/{args.inputs['scope']}/{args.inputs['name']}-0a1b2c3}}}}"}
+        return f"{args.name}-id", outputs
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        assert args.token.endswith("verifyDeployment")
+        asked = args.args
+        self.asked.append(asked)
+        numbers = [{"champion": "3"}.get(v.get("alias", ""), v.get("version", "")) for v in asked["versions"]]
+        problems = [
+            f"{wanted['field']}: {asked['modelName']} has no version {number}"
+            for wanted, number in zip(asked["versions"], numbers, strict=True)
+            if number not in {"1", "2", "3", "4", "5"}
+        ]
+        for named, there in (("references", {"{{secrets/team/key}}"}), ("principals", {"users", "app"})):
+            problems += [f"{n['field']}: there is no {n['value']}" for n in asked[named] if n["value"] not in there]
+        kept = {}
+        if asked["keepPrevious"]:
+            old = {"REF": "{{secrets/agents_main-default-qa/REF-0000000}}", "PLAIN": "old"}
+            kept["main-default-qa_4"] = {"entityName": MODEL, "entityVersion": "4", "environmentVars": old}
+        resources = [{"kind": "table", "name": "main.default.docs", "onBehalfOfUser": False}, *asked["resources"]]
+        return {
+            "numbers": numbers,
+            "experimentId": "77",
+            "workspaceUrl": "https://w",
+            "kept": kept,
+            "needs": [{"version": number, "resources": resources, "userScopes": []} for number in numbers],
+            "openToAll": self.open_to_all,
+            "doubts": [],
+            "problems": problems,
+        }
+
+
+def deploy(args: Mapping[str, Any]) -> dict[str, Any]:
+    """Runs a program with one deployment; returns its outputs."""
+    outputs: dict[str, Any] = {}
+
+    @pulumi.runtime.test
+    def program() -> pulumi.Output[Any]:
+        agent = AgentDeployment("qa", {"model_name": MODEL, **args})  # type: ignore[typeddict-item]
+        names = ("endpoint_name", "query_endpoint", "endpoint_url", "review_app_url", "served_entities")
+        names += ("inference_tables", "identities")
+        return pulumi.Output.all(**{name: getattr(agent, name) for name in names}).apply(outputs.update)
+
+    program()
+    return outputs
