@@ -53,6 +53,8 @@ def program(version: str, value: str) -> str:
         "model_version": version,
         "auth": "SERVICE_PRINCIPAL",
         "inference_tables": {"enabled": False},
+        # A registration is several writes, begun anew each time: tests/provider has what fails half-way in one.
+        "review_app": {"enabled": False},
         "permissions": [{"group_name": "users", "level": "CAN_QUERY"}],
         "value": value,
     }
@@ -67,9 +69,14 @@ def test_the_end_is_the_same_as_without_the_cuts(
     before = site.standing()
 
     def cut(operate: Callable[..., Any]) -> None:
-        """Repeats the run, each with its second write refused (the first run: its first one), until none is."""
+        """Repeats the run, each with its second write refused (the first run: its first one), until none is.
+
+        Where a resource begins anew with several writes, one that was refused before is let through.
+        """
+        nth, before_this = 1, set[str]()
         for write in range(1, MOST_WRITES):
-            with site.fault(nth=min(write, 2), **REFUSED):
+            site.forget_requests()
+            with site.fault(nth=nth, **REFUSED):
                 done = operate(check=False)
                 (rule,) = site.workspace.get("/_local/faults")["faults"]
             if not rule["fired"]:
@@ -77,6 +84,9 @@ def test_the_end_is_the_same_as_without_the_cuts(
                 assert write > LEAST_WRITES
                 return
             assert done.code != 0, f"write {write} was refused, and nobody told"
+            (refused,) = [f"{r['method']} {r['path']} {r['body']}" for r in site.asked("[!G]*", "/api/*") if r["fault"]]
+            nth = nth + 1 if refused in before_this else 2
+            before_this.add(refused)
         raise AssertionError(f"more than {MOST_WRITES} writes")
 
     def stands(version: str) -> None:
