@@ -66,9 +66,9 @@ def open_(site: Site, open_stack: Callable[..., Stack], tmp_path: Path) -> Calla
 
 
 def inside(name: str, version: str = "1", **tables: Any) -> str:
-    """A program with an AgentDeployment."""
+    """A program with an AgentDeployment, without feedback and registration."""
     args = {"model_name": MODEL, "endpoint_name": name, "model_version": version, "inference_tables": tables}
-    args["feedback_model"] = False
+    args |= {"feedback_model": False, "review_app": {"enabled": False}}
     return INSIDE.replace("ARGS", repr(json.dumps(args)))
 
 
