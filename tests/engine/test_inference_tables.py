@@ -12,10 +12,9 @@ import pytest
 from agent_deploy.client.configuration import PAT, Settings
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.local.databricks_plugin.selection import select_plugin
 from agent_deploy.rules.tables import REQUEST_LOG_COLUMNS
 from tests.engine.serving import MODEL, Site
-from tests.engine.support import BIN, Stack
+from tests.engine.support import Stack, both_plugins
 
 SCHEMA = "main.default"
 SUFFIXES = ("_request_logs", "_assessment_logs", "_quarantine")
@@ -56,10 +55,9 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def open_(site: Site, open_stack: Callable[..., Stack], tmp_path: Path) -> Callable[..., Stack]:
-    folder = select_plugin(tmp_path / "plugins").folder
+    plugins = both_plugins(tmp_path / "plugins")
 
     def make(program: str) -> Stack:
-        plugins = {"agent-deploy": BIN, **({"databricks": folder} if folder else {})}
         return open_stack(program, environment=site.environment, plugins=plugins)
 
     return make
@@ -334,8 +332,7 @@ def test_without_serverless_a_cluster_policy_is_needed(
 ) -> None:
     bare = Site(local_workspace_factory(serving_start="on_request", serverless=False))
     bare.register_bare(MODEL, 1)
-    folder = select_plugin(tmp_path / "plugins").folder
-    plugins = {"agent-deploy": BIN, **({"databricks": folder} if folder else {})}
+    plugins = both_plugins(tmp_path / "plugins")
     stack = open_stack(inside("bare"), environment=bare.environment, plugins=plugins)
     refused = stack.preview(check=False)
     assert refused.code != 0
