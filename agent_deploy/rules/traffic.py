@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from agent_deploy.rules.problems import Problem
@@ -40,7 +41,8 @@ def shown_change(before: Mapping[str, int], after: Mapping[str, int]) -> str:
     if dict(before) == dict(after):
         return ""
     parts = []
-    for version in dict.fromkeys((*before, *after)):
+    # What was there first, and in an order of its own: mappings that have crossed the engine's wire come in any.
+    for version in sorted({*before, *after}, key=lambda version: (version not in before, _natural(version))):
         old, new = before.get(version), after.get(version)
         if old is None:
             parts.append(f"{version} new {new} %")
@@ -61,6 +63,11 @@ def check_count(field: str, count: int, feedback: bool = False) -> list[Problem]
             Problem(field, count, f"{expected}, the feedback model included", "Take old versions or feedback_model out")
         ]
     return [Problem(field, count, expected, "Take old versions out")]
+
+
+def _natural(name: str) -> list[str | int]:
+    """``v9`` before ``v10``: text and numbers in turn."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def _is_whole(value: object) -> bool:

@@ -47,6 +47,14 @@ def test_traffic_is_told_as_it_was_and_will_be(after: Values, said: str) -> None
     assert traffic_line(ONE, after) == said
 
 
+@pytest.mark.parametrize("order", [("v2", "v10", "v1"), ("v10", "v1", "v2")])
+def test_the_order_of_versions_does_not_depend_on_how_they_came(order: tuple[str, ...]) -> None:
+    before = {version: {"v2": 90, "v10": 10, "v1": 0}[version] for version in order}
+    after = {version: {"v2": 80, "v10": 10, "v1": 0}[version] for version in reversed(order)}
+    said = "v1 stays 0 %, v2 90 % → 80 %, v10 stays 10 %, v9 new 10 %"
+    assert shown_change(before, {"v9": 10, **after}) == said
+
+
 def test_the_feedback_model_does_not_hide_the_versions() -> None:
     feedback = {"entityName": "main.default.feedback", "entityVersion": "3"}
     before, after = ({**found, "traffic": {**found["traffic"], "feedback": 0}} for found in (
