@@ -19,6 +19,7 @@ from typing import Any
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, conflict, not_found
+from agent_deploy.local.core.family import kill_family
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document, Documents
 from agent_deploy.local.pipelines.pipelines import IDLE, RUNNING, Pipelines
@@ -105,7 +106,7 @@ class Updates:
             return
         run.stopped.set()
         if (process := run.process) is not None:
-            process.kill()
+            kill_family(process.pid)  # its Spark is a process of its own, and would write on
         if run.thread is not None:
             run.thread.join()
 
