@@ -179,7 +179,16 @@ def test_one_that_may_not_be_used_is_told_by_what_is_missing(place: Place, local
         RESOURCE.create(stranger.context, stranger.inputs())
 
 
-@pytest.mark.parametrize("path", ["*/model-versions/create", "*/fs/files/Models/*", "*/model-versions/finalize"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "*/registered-models/set-tag",
+        "*/permissions/function/*",
+        "*/model-versions/create",
+        "*/fs/files/Models/*/MLmodel",
+        "*/model-versions/finalize",
+    ],
+)
 def test_what_broke_in_the_middle_is_in_the_state_and_mended_by_the_next_run(place: Place, path: str) -> None:
     fault = place.workspace.post("/_local/faults", {"path": path, "status": 400, "times": 1})
     with pytest.raises(PartialFailure) as failed:
