@@ -3,7 +3,7 @@
 The workspace's own time is measured in the same run, by a second observer that looks at the endpoint all the time. The
 calls are held against the vendor's databricks_model_serving, seen on the wire with an endpoint that is ready at once:
 create = POST, look, read-back; update of the config = PUT, look, read-back; of the tags = look, PATCH, read-back;
-delete = DELETE alone. Ours makes one more there on purpose: it looks whether the endpoint is really gone.
+delete = DELETE alone.
 """
 
 from __future__ import annotations

@@ -55,6 +55,8 @@ class ServingEndpoint(Resource):
 
     def __init__(self) -> None:
         self._prefixes = TablePrefixes()
+        # Ids of the endpoints whose deletion was accepted, as far as this process knows.
+        self._leaving: set[str] = set()
 
     def check(self, context: Context, old_inputs: Values, inputs: Values) -> tuple[Values, list[Failure]]:
         """Completes the inputs: versions as strings, a free table prefix."""
@@ -100,13 +102,19 @@ class ServingEndpoint(Resource):
     def create(self, context: Context, inputs: Values) -> Created:
         """Posts the endpoint and waits; an endpoint that an interrupted run of this stack has made is taken over."""
         workspace, name = _workspace(context, CHANGE_TIMEOUT), str(inputs["name"])
-        change = EndpointChange(context, workspace, name, context.deadline(CHANGE_TIMEOUT))
+        deadline = context.deadline(CHANGE_TIMEOUT)
+        change = EndpointChange(context, workspace, name, deadline)
         try:
             remote = workspace.post(PATH, create_body(inputs))
         except ApiError as error:
             if not error.already_exists:
                 raise
-            change.adopt(_own(get(workspace, name), inputs), inputs)
+            found = _found(workspace, name)
+            if found is not None and found.get("id") not in self._leaving:
+                change.adopt(_own(found, inputs), inputs)
+            else:  # its predecessor, on its way out
+                wait_until_gone(context, workspace, name, deadline)
+                change.created(workspace.post(PATH, create_body(inputs)), inputs)
         except ConnectionLost:
             if (found := _found(workspace, name)) is None:
                 raise
@@ -135,15 +143,15 @@ class ServingEndpoint(Resource):
         return change.finished(inputs)
 
     def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
-        """Deletes the endpoint, when need be after the update that keeps it busy, and waits until it is gone.
+        """Deletes the endpoint, when need be after the update that keeps it busy.
 
-        Its inference table stays, and the user is told so, unless the inputs say otherwise.
+        Whether it is really gone is looked at by who needs its name: `create`. Its inference table stays, and the user is told so, unless the inputs say otherwise.
         """
         workspace = _workspace(context, DELETE_TIMEOUT)
         deadline = context.deadline(DELETE_TIMEOUT)
         try:
             when_free(context, workspace, id, deadline, lambda: workspace.delete(f"{PATH}/{segment(id)}"))
-            wait_until_gone(context, workspace, id, deadline)
+            self._leaving.add(str(old.get("endpointId")))
         except ApiError as error:
             if not error.is_missing:
                 raise

@@ -31,6 +31,7 @@ class ServingApi:
         self.polls = 1
         self.failing: dict[str, str] = {}  # entity → message
         self.log = "step 1\nstep 2\n"
+        self.lingers = 0  # looks that find an endpoint although its deletion was accepted
         self.hears_disabled = True  # whether `enabled: false` turns an inference table off
         self.answers: dict[str, list[Answer | Exception]] = {}  # scripted, by "METHOD last-part-of-path"
 
@@ -89,9 +90,16 @@ class ServingApi:
             return 200, {"logs": self.log if what.endswith("build-logs") else ""}
         if method == "GET":
             self._look(endpoint)
+            if "looks_left" in endpoint:
+                endpoint["looks_left"] -= 1
+                if endpoint["looks_left"] == 0:
+                    del self.endpoints[name]
             return 200, endpoint
         if method == "DELETE":
-            del self.endpoints[name]
+            if self.lingers:
+                endpoint["looks_left"] = self.lingers
+            else:
+                del self.endpoints[name]
             return 200, {}
         return routes[f"{method} {what}"](endpoint, body)
 

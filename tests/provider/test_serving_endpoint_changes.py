@@ -454,6 +454,20 @@ def test_a_deletion_during_an_update_waits_and_tries_again(api: ServingApi) -> N
     assert api.endpoints == {}
 
 
+def test_a_successor_waits_for_the_end_of_what_was_deleted_and_does_not_take_it_over(api: ServingApi) -> None:
+    resource, api.lingers = ServingEndpoint(), 3
+    first = resource.create(api.context(), inputs()).properties
+    api.endpoints["e"]["id"] = first["endpointId"] = "the first"
+    resource.delete(api.context(), "e", inputs(), first)
+    assert "e" in api.endpoints
+    api.calls.clear()
+    context = api.context()
+    second = resource.create(context, inputs()).properties
+    assert second["endpointId"] == "abc123"
+    assert api.changes == ["POST /", "POST /"]
+    assert "waiting for e to disappear" in context.told  # type: ignore[attr-defined]
+
+
 def test_payloads_are_called_kept_only_where_there_are_any(api: ServingApi) -> None:
     wanted = inputs(aiGateway={"inferenceTableConfig": TABLE})
     for tables in (set(), {"main.default.qa_payload"}):
