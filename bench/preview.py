@@ -133,6 +133,8 @@ class Program:
             "PULUMI_BACKEND_URL": (folder / "state").as_uri(),
             "PULUMI_CONFIG_PASSPHRASE": "bench",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            # Or the engine looks for the plugins on the network, which takes as long as that takes.
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         }
         self._run("stack", "init", "bench")
         self._run("config", "set", "--secret", "key", stdin="a-secret")
