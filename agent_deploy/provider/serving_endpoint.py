@@ -145,7 +145,8 @@ class ServingEndpoint(Resource):
     def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
         """Deletes the endpoint, when need be after the update that keeps it busy.
 
-        Whether it is really gone is looked at by who needs its name: `create`. Its inference table stays, and the user is told so, unless the inputs say otherwise.
+        Whether it is really gone is looked at by who needs its name: `create`. Its inference table stays, and the user
+        is told so, unless the inputs say otherwise.
         """
         workspace = _workspace(context, DELETE_TIMEOUT)
         deadline = context.deadline(DELETE_TIMEOUT)

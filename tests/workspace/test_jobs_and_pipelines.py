@@ -67,3 +67,10 @@ def test_a_pipeline_is_created_found_changed_and_deleted(admin: Caller, stranger
     admin.sdk.pipelines.delete(pipeline_id)
     with pytest.raises(NotFound):
         admin.sdk.pipelines.get(pipeline_id)
+
+
+@pytest.mark.parametrize("size", ["many", "-1", "1.5"])
+def test_a_page_of_no_size_is_refused_by_name(admin: Caller, size: str) -> None:
+    refused = admin.http.get("/api/2.0/pipelines", params={"max_results": size})
+    assert refused.status_code == 400
+    assert refused.json()["message"] == f"max_results {size!r}: expected a whole number, 0 or more."

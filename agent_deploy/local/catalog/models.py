@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
-from agent_deploy.local.catalog.paging import page
+from agent_deploy.local.catalog.paging import asked_page
 from agent_deploy.local.core.body import json_body, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import ApiError, not_found
@@ -56,7 +56,7 @@ def _add_models(router: APIRouter, workspace: Workspace) -> None:
             m for m in _registry(workspace).models() if _is_in(m, query.get("catalog_name"), query.get("schema_name"))
         ]
         visible = [_model(workspace, m) for m in found if access.visible(principal, "function", m["full_name"])]
-        return page("registered_models", visible, int(query.get("max_results") or 0), query.get("page_token", ""))
+        return asked_page("registered_models", visible, query)
 
     @router.get("/{full_name}")
     def get(full_name: str, request: Request, principal: Caller) -> Document:
@@ -96,7 +96,7 @@ def _add_versions(router: APIRouter, workspace: Workspace) -> None:
         versions = [
             _version(workspace, version) for version in reversed(_registry(workspace).versions(model["full_name"]))
         ]
-        return page("model_versions", versions, int(query.get("max_results") or 0), query.get("page_token", ""))
+        return asked_page("model_versions", versions, query)
 
     @router.get("/{full_name}/versions/{version}")
     def get(full_name: str, version: str, principal: Caller) -> Document:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 from agent_deploy.local.core.errors import invalid
@@ -20,6 +21,16 @@ def page(key: str, items: list[dict[str, Any]], max_results: int = 0, page_token
     if end < len(items):
         answer["next_page_token"] = base64.urlsafe_b64encode(f"from:{end}".encode()).decode()
     return answer
+
+
+def asked_page(
+    key: str, items: list[dict[str, Any]], query: Mapping[str, str], size: str = "max_results"
+) -> dict[str, Any]:
+    """The page that a request's ``query`` asks for; ``size`` is what the route calls the number of items."""
+    given = query.get(size) or "0"
+    if not given.isdecimal():
+        raise invalid(f"{size} {given!r}: expected a whole number, 0 or more.")
+    return page(key, items, int(given), query.get("page_token", ""))
 
 
 def _start(page_token: str) -> int:

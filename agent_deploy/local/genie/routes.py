@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 
-from agent_deploy.local.catalog.paging import page
+from agent_deploy.local.catalog.paging import asked_page
 from agent_deploy.local.core.body import json_body
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.principals import Principal
@@ -40,8 +40,7 @@ def _space_routes(spaces: Spaces) -> APIRouter:
 
     @router.get("")
     def listing(request: Request, principal: Caller) -> Document:
-        query = request.query_params
-        return page("spaces", spaces.listing(principal), int(query.get("page_size") or 0), query.get("page_token", ""))
+        return asked_page("spaces", spaces.listing(principal), request.query_params, "page_size")
 
     @router.get("/{space_id}")
     def get(space_id: str, request: Request, principal: Caller) -> Document:
@@ -76,7 +75,7 @@ def _conversation_routes(spaces: Spaces, conversations: Conversations) -> APIRou
     def listing(space_id: str, request: Request, principal: Caller) -> Document:
         space, query = spaces.get(space_id, principal, CAN_RUN), request.query_params
         found = conversations.conversations(space, principal, query.get("include_all") == "true")
-        return page("conversations", found, int(query.get("page_size") or 0), query.get("page_token", ""))
+        return asked_page("conversations", found, query, "page_size")
 
     @router.delete("/{space_id}/conversations/{conversation_id}")
     def delete(space_id: str, conversation_id: str, principal: Caller) -> Document:
@@ -94,7 +93,7 @@ def _conversation_routes(spaces: Spaces, conversations: Conversations) -> APIRou
     def messages(space_id: str, conversation_id: str, request: Request, principal: Caller) -> Document:
         space, query = spaces.get(space_id, principal, CAN_RUN), request.query_params
         found = conversations.messages(conversations.conversation(space, conversation_id, principal))
-        return page("messages", found, int(query.get("page_size") or 0), query.get("page_token", ""))
+        return asked_page("messages", found, query, "page_size")
 
     return router
 

@@ -40,11 +40,9 @@ def _add_forms(router: APIRouter, pages: Pages) -> None:
             principal = _signing_in(
                 pages, str(fields.get("token") or "").strip(), str(fields.get("code") or "").strip()
             )
-            response = RedirectResponse(local_path(str(fields.get("next") or "")), 303)
-            pages.sessions.open(response, principal)
+            return _entered(pages, fields, principal)
         except ApiError as error:
             return _form(pages, request, None, error)
-        return response
 
     @router.post("/login/as")
     async def sign_in_as(request: Request) -> Response:
@@ -57,11 +55,9 @@ def _add_forms(router: APIRouter, pages: Pages) -> None:
             user = pages.workspace.principals.by_name(name)
             if user is None:
                 raise not_found(f"There is no user {name!r} in this workspace.")
-            response = RedirectResponse(local_path(str(fields.get("next") or "")), 303)
-            pages.sessions.open(response, user, opened_by=session.principal.name)
+            return _entered(pages, fields, user, opened_by=session.principal.name)
         except ApiError as error:
             return _form(pages, request, session, error)
-        return response
 
     @router.post("/logout")
     async def sign_out(request: Request) -> Response:
@@ -98,6 +94,13 @@ def _signing_in(pages: Pages, token: str, code: str) -> Principal:
     except ApiError as error:
         message = "This workspace does not know the access token, or it has expired."
         raise ApiError(401, "UNAUTHENTICATED", message) from error
+
+
+def _entered(pages: Pages, fields: Any, principal: Principal, opened_by: str = "") -> Response:
+    """A new session, on the page that was wanted."""
+    response = RedirectResponse(local_path(str(fields.get("next") or "")), 303)
+    pages.sessions.open(response, principal, opened_by=opened_by)
+    return response
 
 
 async def _checked(pages: Pages, request: Request, session: Session | None) -> tuple[Any, Session]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 
-from agent_deploy.local.catalog.paging import page
+from agent_deploy.local.catalog.paging import asked_page
 from agent_deploy.local.core.body import json_body
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.principals import Principal
@@ -50,10 +50,9 @@ def _objects(pipelines: Pipelines, updates: Updates, reached: Any, workspace: Wo
 
     @router.get("")
     def listing(request: Request, principal: Caller) -> Document:
-        query = request.query_params
         found = [p for p in pipelines.list() if access.allows_object(principal, TYPE, p["pipeline_id"], "CAN_VIEW")]
         statuses = [{name: pipeline[name] for name in _SHOWN} for pipeline in found]
-        return page("statuses", statuses, int(query.get("max_results") or 0), query.get("page_token", ""))
+        return asked_page("statuses", statuses, request.query_params)
 
     @router.get("/{pipeline_id}")
     def get(pipeline_id: str, principal: Caller) -> Document:
@@ -87,9 +86,7 @@ def _updates(updates: Updates, reached: Any) -> APIRouter:
     @router.get("/{pipeline_id}/updates")
     def listing(pipeline_id: str, request: Request, principal: Caller) -> Document:
         reached(pipeline_id, principal, "CAN_VIEW")
-        query = request.query_params
-        found = updates.list(pipeline_id)
-        return page("updates", found, int(query.get("max_results") or 0), query.get("page_token", ""))
+        return asked_page("updates", updates.list(pipeline_id), request.query_params)
 
     @router.get("/{pipeline_id}/updates/{update_id}")
     def get(pipeline_id: str, update_id: str, principal: Caller) -> Document:
@@ -99,9 +96,7 @@ def _updates(updates: Updates, reached: Any) -> APIRouter:
     @router.get("/{pipeline_id}/events")
     def events(pipeline_id: str, request: Request, principal: Caller) -> Document:
         reached(pipeline_id, principal, "CAN_VIEW")
-        query = request.query_params
-        found = updates.events(pipeline_id)
-        return page("events", found, int(query.get("max_results") or 0), query.get("page_token", ""))
+        return asked_page("events", updates.events(pipeline_id), request.query_params)
 
     @router.post("/{pipeline_id}/stop")
     def stop(pipeline_id: str, principal: Caller) -> Document:
