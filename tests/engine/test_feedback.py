@@ -228,3 +228,34 @@ def test_a_strangers_model_of_that_name_stops_the_preview_and_nothing_is_written
     stack.write(program(one={"feedback_model": False}))
     stack.up()
     stack.destroy()
+
+
+ALONE = """
+import pulumi
+from agent_deploy import FeedbackModel, ServingEndpoint
+ratings = FeedbackModel("ratings", {"catalog": "main", "schema": "alone"})
+entities = {
+    "qa": {"entity_name": MODEL, "entity_version": "1"},
+    "feedback": {"entity_name": ratings.model_name, "entity_version": ratings.version},
+}
+ServingEndpoint("own", name="own", served_entities=entities, traffic={"qa": 100, "feedback": 0}, owner_mark="own")
+pulumi.export("created", ratings.created)
+"""
+
+
+def test_one_alone_takes_ratings_beside_an_endpoint_that_is_written_by_hand(
+    local_workspace_factory: Callable[..., Any], start: Callable[..., Stack]
+) -> None:
+    site = Site(local_workspace_factory(serving_start="on_request"))
+    site.register_bare(MODEL, 1)
+    site.workspace.post("/api/2.1/unity-catalog/schemas", {"catalog_name": "main", "name": "alone"})
+    stack = start(site)
+    stack.write(ALONE.replace("MODEL", repr(MODEL)))
+    stack.up()
+    assert json.loads(stack.run("stack", "output", "--json").output) == {"created": True}
+    served = {entity["name"]: entity["entity_name"] for entity in site.endpoint("own")["config"]["served_entities"]}
+    assert served["feedback"] == "main.alone.feedback"
+    assert documented_request(site, "own")["predictions"] is not None
+    nothing_to_do(stack)
+    stack.destroy()
+    assert ModelRegistry(site.workspace, "main.alone.feedback").model() is None
