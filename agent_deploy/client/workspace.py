@@ -60,6 +60,15 @@ class Workspace:
         """GET; tried again when the connection breaks."""
         return self.request("GET", path, params=params)
 
+    def find(self, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+        """GET of what may not be there: None then."""
+        try:
+            return self.get(path, params)
+        except ApiError as error:
+            if error.is_missing:
+                return None
+            raise
+
     def text(self, path: str) -> str:
         """GET of a file: its content as UTF-8, whatever it is."""
         return str(self.request("GET", path, as_text=True)["text"])
@@ -79,6 +88,14 @@ class Workspace:
     def delete(self, path: str) -> dict[str, Any]:
         """DELETE; tried again when the connection breaks."""
         return self.request("DELETE", path)
+
+    def remove(self, path: str) -> None:
+        """DELETE of what may be gone already."""
+        try:
+            self.delete(path)
+        except ApiError as error:
+            if not error.is_missing:
+                raise
 
     def request(
         self,

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider.endpoint_telling import kept_tables_line
 from agent_deploy.provider.endpoint_waiting import Polling
@@ -26,11 +25,11 @@ from agent_deploy.provider.resource import (
     Values,
 )
 from agent_deploy.provider.sql_statements import run_sql
+from agent_deploy.provider.unity_tables import TABLES
 from agent_deploy.rules.inference_tables import derived_names
 from agent_deploy.rules.tables import sql_name
 
 PIPELINES = "/api/2.0/pipelines"
-TABLES = "/api/2.1/unity-catalog/tables"
 # The first update makes the tables; serverless compute starts within minutes.
 PATIENCE = 20 * 60.0
 LOOK_PATIENCE = 60.0
@@ -75,7 +74,7 @@ class DerivedTables(Resource):
 
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """There as long as the pipeline is."""
-        pipeline = _found(_workspace(context, LOOK_PATIENCE), f"{PIPELINES}/{id}")
+        pipeline = _workspace(context, LOOK_PATIENCE).find(f"{PIPELINES}/{id}")
         if pipeline is None:
             return None
         # The pipeline's configuration has the name in backquotes.
@@ -96,13 +95,9 @@ class DerivedTables(Resource):
             return
         workspace = _workspace(context, PATIENCE)
         kept = [name for name, pipeline in _pipelines_of(workspace, old_inputs["payloadTable"]).items() if pipeline]
-        try:
-            workspace.delete(f"{PIPELINES}/{id}?cascade=false")
-        except ApiError as error:
-            if not error.is_missing:
-                raise
+        workspace.remove(f"{PIPELINES}/{id}?cascade=false")
         polling = Polling(context, context.deadline(PATIENCE))
-        while _found(workspace, f"{PIPELINES}/{id}") is not None:
+        while workspace.find(f"{PIPELINES}/{id}") is not None:
             context.status(f"waiting for pipeline {id} to disappear")
             if not polling.pause():
                 raise UserError(f"The workspace accepted the deletion of pipeline {id}, but it is still there.")
@@ -121,20 +116,11 @@ def _outputs(payload: Any) -> Values:
     return {_OUTPUT_OF[key]: name for key, name in derived_names(payload).items()}
 
 
-def _found(workspace: Workspace, path: str) -> dict[str, Any] | None:
-    try:
-        return workspace.get(path)
-    except ApiError as error:
-        if error.is_missing:
-            return None
-        raise
-
-
 def _pipelines_of(workspace: Workspace, payload: str) -> dict[str, str]:
     """Derived tables that exist, each with the pipeline that owns it; empty for one that no pipeline made."""
     found = {}
     for name in derived_names(payload).values():
-        table = _found(workspace, f"{TABLES}/{segment(name)}")
+        table = workspace.find(f"{TABLES}/{segment(name)}")
         if table is not None:
             found[name] = str(table.get("pipeline_id") or "")
     return found
@@ -144,7 +130,7 @@ def _hindrance(workspace: Workspace, name: str, pipeline: str, inputs: Mapping[s
     """Why a table that exists cannot be the new pipeline's; empty when it can."""
     if not pipeline:
         return f"{name} exists, and no pipeline has made it: drop it, rename it, or choose another prefix"
-    if _found(workspace, f"{PIPELINES}/{pipeline}") is not None:
+    if workspace.find(f"{PIPELINES}/{pipeline}") is not None:
         return f"{name} belongs to pipeline {pipeline}: delete that one first, or choose another prefix"
     if not inputs.get("warehouseId"):
         return (

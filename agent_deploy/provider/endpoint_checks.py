@@ -7,12 +7,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from agent_deploy.client.errors import ApiError
-from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.client.workspace import Workspace
 from agent_deploy.provider import endpoint_state as states
 from agent_deploy.provider.endpoint_request import traffic_of
-from agent_deploy.provider.endpoint_waiting import get
+from agent_deploy.provider.endpoint_waiting import find
 from agent_deploy.provider.resource import UNKNOWN, Context, Failure, Values
+from agent_deploy.provider.unity_tables import table_exists
 from agent_deploy.rules.endpoint_fields import OWNER_TAG, rule_for
 from agent_deploy.rules.environment import AGENT_ENVIRONMENT, check_environment
 from agent_deploy.rules.names import MAX_NAME, check_endpoint_name, check_model_name
@@ -189,25 +189,11 @@ def _table(inputs: Mapping[str, Any]) -> Values | None:
     return table if isinstance(table, dict) else None
 
 
-def table_exists(workspace: Workspace, table: str) -> bool:
-    """Whether Unity Catalog has a table of that full name."""
-    try:
-        answer = workspace.get(f"/api/2.1/unity-catalog/tables/{segment(table)}/exists")
-    except ApiError as error:
-        if error.is_missing:  # no such catalog or schema (yet)
-            return False
-        raise
-    return bool(answer.get("table_exists"))
-
-
 def _prefix_of_own(workspace: Workspace, inputs: Values, table: Values) -> str | None:
     """The prefix that the endpoint already uses in that place, if it exists and carries this stack's mark."""
-    try:
-        remote = get(workspace, str(inputs["name"]))
-    except ApiError as error:
-        if error.is_missing:
-            return None
-        raise
+    remote = find(workspace, str(inputs["name"]))
+    if remote is None:
+        return None
     mark = inputs.get("ownerMark")
     found = (remote.get("ai_gateway") or {}).get("inference_table_config") or {}
     same_place = (found.get("catalog_name"), found.get("schema_name")) == (table["catalogName"], table["schemaName"])

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider import endpoint_state as states
 from agent_deploy.provider.endpoint_checks import TablePrefixes
 from agent_deploy.provider.endpoint_request import is_on
 from agent_deploy.provider.endpoint_telling import kept_line
-from agent_deploy.provider.endpoint_waiting import get, when_free
+from agent_deploy.provider.endpoint_waiting import find, get, when_free
 from agent_deploy.provider.resource import UNKNOWN, Context, Created, Diff, Failure, Found, Resource, UserError, Values
+from agent_deploy.provider.unity_tables import drop_table
 from agent_deploy.rules.tables import check_prefix
 
 CHANGE_TIMEOUT, LOOK_TIMEOUT = 45 * 60.0, 60.0
@@ -43,7 +43,7 @@ class EndpointInferenceTable(Resource):
             return inputs, []
         workspace = _workspace(context, LOOK_TIMEOUT)
         same_endpoint = old_inputs.get("endpointName") == inputs["endpointName"]
-        present = _table(_found(workspace, str(inputs["endpointName"])) or {})
+        present = _table(find(workspace, str(inputs["endpointName"])) or {})
         if not same_endpoint and is_on(present):
             if reason := _elsewhere(inputs, present):
                 return inputs, [Failure("endpointName", reason)]
@@ -72,7 +72,7 @@ class EndpointInferenceTable(Resource):
     def create(self, context: Context, inputs: Values) -> Created:
         """Turns the table on, unless it is on in this very place already."""
         workspace, name = _workspace(context, CHANGE_TIMEOUT), str(inputs["endpointName"])
-        remote = _found(workspace, name)
+        remote = find(workspace, name)
         if remote is None:
             raise UserError(f"There is no serving endpoint {name}: correct endpointName, or create it first.")
         present = _table(remote)
@@ -86,7 +86,7 @@ class EndpointInferenceTable(Resource):
 
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """None when the endpoint or its table is off."""
-        remote = _found(_workspace(context, LOOK_TIMEOUT), id)
+        remote = find(_workspace(context, LOOK_TIMEOUT), id)
         if remote is None or not is_on(present := _table(remote)):
             return None
         inputs = {**old_inputs, "endpointName": id, **{ours: present[theirs] for ours, theirs in _PLACE.items()}}
@@ -110,12 +110,12 @@ class EndpointInferenceTable(Resource):
     def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
         """Turns off what we have turned on; the rows stay unless the inputs say otherwise."""
         workspace = _workspace(context, CHANGE_TIMEOUT)
-        remote = _found(workspace, id)
+        remote = find(workspace, id)
         if old.get("switchedOn") and remote is not None and is_on(_table(remote)):
             _turn_off(context, workspace, id, remote)
         table = str(old.get("payloadTable") or "")
         if old.get("switchedOn") and table and old_inputs.get("deleteOnDestroy"):
-            _drop(workspace, table)
+            drop_table(workspace, table)
         elif table:
             context.info(kept_line(table))
 
@@ -123,15 +123,6 @@ class EndpointInferenceTable(Resource):
 def _workspace(context: Context, default: float) -> Workspace:
     workspace: Workspace = context.configuration
     return workspace.during(context.cancelled, context.timeout or default)
-
-
-def _found(workspace: Workspace, name: str) -> dict[str, Any] | None:
-    try:
-        return get(workspace, name)
-    except ApiError as error:
-        if error.is_missing:
-            return None
-        raise
 
 
 def _table(remote: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,11 +164,3 @@ def _turn_off(context: Context, workspace: Workspace, name: str, remote: Mapping
     _write(context, workspace, name, remote, None)
     if is_on(_table(get(workspace, name))):
         raise UserError(f"The workspace keeps the inference table of {name} on although it was turned off.")
-
-
-def _drop(workspace: Workspace, table: str) -> None:
-    try:
-        workspace.delete(f"/api/2.1/unity-catalog/tables/{segment(table)}")
-    except ApiError as error:
-        if not error.is_missing:
-            raise

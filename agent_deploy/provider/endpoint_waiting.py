@@ -57,6 +57,11 @@ def get(workspace: Workspace, name: str) -> dict[str, Any]:
     return workspace.get(f"{PATH}/{segment(name)}")
 
 
+def find(workspace: Workspace, name: str) -> dict[str, Any] | None:
+    """The endpoint, or None where there is none of that name."""
+    return workspace.find(f"{PATH}/{segment(name)}")
+
+
 def wait_until_ready(
     context: Context,
     workspace: Workspace,
@@ -125,13 +130,7 @@ def when_free(
 def wait_until_gone(context: Context, workspace: Workspace, name: str, deadline: float) -> None:
     """Returns once the endpoint is no longer there; raises UserError at the deadline."""
     polling = Polling(context, deadline)
-    while True:
-        try:
-            get(workspace, name)
-        except ApiError as error:
-            if error.is_missing:
-                return
-            raise
+    while find(workspace, name) is not None:
         context.status(f"waiting for {name} to disappear")
         if not polling.pause():
             raise UserError(f"The workspace accepted the deletion of {name}, but the endpoint is still there.")

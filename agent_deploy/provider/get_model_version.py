@@ -59,16 +59,10 @@ def _find(workspace: Workspace, name: str, version: str, alias: str) -> dict[str
     if version and not version.isdigit():
         return f"{name}: {version!r} is not the number of a version. An alias is given as alias"
     which = f"versions/{version}" if version else f"aliases/{segment(alias)}"
-    try:
-        return workspace.get(f"{MODELS}/{segment(name)}/{which}", {"include_aliases": "true"})
-    except ApiError as error:
-        if not error.is_missing:
-            raise
-    try:
-        listed = workspace.get(f"{MODELS}/{segment(name)}/versions", {"max_results": MAX_NAMED})
-    except ApiError as error:
-        if not error.is_missing:
-            raise
+    if (found := workspace.find(f"{MODELS}/{segment(name)}/{which}", {"include_aliases": "true"})) is not None:
+        return found
+    listed = workspace.find(f"{MODELS}/{segment(name)}/versions", {"max_results": MAX_NAMED})
+    if listed is None:
         return f"there is no registered model {name}. Register it in Unity Catalog (registry URI databricks-uc)"
     numbers = sorted(int(each["version"]) for each in listed.get("model_versions") or [])
     there = ", ".join(map(str, numbers)) or "none"

@@ -81,13 +81,8 @@ class Secret(Resource):
 
 def keys_of(workspace: Workspace, scope: str) -> set[str] | None:
     """The keys in a scope; None when there is no such scope."""
-    try:
-        answer = workspace.get("/api/2.0/secrets/list", {"scope": scope})
-    except ApiError as error:
-        if error.is_missing:
-            return None
-        raise
-    return {str(secret["key"]) for secret in answer.get("secrets") or []}
+    answer = workspace.find("/api/2.0/secrets/list", {"scope": scope})
+    return None if answer is None else {str(secret["key"]) for secret in answer.get("secrets") or []}
 
 
 def _workspace(context: Context) -> Workspace:

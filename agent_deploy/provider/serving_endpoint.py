@@ -9,11 +9,11 @@ from agent_deploy.client.errors import ApiError, ConnectionLost, WorkspaceError
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider import endpoint_state as states
 from agent_deploy.provider.endpoint_change import EndpointChange
-from agent_deploy.provider.endpoint_checks import TablePrefixes, check_fields, table_exists
+from agent_deploy.provider.endpoint_checks import TablePrefixes, check_fields
 from agent_deploy.provider.endpoint_request import create_body, traffic_of
 from agent_deploy.provider.endpoint_state import PATH, Remote
 from agent_deploy.provider.endpoint_telling import kept_line, replacement_warning, traffic_line
-from agent_deploy.provider.endpoint_waiting import get, wait_until_gone, when_free
+from agent_deploy.provider.endpoint_waiting import find, get, wait_until_gone, when_free
 from agent_deploy.provider.resource import (
     UNKNOWN,
     Change,
@@ -29,6 +29,7 @@ from agent_deploy.provider.resource import (
     Values,
     differences,
 )
+from agent_deploy.provider.unity_tables import drop_table, table_exists
 from agent_deploy.rules.endpoint_fields import INPUTS, OWNER_TAG, Changing, rule_for
 
 # Seconds, unless the user sets custom_timeouts. Source: the databricks provider's own defaults.
@@ -109,14 +110,14 @@ class ServingEndpoint(Resource):
         except ApiError as error:
             if not error.already_exists:
                 raise
-            found = _found(workspace, name)
+            found = find(workspace, name)
             if found is not None and found.get("id") not in self._leaving:
                 change.adopt(_own(found, inputs), inputs)
             else:  # its predecessor, on its way out
                 wait_until_gone(context, workspace, name, deadline)
                 change.created(workspace.post(PATH, create_body(inputs)), inputs)
         except ConnectionLost:
-            if (found := _found(workspace, name)) is None:
+            if (found := find(workspace, name)) is None:
                 raise
             change.adopt(_own(found, inputs), inputs)
         else:
@@ -126,7 +127,7 @@ class ServingEndpoint(Resource):
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """The endpoint as it is; one that is not healthy is told as such, so that the next update mends it."""
         workspace = _workspace(context, LOOK_TIMEOUT)
-        remote = _found(workspace, id)
+        remote = find(workspace, id)
         if remote is None:
             return None
         inputs = states.inputs_of(remote, old_inputs)
@@ -159,7 +160,7 @@ class ServingEndpoint(Resource):
         if not (table := old.get("payloadTable")):
             return
         if _at(old_inputs, ("aiGateway", "inferenceTableConfig", "deleteOnDestroy")):
-            _drop_table(workspace, table)
+            drop_table(workspace, table)
         elif _is_kept(workspace, table):
             context.info(kept_line(table))
 
@@ -175,15 +176,6 @@ def _is_kept(workspace: Workspace, table: str) -> bool:
         return table_exists(workspace, table)
     except WorkspaceError:
         return True  # rather told in vain than not at all; the endpoint is gone
-
-
-def _found(workspace: Workspace, name: str) -> Remote | None:
-    try:
-        return get(workspace, name)
-    except ApiError as error:
-        if error.is_missing:
-            return None
-        raise
 
 
 def _own(remote: Remote, inputs: Values) -> Remote:
@@ -202,14 +194,6 @@ def _own(remote: Remote, inputs: Values) -> Remote:
         f"A serving endpoint {name!r} exists already: {whose}{created}. Choose another name (endpoint_name of an "
         f"AgentDeployment), or take it over with the resource option import_={name!r}."
     )
-
-
-def _drop_table(workspace: Workspace, table: str) -> None:
-    try:
-        workspace.delete(f"/api/2.1/unity-catalog/tables/{segment(table)}")
-    except ApiError as error:
-        if not error.is_missing:
-            raise
 
 
 def _with_traffic(inputs: Values) -> Values:
