@@ -8,7 +8,8 @@ from pyspark.sql import functions as F
 from agent_deploy.tables.json_columns import as_list, at, is_a, let
 
 ASSESSMENT_FIELDS = ("text_assessments", "retrieval_assessments")
-DATAFRAME = "struct<dataframe_records:array<map<string,string>>,dataframe_split:struct<columns:array<string>>>"
+# Records are text: one that is no object would make all of them unreadable.
+DATAFRAME = "struct<dataframe_records:array<string>,dataframe_split:struct<columns:array<string>>>"
 SOURCE = "struct<type:string,id:string,tags:map<string,string>>"
 RATINGS = "map<string,struct<value:string,double_value:double,rationale:string>>"
 ASSESSMENT = f"struct<step_id:string,position:int,ratings:{RATINGS},free_text_comment:string,suggested_output:string>"
@@ -24,7 +25,8 @@ def is_feedback() -> Column:
     read = F.from_json("request", DATAFRAME)
 
     def rates(dataframe: Column) -> Column:
-        of_records = F.flatten(F.transform(dataframe["dataframe_records"], F.map_keys))
+        keys = F.transform(dataframe["dataframe_records"], F.json_object_keys)
+        of_records = F.flatten(F.array_compact(keys))
         names = F.array_compact(F.array(of_records, dataframe["dataframe_split"]["columns"]))
         return F.exists(F.flatten(names), lambda name: name.isin(*ASSESSMENT_FIELDS))
 

@@ -78,7 +78,8 @@ def streamed() -> Column:
 
 def event_data() -> Column:
     """The data of each server-sent event, without the closing [DONE]."""
-    data = F.regexp_extract_all(F.col("response"), F.lit(r"(?m)^data:[ ]?(.*?)\r?$"), F.lit(1))
+    # No multi-line mode: there, lines end at U+0085, U+2028 and U+2029 as well, which JSON text may hold as they are.
+    data = F.regexp_extract_all(F.col("response"), F.lit(r"(?:^|\n)data:[ ]?([^\r\n]*)"), F.lit(1))
     return F.filter(data, lambda line: ~F.trim(line).isin("", "[DONE]"))
 
 

@@ -33,8 +33,12 @@ class Case:
     codes: tuple[str, ...] = ()
     entity: str | None = "entity-1"
     client_request_id: str | None = None
+    perhaps: dict[str, Any] = field(default_factory=dict)
+    """Further columns, which are as here or null."""
     elements: int = 0
     """Rows in the assessment logs."""
+    assessed: tuple[dict[str, Any], ...] = ()
+    """Those rows, but for the time; maps as dictionaries."""
 
     @property
     def request_text(self) -> str | None:

@@ -29,6 +29,11 @@ LEGACY_SCHEMA = pa.schema(
         ("request_metadata", pa.map_(pa.string(), pa.string())),
     ]
 )
+# The same in that fixture: request_metadata as JSON text; status_code as documented.
+LEGACY_TEXT_SCHEMA = LEGACY_SCHEMA.set(4, pa.field("status_code", pa.int32())).set(
+    9, pa.field("request_metadata", pa.string())
+)
+LEGACY_METADATA = {"endpoint_name": "old", "model_name": "m", "model_version": "1"}
 
 
 def row(case: Case, request_id: str | None, seconds: int = 0) -> dict[str, Any]:
@@ -50,17 +55,18 @@ def row(case: Case, request_id: str | None, seconds: int = 0) -> dict[str, Any]:
     }
 
 
-def legacy_row(case: Case, request_id: str, seconds: int = 0) -> dict[str, Any]:
+def legacy_row(case: Case, request_id: str, seconds: int = 0, schema: pa.Schema = LEGACY_SCHEMA) -> dict[str, Any]:
     """The row of an old endpoint's table."""
     new = row(case, request_id, seconds)
     kept = {name: new[name] for name in LEGACY_SCHEMA.names if name in new}
+    as_text = schema is LEGACY_TEXT_SCHEMA
     return {
         **kept,
         "date": new["request_date"],
         "timestamp_ms": int(new["request_time"].timestamp() * 1000),
         "execution_time_ms": new["execution_duration_ms"],
-        "status_code": str(case.status),
-        "request_metadata": [("endpoint_name", "old"), ("model_name", "m"), ("model_version", "1")],
+        "status_code": case.status if as_text or case.status is None else str(case.status),
+        "request_metadata": json.dumps(LEGACY_METADATA) if as_text else list(LEGACY_METADATA.items()),
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from agent_deploy.tables.refresh import Target, refresh
 from agent_deploy.tables.spark import SparkProcess
 from tests.tables.cases import ASKED, Case
 from tests.tables.corpus import CASES
-from tests.tables.payload import LEGACY_SCHEMA, append, by_id, derived, legacy_row, row, snapshot
+from tests.tables.payload import append, by_id, derived, row, snapshot
 
 ENTITIES = {"entity-1": {"model_name": "main.corpus.qa", "model_version": "3"}}
 METADATA = [("endpoint_name", "agents_qa"), ("model_name", "main.corpus.qa"), ("model_version", "3")]
@@ -201,19 +200,6 @@ def test_later_runs_add_only_what_is_new(target: Target, spark: SparkProcess) ->
         "quarantine": [],
     }
     assert set(before["requests"]) < set(after["requests"])
-
-
-def test_the_legacy_layout(tmp_path: Path, spark: SparkProcess) -> None:
-    target = Target(tmp_path, "main.legacy.my-agent_payload")
-    cases = [case for case in CASES if not case.codes]
-    append(target, [legacy_row(case, IDS[case.name]) for case in cases], LEGACY_SCHEMA)
-    run(target, spark)
-    found = by_id(target, "requests")[IDS["chat completions"]]
-    assert (found["request"], found["response"], found["status_code"]) == ("What is Delta?", "A table format.", 200)
-    assert found["request_metadata"] == [("endpoint_name", "old"), ("model_name", "m"), ("model_version", "1")]
-    assert (found["timestamp"].isoformat(), str(found["date"])) == ("2026-11-01T12:00:00+00:00", "2026-11-01")
-    places = {key: sum(case.place == key for case in cases) for key in ("requests", "quarantine")}
-    assert {key: len(by_id(target, key)) for key in places} == places
 
 
 def test_the_pipelines_source_stands_alone() -> None:

@@ -1,8 +1,7 @@
-"""Runs of the derivation: killed at any moment, begun again, at the same time; rows made from rules."""
+"""Runs of the derivation: killed at any moment, begun again, at the same time."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -10,73 +9,16 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from agent_deploy.tables.refresh import RefreshFailed, Target, refresh
 from agent_deploy.tables.spark import SparkFailed, SparkProcess
-from tests.tables.cases import ASKED, Case, Raw, feedback
-from tests.tables.corpus import CASES, POSITIVE
+from tests.tables.cases import ASKED, Case, Raw
+from tests.tables.corpus import CASES
 from tests.tables.payload import append, by_id, derived, row
 
 DEADLINE_SECONDS = 240.0
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=40)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
-    max_leaves=8,
-)
-ROLES = st.sampled_from(["user", "assistant", "system", "tool"])
-MESSAGES = st.lists(st.fixed_dictionaries({"role": ROLES, "content": TEXT | st.none() | JSON}), max_size=4)
-BODIES = st.one_of(
-    st.fixed_dictionaries({"messages": MESSAGES | JSON}),
-    st.fixed_dictionaries({"input": MESSAGES | TEXT | JSON, "context": JSON}),
-    st.fixed_dictionaries({"dataframe_records": st.lists(st.fixed_dictionaries({"query": TEXT | JSON}), max_size=2)}),
-    st.fixed_dictionaries(
-        {
-            "dataframe_split": st.fixed_dictionaries(
-                {"columns": st.lists(TEXT, max_size=3) | JSON, "data": st.lists(st.lists(JSON, max_size=3), max_size=2)}
-            )
-        }
-    ),
-    st.fixed_dictionaries({"inputs": JSON}),
-    st.dictionaries(TEXT, JSON, max_size=3),
-    TEXT,
-    st.lists(JSON, max_size=3),
-)
-ANSWERS = st.one_of(
-    st.fixed_dictionaries({"choices": st.lists(st.fixed_dictionaries({"message": JSON}), max_size=2) | JSON}),
-    st.fixed_dictionaries({"messages": MESSAGES | JSON, "databricks_output": JSON}),
-    st.fixed_dictionaries({"output": MESSAGES | JSON}),
-    st.fixed_dictionaries({"predictions": JSON}),
-    st.lists(st.fixed_dictionaries({"delta": JSON, "type": TEXT}), max_size=3),
-)
-STREAMS = st.lists(st.fixed_dictionaries({"delta": JSON, "choices": JSON}), min_size=1, max_size=3).map(
-    lambda chunks: Raw("".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks))
-)
-
-
-def _feedback(assessments: Any) -> dict[str, Any]:
-    return feedback(text_assessments=assessments)
-
-
-RATED = st.lists(st.just(POSITIVE), min_size=1, max_size=2)
-# Whatever comes, a row has one place; where the rules can tell which, they do.
-GENERATED = st.one_of(
-    st.builds(Case, st.just("generated"), BODIES, ANSWERS | STREAMS, status=st.sampled_from([200, 400, 500, None])),
-    st.builds(Case, st.just("broken"), TEXT.map(lambda text: Raw("{" + text)), place=st.just("quarantine")),
-    st.builds(Case, st.just("cut"), TEXT.map(lambda t: Raw("{" + t)), codes=st.just(("MAX_REQUEST_SIZE_EXCEEDED",))),
-    st.builds(Case, st.just("refused"), BODIES, TEXT.map(Raw), status=st.just(503)),
-    st.builds(
-        Case,
-        st.just("feedback"),
-        st.lists(st.just(POSITIVE), min_size=1, max_size=2).map(_feedback),
-        place=st.just("assessments"),
-    ),
-)
 
 
 def _wait_until(happened: Callable[[], bool]) -> None:
@@ -133,28 +75,6 @@ def test_killed_and_run_again_it_ends_the_same(
     places = {key: sum(case.place == key for case in CASES) for key in ("requests", "quarantine")}
     assert {key: len(by_id(target, key)) for key in places} == places
     assert len(derived(target, "assessments")) == sum(case.elements for case in CASES)
-
-
-@settings(max_examples=1, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-@given(cases=st.lists(GENERATED, min_size=250, max_size=250))
-def test_whatever_is_logged_has_one_place(
-    tmp_path_factory: pytest.TempPathFactory, spark: SparkProcess, cases: list[Case]
-) -> None:
-    target = Target(tmp_path_factory.mktemp("rules"), f"main.rules{time.time_ns()}.qa_payload")
-    rows = [row(case, f"id-{number}", number) for number, case in enumerate(cases)]
-    append(target, [*rows, *rows[::5]])
-    refresh(target.folder, target.payload, "agents_qa", {}, spark)
-    requests, quarantined = by_id(target, "requests"), by_id(target, "quarantine")
-    rating = {f"id-{number}" for number, case in enumerate(cases) if case.place == "assessments"}
-    assert requests.keys().isdisjoint(quarantined)
-    assert requests.keys() | quarantined.keys() | rating == {found["databricks_request_id"] for found in rows}
-    assert rating.isdisjoint(requests.keys() | quarantined.keys())
-    for number, case in enumerate(cases):
-        if case.name != "generated" and case.place != "assessments":
-            assert f"id-{number}" in (requests if case.place == "requests" else quarantined), (case, number)
-        if case.name == "generated" and case.status == 200:
-            assert f"id-{number}" in requests, case
-    assert all(found["request_raw"] == rows[int(key[3:])]["request"] for key, found in requests.items())
 
 
 def test_a_table_that_was_deleted_is_derived_again(tmp_path: Path, spark: SparkProcess) -> None:
