@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -54,6 +55,7 @@ class Site:
     def __init__(self, local: Any) -> None:
         self.environment: dict[str, str] = local.env()
         self.host: str = local.host
+        self.folder: Path = local.folder
         self.workspace = Workspace(Settings(host=local.host, method=PAT, token=local.token))
 
     def register(self, model: str, versions: int) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import agent_deploy
 from agent_deploy.client.configuration import PAT, Settings
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.rules.tables import REQUEST_LOG_COLUMNS
+from agent_deploy.tables.refresh import Target
 from tests.engine.serving import MODEL, Site
-from tests.engine.support import Stack, both_plugins
+from tests.engine.support import Stack, both_plugins, eventually
+from tests.tables.cases import ASKED, Case
+from tests.tables.payload import append, by_id, row
 
 SCHEMA = "main.default"
 SUFFIXES = ("_request_logs", "_assessment_logs", "_quarantine")
@@ -32,6 +37,16 @@ from agent_deploy import InferenceTables
 logs = InferenceTables("logs", json.loads(ARGS))
 pulumi.export("tables", logs.table_names)
 """
+ENDED = ("COMPLETED", "FAILED", "CANCELED")
+IGNORED = shutil.ignore_patterns("__pycache__")
+# File of this package → what is replaced in it, and by what.
+NEW_COLUMN = {
+    "rules/tables.py": (
+        '    ("trace", "string",',
+        '    ("language", "string", "Language of the answer"),\n    ("trace", "string",',
+    ),
+    "tables/derivation.py": ('        "trace",\n', '        F.lit("en").alias("language"),\n        "trace",\n'),
+}
 CHILDREN = {
     "qa-inference-tables",
     *(f"qa-inference-tables-{part}" for part in ("source", "pipeline", "derived", "job")),
@@ -105,6 +120,27 @@ def tables(site: Site, schema: str = SCHEMA) -> set[str]:
     return {t["full_name"] for t in site.workspace.get("/api/2.1/unity-catalog/tables", query).get("tables", [])}
 
 
+def refreshed(site: Site, pipeline: str, payload: str, request_id: str) -> None:
+    """A request is logged, and an update of the pipeline derives it."""
+    append(Target(site.folder, payload), [row(Case("asked", ASKED), request_id)])
+    url = f"/api/2.0/pipelines/{pipeline}/updates"
+    update = site.workspace.post(url, {})["update_id"]
+    state = eventually(lambda: (s := site.workspace.get(f"{url}/{update}")["update"]["state"]) in ENDED and s, 240)
+    assert state == "COMPLETED", site.workspace.get(f"/api/2.0/pipelines/{pipeline}/events")
+
+
+def newer_package(folder: Path) -> Path:
+    """A folder with this package as a later version may be: the request logs have one more column."""
+    newer = folder / "newer"
+    shutil.copytree(Path(agent_deploy.__file__).parent, newer / "agent_deploy", ignore=IGNORED)
+    for file, (before, after) in NEW_COLUMN.items():
+        path = newer / "agent_deploy" / file
+        text = path.read_text()
+        assert text.count(before) == 1, file
+        path.write_text(text.replace(before, after))
+    return newer
+
+
 class Reader(Workspace):
     """A service principal that may do nothing yet, as a client."""
 
@@ -165,7 +201,18 @@ def test_a_deployment_derives_hourly_by_itself_and_keeps_the_tables(
     assert [task["task_key"] for task in changed["tasks"]] == ["derive", "retention"]
     assert changed["schedule"]["timezone_id"] == "Europe/Berlin"
 
-    # Another schema is another payload table, and so another pipeline; what there was stays.
+    # Another prefix is another payload table, and so another pipeline; what there was stays.
+    stack.write(inside(name, version="2", prefix=f"{prefix}_2"))
+    stack.up()
+    nothing_to_do(stack)
+    second = f"{SCHEMA}.{prefix}_2_payload"
+    assert outputs(stack)["payload"] == second
+    assert (list(pipelines(site)), list(jobs(site))) == ([f"Logs of {second}"], [f"Logs of {second}"])
+    assert site.endpoint(name)["ai_gateway"]["inference_table_config"]["table_name_prefix"] == f"{prefix}_2"
+    assert {payload, second} <= tables(site)
+    assert set(pipelines(site).values()).isdisjoint({first})
+
+    # So is another schema.
     stack.write(inside(name, version="2", schema="logs", prefix=prefix))
     moved = stack.up()
     nothing_to_do(stack)
@@ -243,8 +290,8 @@ def test_a_table_that_is_on_already_is_used_and_left_on(site: Site, name: str, o
     assert refused is not None
 
 
-def test_readers_read_what_real_spark_derived_and_a_new_pipeline_goes_on_with_kept_tables(
-    site: Site, name: str, open_: Callable[..., Stack]
+def test_readers_read_what_real_spark_derived_an_upgrade_and_a_new_pipeline_go_on_with_it(
+    site: Site, name: str, open_: Callable[..., Stack], tmp_path: Path
 ) -> None:
     prefix = name.replace("-", "_")[:40]
     warehouse = site.workspace.post("/api/2.0/sql/warehouses", {"name": name, "cluster_size": "Small"})["id"]
@@ -260,6 +307,22 @@ def test_readers_read_what_real_spark_derived_and_a_new_pipeline_goes_on_with_ke
     described = site.workspace.get(f"/api/2.1/unity-catalog/tables/{payload}_request_logs")
     assert [column["name"] for column in described["columns"]] == [each.name for each in REQUEST_LOG_COLUMNS]
     assert all(column["comment"] for column in described["columns"])
+
+    # A newer version of this package changes the pipeline's source alone: the tables are kept and get its new column.
+    [pipeline] = pipelines(site).values()
+    refreshed(site, pipeline, payload, "before")
+    described = site.workspace.get(f"/api/2.1/unity-catalog/tables/{payload}_request_logs")
+    stack.set_environment({"PYTHONPATH": str(newer_package(tmp_path))})
+    assert stack.preview().operations == {"qa-inference-tables-source": "update"}
+    assert stack.up().operations == {"qa-inference-tables-source": "update"}
+    nothing_to_do(stack)
+    refreshed(site, pipeline, payload, "after")
+    upgraded = site.workspace.get(f"/api/2.1/unity-catalog/tables/{payload}_request_logs")
+    assert (upgraded["table_id"], upgraded["pipeline_id"]) == (described["table_id"], pipeline)
+    assert "language" in [column["name"] for column in upgraded["columns"]]
+    rows = by_id(Target(site.folder, payload), "requests")
+    assert {id: found["language"] for id, found in rows.items()} == {"before": None, "after": "en"}
+    reader.get(f"/api/2.1/unity-catalog/tables/{payload}_request_logs")
 
     # Readers leave, and with them what they were given; not derived any more, the tables stay.
     stack.write(inside(name, **fixed))
