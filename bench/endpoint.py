@@ -12,6 +12,7 @@ from agent_deploy.local import LocalWorkspace
 from bench import models
 
 MODEL, ENDPOINT = "main.default.echo", "echo"
+TABLE = {"enabled": True, "catalog_name": "main", "schema_name": "default", "table_name_prefix": "echo"}
 
 
 def served(workspace: LocalWorkspace, folder: Path, scale_to_zero: bool = False) -> str:
@@ -25,8 +26,7 @@ def served(workspace: LocalWorkspace, folder: Path, scale_to_zero: bool = False)
         "scale_to_zero_enabled": scale_to_zero,
         "environment_vars": {"ENABLE_MLFLOW_TRACING": "true", "RETURN_REQUEST_ID_IN_RESPONSE": "true"},
     }
-    table = {"enabled": True, "catalog_name": "main", "schema_name": "default", "table_name_prefix": "echo"}
-    body = {"name": ENDPOINT, "config": {"served_entities": [entity]}, "ai_gateway": {"inference_table_config": table}}
+    body = {"name": ENDPOINT, "config": {"served_entities": [entity]}, "ai_gateway": {"inference_table_config": TABLE}}
     call(workspace, "POST", "/api/2.0/serving-endpoints", body)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:

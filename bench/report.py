@@ -43,7 +43,7 @@ def show(title: str, rows: Iterable[Row], console: Console) -> None:
         table.add_column(column, justify="left" if column in ("", "unit", "met") else "right")
     for row in rows:
         bound = "" if row.goal is None else f"{'≥' if row.at_least else '≤'} {row.goal:g}"
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+        ratio = "" if row.ratio is None else f"{row.ratio:.{2 if abs(row.ratio) >= 0.1 else 4}f}"
         theirs = "" if row.theirs is None else f"{row.theirs:.4g}"
         met = {None: "", True: "yes", False: "no"}[row.met]
         table.add_row(row.what, f"{row.ours:.4g}", theirs, row.unit, ratio, bound, met)
