@@ -13,6 +13,7 @@ from bench import models
 
 MODEL, ENDPOINT = "main.default.echo", "echo"
 TABLE = {"enabled": True, "catalog_name": "main", "schema_name": "default", "table_name_prefix": "echo"}
+PAYLOAD = "main.default.echo_payload"
 
 
 def served(workspace: LocalWorkspace, folder: Path, scale_to_zero: bool = False) -> str:

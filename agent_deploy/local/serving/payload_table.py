@@ -27,8 +27,10 @@ SCHEMA = pa.schema(
         ("requester", pa.string()),
     ]
 )
-# Small files and log entries that appends leave behind, after which they are put together.
+# Small files that appends leave behind, after which they are put together.
 _APPENDS_BEFORE_COMPACTION = 100
+# A handle that remembers many commits makes each further one dearer: several times as dear after a hundred.
+_APPENDS_BEFORE_CHECKPOINT = 20
 _CONFIGURATION: dict[str, str | None] = {"delta.enableChangeDataFeed": "true"}
 
 _SQL_TYPES = {
@@ -57,6 +59,7 @@ class PayloadTable:
     """One table, appended to by one thread, with its handle kept."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._table = deltalake.DeltaTable(folder)
         self._appends = 0
 
@@ -81,4 +84,6 @@ class PayloadTable:
         if self._appends % _APPENDS_BEFORE_COMPACTION == 0:
             # Old files stay: a stream that reads from an earlier version still needs them.
             self._table.optimize.compact()
+        if self._appends % _APPENDS_BEFORE_CHECKPOINT == 0:
             self._table.create_checkpoint()
+            self._table = deltalake.DeltaTable(self._folder)
