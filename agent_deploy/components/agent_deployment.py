@@ -31,7 +31,7 @@ from agent_deploy.resources.serving_endpoint import ServingEndpoint
 from agent_deploy.rules import deployment as rules
 from agent_deploy.rules import names
 from agent_deploy.rules.environment import agent_environment
-from agent_deploy.rules.known_arguments import DERIVATION, well_shaped
+from agent_deploy.rules.known_arguments import DERIVATION, KNOWN, well_shaped
 from agent_deploy.rules.review import Access, endpoint_access
 
 
@@ -218,8 +218,10 @@ def _access_control(access: Access) -> Any:
 
 
 def _timeouts(args: AgentDeploymentArgs) -> pulumi.CustomTimeouts | None:
-    timeouts = args.get("timeouts")
-    return None if timeouts is None else pulumi.CustomTimeouts(**timeouts)
+    given: Mapping[str, Any] = args.get("timeouts") or {}
+    # A name that is not known is told with all other mistakes.
+    timeouts = {name: given[name] for name in KNOWN["timeouts"] if name in given}
+    return pulumi.CustomTimeouts(**timeouts) if timeouts else None
 
 
 def _states(place: tuple[str, str], *now: Mapping[str, Any] | None) -> list[ServedEntityState]:

@@ -17,7 +17,7 @@ from agent_deploy.resources.endpoint_inference_table import EndpointInferenceTab
 from agent_deploy.resources.provider import in_workspace
 from agent_deploy.resources.securable_grant import SecurableGrant
 from agent_deploy.rules import inference_tables as rules
-from agent_deploy.rules.known_arguments import unknown_names
+from agent_deploy.rules.known_arguments import TABLES_BOOLEANS, non_booleans, unknown_names
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.schedule import Schedule
 from agent_deploy.tables.source import configuration, pipeline_source
@@ -96,7 +96,7 @@ class InferenceTables(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: InferenceTablesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agent-deploy:index:InferenceTables", name, {}, in_workspace(name, opts))
-        problems = [] if args.get("verified") else check(args)
+        problems = [] if args.get("verified") is True else check(args)
         if problems:
             raise DeploymentError.of("InferenceTables", name, problems)
         payload = self._logged(name, args)
@@ -228,6 +228,7 @@ class InferenceTables(pulumi.ComponentResource):
 def check(args: Mapping[str, Any]) -> list[Problem]:
     """All problems that show without asking the workspace."""
     problems = list(unknown_names("", args, tuple(InferenceTablesArgs.__annotations__), "InferenceTables"))
+    problems += non_booleans("", args, TABLES_BOOLEANS)
     problems += rules.check_tables("", args) + rules.check_derivation_off("", args)
     for field in ("catalog", "schema", "prefix"):
         if args.get("payload_table") is not None and args.get(field) is not None:

@@ -12,10 +12,11 @@ from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.environment import EXPERIMENT_TAG, check_environment
 from agent_deploy.rules.feedback_model import beside
 from agent_deploy.rules.inference_tables import check_derivation_off, check_tables
-from agent_deploy.rules.known_arguments import check_known
+from agent_deploy.rules.known_arguments import check_booleans, check_known
 from agent_deploy.rules.previous_versions import check_keep_previous
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.review import check_access
+from agent_deploy.rules.timeouts import check_timeouts
 from agent_deploy.rules.traffic import check_count, check_percentage, check_traffic
 from agent_deploy.rules.workload import check_workload
 
@@ -63,7 +64,7 @@ class Deployment:
 def check_arguments(args: Mapping[str, Any]) -> list[Problem]:
     """All problems that can be seen without asking the workspace. Values that are None are not known yet."""
     of_model = names.check_model_name("model_name", args.get("model_name")) or _check_not_feedback(args)
-    problems = check_known(args) + of_model
+    problems = check_known(args) + check_booleans(args) + of_model
     if (endpoint := args.get("endpoint_name")) is not None:
         problems += names.check_endpoint_name("endpoint_name", endpoint)
     elif not of_model:
@@ -78,6 +79,7 @@ def check_arguments(args: Mapping[str, Any]) -> list[Problem]:
     if tables := args.get("inference_tables"):
         problems += check_tables(_TABLES, tables) + check_derivation_off(_TABLES, tables)
     problems += check_keep_previous(args.get("keep_previous"))
+    problems += check_timeouts("timeouts.", args.get("timeouts") or {})
     return problems + check_access(args)
 
 

@@ -66,7 +66,7 @@ def check_tables(prefix: str, args: Mapping[str, Any]) -> list[Problem]:
         expected = "the id of a cluster policy, as the pipeline is not to run on serverless compute"
         remedy = "Leave serverless out to run there, or name a policy"
         problems.append(Problem(f"{prefix}cluster_policy_id", args.get("cluster_policy_id"), expected, remedy))
-    if args.get("serverless") and args.get("cluster_policy_id"):
+    if args.get("serverless") is True and args.get("cluster_policy_id"):
         remedy = "Take one of them out"
         policy = args["cluster_policy_id"]
         problems.append(Problem(f"{prefix}cluster_policy_id", policy, "nothing, as serverless is true", remedy))

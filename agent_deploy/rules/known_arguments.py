@@ -1,4 +1,4 @@
-"""The names of AgentDeployment's arguments and which of them hold others: what is misspelt or misshapen is an error.
+"""The names of AgentDeployment's arguments, which hold others, which are booleans: what is not so is an error.
 
 A test holds these against the arguments' own declaration.
 """
@@ -17,6 +17,7 @@ DERIVATION = (
     "derive", "schedule", "schedule_timezone", "serverless", "cluster_policy_id", "warehouse_id", "retention_days",
     "readers", "served_entities_table",
 )  # fmt: skip
+_SWITCHES = ("derive", "serverless")
 # Where the names stand → the names. "" is the top; a list's entries are checked one by one.
 KNOWN: Mapping[str, tuple[str, ...]] = {
     "": (
@@ -36,6 +37,16 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
     "inference_tables": ("enabled", "catalog", "schema", "prefix", "delete_on_destroy", *DERIVATION),
     "timeouts": ("create", "update", "delete"),
 }  # fmt: skip
+# Those of them that are True or False.
+BOOLEANS: Mapping[str, tuple[str, ...]] = {
+    "": ("scale_to_zero", "replace_resources", "feedback_model"),
+    "versions": ("scale_to_zero",),
+    "review_app": ("enabled",),
+    "resources": ("on_behalf_of_user",),
+    "inference_tables": ("enabled", "delete_on_destroy", *_SWITCHES),
+}
+# Of the component InferenceTables by itself.
+TABLES_BOOLEANS = ("delete_on_destroy", "verified", *_SWITCHES)
 
 
 # Arguments that are lists of mappings, and those that are mappings; an example is shown beside what is neither.
@@ -85,16 +96,41 @@ def _not_a_mapping(field: str, value: object, place: str) -> Iterator[Problem]:
 
 def check_known(args: Mapping[str, Any]) -> list[Problem]:
     """Names that mean nothing, each with the nearest that does."""
-    problems = list(unknown_names("", args, KNOWN[""]))
-    for place, names in KNOWN.items():
-        value = _at(args, place) if place else None
-        if isinstance(value, Mapping):
-            problems += unknown_names(f"{place}.", value, names)
-        elif isinstance(value, (list, tuple)):
-            for index, entry in enumerate(value):
-                if isinstance(entry, Mapping):
-                    problems += unknown_names(f"{place}[{index}].", entry, names)
-    return problems
+    return [
+        problem
+        for place, names in KNOWN.items()
+        for prefix, given in _given_at(args, place)
+        for problem in unknown_names(prefix, given, names)
+    ]
+
+
+def check_booleans(args: Mapping[str, Any]) -> list[Problem]:
+    """Texts and numbers where True or False is meant: Python would take any text, "no" as well, for true."""
+    return [
+        problem
+        for place, names in BOOLEANS.items()
+        for prefix, given in _given_at(args, place)
+        for problem in non_booleans(prefix, given, names)
+    ]
+
+
+def non_booleans(prefix: str, given: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[Problem]:
+    """Of the ``names`` in ``given`` those that are neither True nor False. What is not plain data passes."""
+    for name in names:
+        value = given.get(name)
+        if isinstance(value, (*_PLAIN, Mapping, list, tuple)) and not isinstance(value, bool):
+            yield Problem(f"{prefix}{name}", value, "True or False")
+
+
+def _given_at(args: Mapping[str, Any], place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What stands at a place, with the prefix of its fields: each entry of a list."""
+    value = _at(args, place) if place else args
+    if isinstance(value, Mapping):
+        yield f"{place}." if place else "", value
+    elif isinstance(value, (list, tuple)):
+        for index, entry in enumerate(value):
+            if isinstance(entry, Mapping):
+                yield f"{place}[{index}].", entry
 
 
 def _at(args: Mapping[str, Any], place: str) -> Any:

@@ -14,8 +14,9 @@ from typing_extensions import NotRequired, is_typeddict
 
 from agent_deploy import FeedbackModel
 from agent_deploy.components import arguments
+from agent_deploy.components.inference_tables import InferenceTablesArgs
 from agent_deploy.components.verification import DeploymentError
-from agent_deploy.rules.known_arguments import KNOWN, LISTS, MAPPINGS
+from agent_deploy.rules.known_arguments import BOOLEANS, KNOWN, LISTS, MAPPINGS, TABLES_BOOLEANS
 from tests.components.mocked import (
     DERIVED,
     ENDPOINT,
@@ -420,6 +421,33 @@ def test_the_known_names_are_those_that_are_declared() -> None:
     for place, kind in declared.items():
         # MLflow's own words for a resource may say one thing more.
         assert set(KNOWN[place]) - {"on_behalf_of_user"} == set(kind.__annotations__), place
+        assert set(BOOLEANS.get(place, ())) - {"on_behalf_of_user"} == booleans(kind), place
+    assert set(TABLES_BOOLEANS) == booleans(InferenceTablesArgs)
+
+
+def booleans(kind: type) -> set[str]:
+    """The names that are declared as bool, or as an Output of one."""
+    hints = {name: get_args(hint)[0] if get_args(hint) else hint for name, hint in kind.__annotations__.items()}
+    return {name for name, hint in hints.items() if hint is bool or bool in get_args(hint)}
+
+
+def test_wrong_values_are_told_in_the_one_list_an_output_as_well(workspace: Workspace) -> None:
+    with pytest.raises(DeploymentError) as raised:
+        deploy(
+            {
+                "versions": [{"version": "1", "scale_to_zero": pulumi.Output.from_input("no")}],
+                "inference_tables": {"serverless": "yes", "cluster_policy_id": "p"},
+                "timeouts": {"create": "45 minutes", "updaet": "45m"},
+            }
+        )
+    assert str(raised.value).splitlines()[1:] == [
+        "  - timeouts.updaet: expected a name that AgentDeployment knows. Did you mean update?",
+        "  - versions[0].scale_to_zero 'no': expected True or False",
+        "  - inference_tables.serverless 'yes': expected True or False",
+        "  - timeouts.create '45 minutes': expected a duration above zero of hours, minutes and seconds, such as "
+        '"45m", "1h30m" or "90s"',
+    ]
+    assert (ENDPOINT, "qa") not in workspace.resources
 
 
 def test_a_principal_that_does_not_exist_is_told_unless_the_program_makes_it(workspace: Workspace) -> None:

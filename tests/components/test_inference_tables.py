@@ -184,6 +184,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"payload_table": "a.b.c", "prefix": "d"}, "prefix 'd': expected nothing, as payload_table names the table"),
     ({"payload_table": "payload"}, "payload_table 'payload': expected the full name of a payload table"),
     ({"readers": ["nobody"]}, "readers[0] 'nobody'"),
+    ({"derive": "no"}, "derive 'no': expected True or False"),
     ({"shedule": "daily"}, "shedule: expected a name that InferenceTables knows. Did you mean schedule?"),
 ]
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from agent_deploy.rules import deployment as rules
+from agent_deploy.rules.known_arguments import BOOLEANS, LISTS
 
 MODEL = "main.default.qa"
 
@@ -109,6 +110,30 @@ def test_a_mistake_names_field_value_and_what_was_expected(args: dict[str, Any],
 )
 def test_traffic_that_does_not_add_up_is_told(traffic: dict[str, Any], said: str) -> None:
     assert said in problems(versions=[{"version": "1"}, {"version": "2"}], traffic=traffic)
+
+
+@pytest.mark.parametrize("value", ["no", "false", "", 0, 1.0, [], {"x": True}])
+@pytest.mark.parametrize(("place", "name"), [(place, name) for place, names in BOOLEANS.items() for name in names])
+def test_what_is_neither_true_nor_false_is_told_wherever_it_stands(place: str, name: str, value: object) -> None:
+    def args(value: object) -> dict[str, Any]:
+        given: Any = {name: value}
+        if place in LISTS:
+            given = [given]
+        return {place: given} if place else given
+
+    field = ".".join(part for part in (f"{place}[0]" if place in LISTS else place, name) if part)
+    assert f"{field} {value!r}: expected True or False" in problems(**args(value))
+    for right in (True, False, None):
+        assert "True or False" not in problems(**args(right))
+
+
+@pytest.mark.parametrize("name", ["create", "update", "delete"])
+def test_a_timeout_is_a_duration_as_pulumi_takes_it(name: str) -> None:
+    for duration in ("45m", "1h30m", "90s", "1.5h", ".5h", "+1m", "1h0m0.5s", "250ms", "10us", "10µs", "1ns"):
+        assert problems(timeouts={name: duration}) == "", duration
+    for other in ("45 minutes", "45", "", "1d", "45M", "-5m", "0s", "0", "m", ".s", "1h 30m", "٤m", 45, True):
+        said = f'timeouts.{name} {other!r}: expected a duration above zero of hours, minutes and seconds, such as "45m"'
+        assert said in problems(timeouts={name: other})
 
 
 def test_all_mistakes_are_told_at_once() -> None:
