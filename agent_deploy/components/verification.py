@@ -10,12 +10,12 @@ import pulumi
 
 from agent_deploy.components.errors import DeploymentError
 from agent_deploy.resources import functions
-from agent_deploy.rules.credentials import PASSTHROUGH
+from agent_deploy.rules.credentials import PASSTHROUGH, exposed_warning
 from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.deployment import Deployment, check_arguments, named_versions, plan, resolved_duplicates
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.resources import Resource
-from agent_deploy.rules.verifiable import look_ups
+from agent_deploy.rules.verifiable import exposed_credentials, look_ups
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ async def verify(
         raise DeploymentError.of("AgentDeployment", name, problems)
     for doubt in found["doubts"]:
         pulumi.log.warn(f"could not be verified: {doubt}", opts.parent)
+    if exposed := exposed_credentials(args):
+        pulumi.log.warn(exposed_warning(exposed), opts.parent)
     return Verified(
         args=args,
         deployment=plan(args),

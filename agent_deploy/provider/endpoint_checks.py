@@ -156,8 +156,9 @@ class TablePrefixes:
         if context.urn not in self._known and _prefix_of_own(workspace, inputs, table) == wanted:
             return []
         reason = (
-            f"the table {name} exists, and an endpoint starts with a table of its own. Choose another prefix, leave it "
-            "out to get a free one, or drop the table if its rows are no longer needed"
+            f"the table {name} exists, and an endpoint starts with a table of its own. Choose another prefix "
+            "(inference_tables.prefix of an AgentDeployment), leave it out to get a free one, or drop the table if its "
+            "rows are no longer needed"
         )
         return [Failure("aiGateway.inferenceTableConfig.tableNamePrefix", reason)]
 

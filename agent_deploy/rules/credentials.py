@@ -5,11 +5,12 @@ Source: Databricks, "Databricks client unified authentication"; databricks-sdk, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent_deploy.rules.problems import Problem
-from agent_deploy.rules.secrets import parse_reference
+from agent_deploy.rules.secrets import looks_like_reference, parse_reference
 
 PASSTHROUGH, SERVICE_PRINCIPAL, MANUAL = "PASSTHROUGH", "SERVICE_PRINCIPAL", "MANUAL"
 AUTHS = (PASSTHROUGH, SERVICE_PRINCIPAL, MANUAL)
@@ -17,6 +18,19 @@ AUTHS = (PASSTHROUGH, SERVICE_PRINCIPAL, MANUAL)
 HOST, CLIENT_ID, CLIENT_SECRET = "DATABRICKS_HOST", "DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET"
 # What must never stand in plain text, whoever reads the endpoint's configuration.
 SECRET_VARIABLES = frozenset({"DATABRICKS_TOKEN", CLIENT_SECRET, "DATABRICKS_PASSWORD", "ARM_CLIENT_SECRET"})
+
+# Words of a variable's name that make its value a credential, unless the last word says that it is something about one.
+_CREDENTIAL_WORDS = frozenset("KEY APIKEY TOKEN SECRET PASSWORD PASSWD CREDENTIAL CREDENTIALS".split())
+_ABOUT_ONE = frozenset(
+    "COUNT ENDPOINT FILE HEADER ID LENGTH LIMIT NAME PATH PREFIX SCOPE SIZE TTL TYPE URI URL".split(),
+)
+_LEAST_CREDENTIAL = 6  # characters; shorter are numbers, true and false
+# How tokens of Databricks, OpenAI, GitHub, Slack and AWS begin, and a private key in PEM. Source: their documentation.
+_TOKENS = re.compile(
+    r"(?<![A-Za-z0-9])(?:dapi[0-9a-f]{8}|sk-[\w-]{12}|gh[oprsu]_\w{12}|github_pat_\w{12}|xox[abeoprs]-[\w-]{8}"
+    r"|AKIA[A-Z0-9]{12})|-----BEGIN [A-Z ]*PRIVATE KEY-----",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True)
@@ -117,17 +131,37 @@ def check_own_credentials(field: str, environment: Mapping[str, object], auth: s
     return problems
 
 
+def looks_like_credential(key: str, value: object) -> bool:
+    """Whether a variable seems to hold a credential in plain text: by its name, or as known tokens begin."""
+    if not isinstance(value, str) or looks_like_reference(value):
+        return False
+    words = key.upper().split("_")
+    named = bool(_CREDENTIAL_WORDS.intersection(words)) and words[-1] not in _ABOUT_ONE
+    # A path leads to the credential, it is none.
+    return bool(_TOKENS.search(value)) or (named and len(value) >= _LEAST_CREDENTIAL and not value.startswith("/"))
+
+
+def exposed_warning(fields: Sequence[str]) -> str:
+    """What is told of variables that seem to hold a credential; their values are not shown."""
+    seem = "seems to hold a credential" if len(fields) == 1 else "seem to hold credentials"
+    where = "in plain text, to be read in previews, in the stack's state and in the endpoint's configuration"
+    return f"{', '.join(fields)}: {seem} {where}. {_two_ways('it' if len(fields) == 1 else 'each', 'the value as')}"
+
+
 def _is_exposed(key: str, value: object) -> bool:
     return key in SECRET_VARIABLES and isinstance(value, str) and parse_reference(value) is None
 
 
 def _plain_text(field: str, key: str) -> Problem:
     # The value is not shown: it is the secret.
-    remedy = (
-        f"Either keep it in the stack (pulumi config set --secret, then config.require_secret), or put it into a "
-        f"secret scope and write {key}: {{{{secrets/scope/key}}}}"
+    return Problem(f"{field}[{key!r}]", None, "a secret, not plain text", _two_ways("it", f"{key}:"))
+
+
+def _two_ways(what: str, variable: str) -> str:
+    return (
+        f"Either keep {what} in the stack (pulumi config set --secret, then config.require_secret), or put {what} into "
+        f"a secret scope and write {variable} {{{{secrets/scope/key}}}}"
     )
-    return Problem(f"{field}[{key!r}]", None, "a secret, not plain text", remedy)
 
 
 def _whole(value: object) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from agent_deploy.rules import names
-from agent_deploy.rules.credentials import AUTHS, MANUAL, PASSTHROUGH, SERVICE_PRINCIPAL
+from agent_deploy.rules.credentials import AUTHS, MANUAL, PASSTHROUGH, SERVICE_PRINCIPAL, looks_like_credential
 from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.deployment import feedback_model, named_versions
 from agent_deploy.rules.environment import references
@@ -94,6 +94,16 @@ def _inference_schema(args: Mapping[str, Any]) -> str | None:
 def _pipeline(args: Mapping[str, Any]) -> dict[str, Any] | None:
     schema = _inference_schema(args)
     return wanted_pipeline(TABLES, args.get("inference_tables") or {}, schema) if schema else None
+
+
+def exposed_credentials(args: Mapping[str, Any]) -> list[str]:
+    """The variables that seem to hold a credential in plain text."""
+    return [
+        f"{place}[{key!r}]"
+        for place, variables in _environments(args)
+        for key, value in variables.items()
+        if looks_like_credential(key, value)
+    ]
 
 
 def _environments(args: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -95,6 +95,23 @@ def test_secrets_go_to_a_scope_and_the_endpoint_gets_references(workspace: Works
     assert (two["KEY"], two["REF"], two["PLAIN"], two["LATE"]) == (reference, "{{secrets/team/key}}", "x", "plain")
 
 
+def test_credentials_in_plain_text_are_warned_of_once_beside_the_component(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[tuple[str, str]] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda text, resource: warnings.append((text, resource._name)))
+    own = {"DB_PASSWORD": pulumi.Output.from_input("hunter2"), "STYLE": "short"}
+    shared = {"SEARCH_KEY": "plain-text", "KEY": pulumi.Output.secret("hidden-one"), "API_KEY": "{{secrets/team/key}}"}
+    deploy({"versions": [{"version": "1", "environment": own}], "environment": shared})
+    [(text, component)] = warnings
+    assert component == "qa"
+    assert text.startswith(
+        "environment['SEARCH_KEY'], versions[0].environment['DB_PASSWORD']: seem to hold credentials"
+    )
+    assert not any(value in text for value in ("hunter2", "plain-text", "hidden-one"))
+    assert (ENDPOINT, "qa") in workspace.resources
+
+
 def test_without_secrets_there_is_no_scope_and_without_permissions_no_acl(workspace: Workspace) -> None:
     deploy({"model_version": "1", "environment": {"A": "1"}})
     assert {typ for typ, _ in workspace.resources if typ.startswith(("agent-deploy", "databricks"))} == {

@@ -132,6 +132,7 @@ def test_a_wanted_prefix_that_is_taken_is_an_error(api: ServingApi) -> None:
     _, said = check(api, inputs(aiGateway={"inferenceTableConfig": table}))
     assert "the table main.default.mine_payload exists" in said
     assert "leave it out" in said
+    assert "inference_tables.prefix of an AgentDeployment" in said
 
 
 def test_a_long_hint_is_cut_to_what_the_platform_allows(api: ServingApi) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_deploy.rules.credentials import check_auth, check_credentials
+from agent_deploy.rules.credentials import check_auth, check_credentials, exposed_warning, looks_like_credential
 from agent_deploy.rules.rotation import period
 
 REFERENCE = "{{secrets/a/b}}"
@@ -29,6 +29,60 @@ def test_a_plain_text_credential_shows_the_two_ways_and_not_its_value() -> None:
     assert "pulumi config set --secret" in text
     assert "{{secrets/scope/key}}" in text
     assert "dapi123" not in text
+
+
+# No text of this file may look like a token itself.
+TOKENS = [
+    "dapi" + "0123456789abcdef" * 2,
+    "sk-" + "proj-" + "aB3" * 10,
+    "ghp_" + "aB3" * 12,
+    "github_" + "pat_" + "aB3" * 12,
+    "xoxb-" + "1234567890-abc",
+    "xoxp-" + "1234567890-abc",
+    "AKIA" + "Q3" * 8,
+    "-----BEGIN " + "RSA PRIVATE KEY-----\nMII",
+    "Bearer sk-" + "aB3" * 10,
+]
+
+
+@pytest.mark.parametrize("value", TOKENS)
+def test_a_known_token_is_seen_whatever_its_variable_is_called(value: str) -> None:
+    assert looks_like_credential("FOO", value)
+
+
+@pytest.mark.parametrize(
+    "key", ["OPENAI_API_KEY", "DB_PASSWORD", "KEY", "GITHUB_TOKEN_2", "AWS_SECRET_ACCESS_KEY", "CREDENTIALS", "APIKEY"]
+)
+def test_a_credential_is_seen_by_its_variables_name_unless_it_is_a_reference(key: str) -> None:
+    assert looks_like_credential(key, "hunter2")
+    for harmless in (REFERENCE, None, "", "1024", "false", "/Volumes/main/default/keys/google.json"):
+        assert not looks_like_credential(key, harmless)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("ANSWER_STYLE", "friendly"),
+        ("MONKEY", "chimpanzee"),
+        ("KEYBOARD_LAYOUT", "dvorak"),
+        ("MAX_TOKENS", "1000000"),
+        ("SECRET_SCOPE", "team-secrets"),
+        ("TOKEN_URL", "https://login.example.com/token"),
+        ("KEY_NAME", "customer"),
+        ("LIBRARY", "sk-learn"),
+        ("TOPIC", "task-management-for-teams"),
+        ("USER", "dapiro"),
+    ],
+)
+def test_what_is_no_credential_raises_no_alarm(key: str, value: str) -> None:
+    assert not looks_like_credential(key, value)
+
+
+def test_the_warning_shows_the_two_ways_once_for_all_variables() -> None:
+    text = exposed_warning(["environment['A_KEY']", "versions[0].environment['B_KEY']"])
+    assert text.startswith("environment['A_KEY'], versions[0].environment['B_KEY']: seem to hold credentials in plain")
+    assert text.count("pulumi config set --secret") == text.count("{{secrets/scope/key}}") == 1
+    assert "seems to hold a credential in plain text" in exposed_warning(["environment['A_KEY']"])
 
 
 def test_incomplete_and_contradictory_sets_are_told() -> None:
