@@ -19,10 +19,10 @@ HOST, CLIENT_ID, CLIENT_SECRET = "DATABRICKS_HOST", "DATABRICKS_CLIENT_ID", "DAT
 # What must never stand in plain text, whoever reads the endpoint's configuration.
 SECRET_VARIABLES = frozenset({"DATABRICKS_TOKEN", CLIENT_SECRET, "DATABRICKS_PASSWORD", "ARM_CLIENT_SECRET"})
 
-# Words of a variable's name that make its value a credential, unless the last word says that it is something about one.
-_CREDENTIAL_WORDS = frozenset("KEY APIKEY TOKEN SECRET PASSWORD PASSWD CREDENTIAL CREDENTIALS".split())
-_ABOUT_ONE = frozenset(
-    "COUNT ENDPOINT FILE HEADER ID LENGTH LIMIT NAME PATH PREFIX SCOPE SIZE TTL TYPE URI URL".split(),
+# A word of a variable's name that makes its value a credential; and the last one where it is only about a credential.
+_CREDENTIAL_WORD = re.compile(r"(?:^|_)(?:KEY|APIKEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(?:_|$)")
+_ABOUT_ONE = re.compile(
+    r"_(?:COUNT|ENDPOINT|FILE|HEADER|ID|LENGTH|LIMIT|NAME|PATH|PREFIX|SCOPE|SIZE|TTL|TYPE|URI|URL)$"
 )
 _LEAST_CREDENTIAL = 6  # characters; shorter are numbers, true and false
 # How tokens of Databricks, OpenAI, GitHub, Slack and AWS begin, and a private key in PEM. Source: their documentation.
@@ -135,8 +135,7 @@ def looks_like_credential(key: str, value: object) -> bool:
     """Whether a variable seems to hold a credential in plain text: by its name, or as known tokens begin."""
     if not isinstance(value, str) or looks_like_reference(value):
         return False
-    words = key.upper().split("_")
-    named = bool(_CREDENTIAL_WORDS.intersection(words)) and words[-1] not in _ABOUT_ONE
+    named = bool(_CREDENTIAL_WORD.search(key.upper())) and not _ABOUT_ONE.search(key.upper())
     # A path leads to the credential, it is none.
     return bool(_TOKENS.search(value)) or (named and len(value) >= _LEAST_CREDENTIAL and not value.startswith("/"))
 
