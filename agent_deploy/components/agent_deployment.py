@@ -23,6 +23,7 @@ from agent_deploy.components.inference_tables import (
 )
 from agent_deploy.components.options import child_options, owner_marks
 from agent_deploy.components.outputs import join
+from agent_deploy.components.signature import takes_one_dict
 from agent_deploy.components.verification import Verified
 from agent_deploy.resources.databricks import Permissions
 from agent_deploy.resources.properties import to_wire
@@ -59,6 +60,7 @@ class AgentDeployment(pulumi.ComponentResource):
     identities: pulumi.Output[list[AgentIdentity]]
     """Who each version is and what it may touch."""
 
+    @takes_one_dict
     def __init__(self, name: str, args: AgentDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agent-deploy:index:AgentDeployment", name, {}, in_workspace(name, opts))
         args, misshapen = well_shaped(args)  # type: ignore[assignment]

@@ -9,6 +9,7 @@ import pulumi
 from typing_extensions import TypedDict
 
 from agent_deploy.components.options import child_options
+from agent_deploy.components.signature import takes_one_dict
 from agent_deploy.components.verification import Verified
 from agent_deploy.resources.feedback_model_version import FeedbackModelVersion
 from agent_deploy.resources.properties import to_wire
@@ -40,6 +41,7 @@ class FeedbackModel(pulumi.ComponentResource):
     created: pulumi.Output[bool]
     """Whether it was made for these agents; one that was there before stays when they go."""
 
+    @takes_one_dict
     def __init__(self, name: str, args: FeedbackModelArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agent-deploy:index:FeedbackModel", name, {}, in_workspace(name, opts))
         place = pulumi.Output.all(args["catalog"], args["schema"])

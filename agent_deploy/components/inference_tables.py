@@ -10,6 +10,7 @@ from typing_extensions import NotRequired, TypedDict
 
 from agent_deploy.components.errors import DeploymentError
 from agent_deploy.components.options import child_options
+from agent_deploy.components.signature import takes_one_dict
 from agent_deploy.components.tables_verification import VerifiedTables, verify
 from agent_deploy.resources.databricks import Job, Pipeline, WorkspaceFile
 from agent_deploy.resources.derived_tables import DerivedTables
@@ -94,6 +95,7 @@ class InferenceTables(pulumi.ComponentResource):
     job_id: pulumi.Output[str]
     """The job that starts it and deletes old rows; empty without one."""
 
+    @takes_one_dict
     def __init__(self, name: str, args: InferenceTablesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agent-deploy:index:InferenceTables", name, {}, in_workspace(name, opts))
         problems = [] if args.get("verified") is True else check(args)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ import pulumi.runtime
 import pytest
 from typing_extensions import NotRequired, is_typeddict
 
-from agent_deploy import FeedbackModel
+from agent_deploy import AgentDeployment, AgentServicePrincipal, FeedbackModel, InferenceTables
 from agent_deploy.components import arguments
 from agent_deploy.components.inference_tables import InferenceTablesArgs
 from agent_deploy.components.verification import DeploymentError
@@ -414,6 +415,18 @@ def test_what_is_misshapen_is_told_with_an_example(workspace: Workspace) -> None
         deploy({"versions": [{"version": "3", "environment": "KEY"}]})
     with pytest.raises(DeploymentError, match=r"versions\[0\].traffic_percentage 'all': expected a whole number"):
         deploy({"versions": [{"version": "3", "traffic_percentage": "all"}]})
+
+
+@pytest.mark.parametrize("component", [AgentDeployment, AgentServicePrincipal, FeedbackModel, InferenceTables])
+def test_arguments_by_keyword_are_told_to_be_one_dict(workspace: Workspace, component: Any) -> None:
+    with pytest.raises(TypeError) as raised:
+        component("docs", model_name=MODEL, opts=None)
+    name = component.__name__
+    assert str(raised.value) == (
+        f"{name} takes its arguments as one dict, not by keyword (model_name): "
+        f'write {name}("name", {{"model_name": …}}, opts)'
+    )
+    assert list(inspect.signature(component).parameters) == ["name", "args", "opts"]
 
 
 def test_the_known_names_are_those_that_are_declared() -> None:

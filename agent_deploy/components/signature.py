@@ -1,0 +1,28 @@
+"""How a component takes its arguments: one dict. Keyword arguments, as other packages have them, are told."""
+
+import functools
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+Self = TypeVar("Self")
+
+_PARAMETERS = frozenset({"name", "args", "opts"})
+
+
+def takes_one_dict(
+    construct: Callable[Concatenate[Self, P], None],
+) -> Callable[Concatenate[Self, P], None]:
+    """For a component's ``__init__(name, args, opts)``, whose signature stays: arguments by keyword are a TypeError."""
+
+    @functools.wraps(construct)
+    def checked(self: Self, *given: P.args, **named: P.kwargs) -> None:
+        if strange := [name for name in named if name not in _PARAMETERS]:
+            component, first = type(self).__name__, strange[0]
+            raise TypeError(
+                f"{component} takes its arguments as one dict, not by keyword ({', '.join(strange)}): "
+                f'write {component}("name", {{"{first}": …}}, opts)'
+            )
+        construct(self, *given, **named)
+
+    return checked
