@@ -13,6 +13,7 @@ from agent_deploy.resources import functions
 from agent_deploy.rules.credentials import PASSTHROUGH, exposed_warning
 from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.deployment import Deployment, check_arguments, named_versions, plan, resolved_duplicates
+from agent_deploy.rules.previous_versions import lost_secrets
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.resources import Resource
 from agent_deploy.rules.verifiable import exposed_credentials, look_ups
@@ -58,6 +59,7 @@ async def verify(
     problems: list[Problem | str] = [*misshapen, *check_arguments(args)]
     found = await functions.verify_deployment(look_ups(args, [owner_mark, *former_marks], made_here), opts)
     problems += [*found["problems"], *resolved_duplicates(named_versions(args), found["numbers"])]
+    problems += lost_secrets(found["kept"], args)
     if problems:
         raise DeploymentError.of("AgentDeployment", name, problems)
     for doubt in found["doubts"]:

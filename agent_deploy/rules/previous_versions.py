@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from agent_deploy.rules import names
+from agent_deploy.rules.credentials import CLIENT_SECRET, PASSTHROUGH, SERVICE_PRINCIPAL
+from agent_deploy.rules.environment import references
 from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.secrets import SecretReference
 from agent_deploy.rules.traffic import MAX_SERVED_ENTITIES
+
+# A secret of ours lies under its variable's name and random digits; others in the same scope are not ours.
+_OURS = re.compile(r"(?P<variable>.+)-[0-9a-f]{7}")
 
 
 def check_keep_previous(value: object) -> list[Problem]:
@@ -33,3 +41,41 @@ def kept(
     candidates = [n for n, entity in served.items() if entity["entityName"] == model_name and n not in declared]
     candidates.sort(key=lambda name: (-traffic.get(name, 0), -int(served[name]["entityVersion"])))
     return {name: served[name] for name in candidates[: max(0, min(keep, MAX_SERVED_ENTITIES - len(declared)))]}
+
+
+def lost_secrets(kept: Mapping[str, Mapping[str, Any]], args: Mapping[str, Any]) -> list[Problem]:
+    """What kept versions read of secrets that the program has made, but declares no longer: these leave with it.
+
+    ``args`` are a deployment's, with None for each secret value.
+    """
+    return [
+        problem
+        for entity in kept.values()
+        for variable, reference in references(entity.get("environmentVars") or {}).items()
+        if (problem := _lost(args, str(entity["entityVersion"]), variable, reference)) is not None
+    ]
+
+
+def _lost(args: Mapping[str, Any], version: str, variable: str, reference: SecretReference) -> Problem | None:
+    ours = _OURS.fullmatch(reference.key)
+    if ours is None:
+        return None
+    auth = args.get("auth") or PASSTHROUGH
+    endpoint = args.get("endpoint_name") or names.endpoint_name(args["model_name"])
+    if reference.scope == names.secret_scope(endpoint, version) and auth != SERVICE_PRINCIPAL:
+        expected = f"{SERVICE_PRINCIPAL} as long as version {version} is kept, which signs in as its own principal"
+        return Problem("auth", auth, expected, "Change it when that version has left, or lower keep_previous")
+    if reference.scope == endpoint and ours["variable"] == variable and variable not in _declared(args):
+        expected = f"{variable} as a secret in environment, as version {version}, which is kept, reads it"
+        remedy = (
+            "Leave it there until that version has left, name the version in versions with 0 % of the traffic, or "
+            "lower keep_previous"
+        )
+        return Problem("keep_previous", args.get("keep_previous"), expected, remedy)
+    return None
+
+
+def _declared(args: Mapping[str, Any]) -> list[str]:
+    """Variables whose secrets all versions share."""
+    shared = [key for key, value in (args.get("environment") or {}).items() if value is None]
+    return [*shared, CLIENT_SECRET] if args.get("service_principal") else shared

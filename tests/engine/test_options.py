@@ -129,6 +129,11 @@ def test_a_component_that_is_renamed_keeps_its_endpoint_and_transforms_reach_it(
     stack.up()
     stack.write(program("qa", "[]", model_version="2", keep_previous=1))
     stack.up()
+    # A version that stays for a rollback keeps what it reads.
+    stack.write(program("qa", "[]", model_version="2", keep_previous=1).replace("pulumi.Output.secret(", "str("))
+    refused = stack.preview(check=False)
+    assert refused.code != 0
+    assert "KEY as a secret in environment, as version 1, which is kept, reads it" in refused.output
     before = site.endpoint("renamed")
     assert {"key": "cost-center", "value": "42"} in before["tags"]
     renamed = program("agent", "[pulumi.Alias(name='qa')]", model_version="2", keep_previous=1)

@@ -1,6 +1,6 @@
 """Versions kept for a rollback: the newest that left, never more than asked for, never another model's."""
 
-from agent_deploy.rules.previous_versions import check_keep_previous, kept
+from agent_deploy.rules.previous_versions import check_keep_previous, kept, lost_secrets
 
 MODEL = "main.default.qa"
 
@@ -34,3 +34,28 @@ def test_nothing_is_kept_unasked_nor_of_other_models_nor_beyond_the_platforms_li
 def test_what_is_no_number_of_versions_is_told() -> None:
     assert check_keep_previous(None) == check_keep_previous(2.0) == []
     assert all(check_keep_previous(value) for value in (-1, 15, 1.5, True, "1"))
+
+
+SECRETS = {
+    "SHARED": "{{secrets/agents_main-default-qa/SHARED-0a1b2c3}}",
+    "DATABRICKS_CLIENT_SECRET": "{{secrets/agents_main-default-qa_4/client-secret-0a1b2c3}}",
+    "THEIRS": "{{secrets/agents_main-default-qa/theirs}}",  # put there by hand
+    "ELSEWHERE": "{{secrets/team/ELSEWHERE-0a1b2c3}}",
+}
+KEPT = {"qa_4": {"entityName": MODEL, "entityVersion": "4", "environmentVars": SECRETS}}
+
+
+def test_what_a_kept_version_reads_must_not_leave_before_it() -> None:
+    args = {"model_name": MODEL, "keep_previous": 1, "auth": "SERVICE_PRINCIPAL"}
+    assert lost_secrets(KEPT, {**args, "environment": {"SHARED": None}}) == []
+    [gone] = lost_secrets(KEPT, {**args, "environment": {"OTHER": None}})
+    assert (gone.field, gone.value) == ("keep_previous", 1)
+    assert "SHARED as a secret in environment, as version 4, which is kept, reads it" in str(gone)
+    assert "lower keep_previous" in str(gone)
+    both = lost_secrets(KEPT, {**args, "auth": None, "environment": {"SHARED": "x"}})
+    plain, auth = sorted(both, key=lambda problem: problem.field, reverse=True)
+    assert plain.field == "keep_previous"
+    assert (auth.field, auth.value) == ("auth", "PASSTHROUGH")
+    assert "SERVICE_PRINCIPAL as long as version 4 is kept" in str(auth)
+    # Another endpoint's scope of the same form is none of ours.
+    assert lost_secrets(KEPT, {**args, "endpoint_name": "other", "auth": None}) == []
