@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,12 +16,16 @@ from typing import Any
 
 import httpx
 from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.local.databricks_plugin.selection import select_plugin
 from agent_deploy.local.pages.links import sign_in_link
+from agent_deploy.rules.tables import derived_tables
 from agent_deploy.tables.java import JavaMissing, find_java
+from agent_deploy.tables.refresh import table_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".agent-deploy" / "demo"
@@ -199,7 +204,7 @@ class Demo:
             question = request["input"][-1]["content"] if asked else _told(request["dataframe_records"][0])
             duration = str(row["execution_duration_ms"])
             table.add_row(row["databricks_request_id"][:8] + "…", str(row["status_code"]), duration, question)
-        console.print(table)
+        console.print(Padding.indent(table, 4))
         columns = ", ".join(self._rows()[0])
         console.print(f"  all columns: {columns}")
 
@@ -270,6 +275,9 @@ class Demo:
             raise Failed("the secret stands in plain text in the state")
         console.print("  the secret in Pulumi's state: encrypted, nowhere in plain text")
         console.print(f"  kept on purpose: the logged rows in {MODEL}_payload")
+        names = derived_tables(f"{MODEL}_payload").values()
+        if derived := [name for name in names if table_folder(FOLDER / "workspace", name).exists()]:
+            console.print(f"  and what was derived from them: {', '.join(derived)}")
 
     def _models(self) -> list[dict[str, Any]]:
         query = "catalog_name=main&schema_name=default"
@@ -302,8 +310,8 @@ class Demo:
 
     def _command(self, *command: str, stdin: str | None = None, fails: bool = False) -> None:
         """Runs it with its output indented as it comes; raises Failed when it does, or with ``fails`` when not."""
-        shown = " ".join([Path(command[0]).name, *command[1:]]).replace(f"{ROOT}/", "")
-        console.print(f"  [cyan]$ {shown}[/]", markup=True)
+        shown = shlex.join([Path(command[0]).name, *command[1:]]).replace(f"{ROOT}/", "")
+        console.print(f"  [cyan]$ {escape(shown)}[/]")
         process = subprocess.Popen(
             command,
             cwd=ROOT,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agent_deploy.cli.showing import output, show_table
+
 if TYPE_CHECKING:
     from agent_deploy.provider.resource import Context
 
@@ -93,17 +95,13 @@ def _declared(declared: Mapping[str, Any]) -> dict[str, Any]:
 def _show(result: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = output()
     if checks := result.get("checks"):
         title = f"{result['model']} version {result['version']}, deployed by {result['principal']}"
-        table = Table(title=escape(title), title_justify="left")
-        for column in ("object", "privilege", "held"):
-            table.add_column(column, overflow="fold")
-        for each in checks:
-            table.add_row(escape(each["object"]), each["privilege"], SIGNS[each["outcome"]])
-        console.print(table)
+        rows = [(each["object"], each["privilege"], Text.from_markup(SIGNS[each["outcome"]])) for each in checks]
+        show_table(console, ("object", "privilege", "held"), rows, title)
     for text in _remarks(result):
         console.print(f"[yellow]note[/yellow] {escape(text)}")
     for failure in result["failures"]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agent_deploy.cli.errors import CommandError
+from agent_deploy.cli.showing import output, show_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +26,7 @@ def deployments(
     version: Annotated[str, typer.Argument(help="Number of one version.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects; dates as in ISO 8601.")] = False,
 ) -> None:
-    """List the deployed agents of a workspace: of all stacks, and those that were deployed by hand."""
+    """List the deployed agents of a workspace: of all stacks, and those of databricks.agents.deploy()."""
     # Here, not at the top: `agent-deploy --help` needs no HTTP client.
     from agent_deploy.client.deployments import get_deployments, list_deployments
     from agent_deploy.client.errors import WorkspaceError
@@ -53,31 +54,24 @@ def _plain(deployment: Deployment) -> dict[str, Any]:
 
 
 def _show(found: Sequence[Deployment]) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
+    console = output()
     for model in dict.fromkeys(each.model_name for each in found):
         _show_model(console, model, [each for each in found if each.model_name == model])
 
 
 def _show_model(console: Console, model: str, found: Sequence[Deployment]) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(title=escape(model), title_justify="left", title_style="bold")
-    for column in ("version", "endpoint", "traffic", "state", "size", "owner", "declared by", "changed (UTC)"):
-        table.add_column(column, overflow="fold")
-    for each in found:
-        table.add_row(*(escape(text) for text in _row(each)))
-    console.print(table)
+    columns = ("version", "endpoint", "traffic", "state", "size", "owner", "declared by", "changed (UTC)")
+    show_table(console, columns, [_row(each) for each in found], title=model)
     for each in found:
         notes = [each.problem] if each.problem else []
         notes += [] if each.registered else ["not in the register"]
         notes += [each.message] if each.message else []
         for note in notes:
-            console.print(f"[yellow]note[/yellow] version {each.model_version}: {escape(note)}", soft_wrap=True)
+            console.print(f"[yellow]note[/yellow] version {each.model_version}: {escape(note)}")
     for url in dict.fromkeys(_addresses(found)):
-        console.print(escape(url), soft_wrap=True)
+        console.print(escape(url))
 
 
 def _row(each: Deployment) -> list[str]:

@@ -38,6 +38,10 @@ def add(
     probability: Annotated[float, typer.Option(min=0, max=1, help="Of each matching call.")] = 1.0,
 ) -> None:
     """Add a fault; it stays until it is cleared."""
+    if build is not None and fail is None and not delay:
+        raise CommandError("what happens to the builds? Give --fail MESSAGE, or --delay SECONDS")
+    if build is None and not (status or reset or lose_answer or delay):
+        raise CommandError("what happens to the requests? Give --status, --reset, --lose-answer or --delay")
     rule: dict[str, Any] = {"nth": nth, "probability": probability, "times": times, "delay": delay}
     if build is not None:
         rule |= {"match": "build", "entity": build, "version": version, "fail": fail}

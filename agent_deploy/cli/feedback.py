@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agent_deploy.cli.errors import CommandError
+from agent_deploy.cli.showing import waiting
 
 if TYPE_CHECKING:
     from agent_deploy.client.give_feedback import Given, Rating
+
+_AWAITED = "Waiting for the answer's trace, 30 s at most, and for the feedback model"
 
 
 def feedback(
@@ -48,20 +51,19 @@ def feedback(
         raise CommandError("--withdraw takes an endpoint, a --request-id and perhaps a --source, nothing else")
     try:
         if withdraw:
-            given = give_feedback.withdraw(endpoint, request_id, source=source)
+            with waiting(_AWAITED):
+                given = give_feedback.withdraw(endpoint, request_id, source=source)
         else:
-            given = give_feedback.feedback(
-                endpoint,
-                request_id,
-                answer=_read(answer) if answer else None,
-                ratings=dict(_rating("--rating", each) for each in rating or ()),
-                comment=comment,
-                suggested=suggested,
-                retrieval=_by_position(retrieval or []),
-                source=source,
-                source_type=source_type,
-                again=again,
-            )
+            said: dict[str, Any] = {
+                "answer": _read(answer) if answer else None,
+                "ratings": dict(_rating("--rating", each) for each in rating or ()),
+                "retrieval": _by_position(retrieval or []),
+            }
+            more: dict[str, Any] = {"source": source, "source_type": source_type, "again": again}
+            with waiting(_AWAITED):
+                given = give_feedback.feedback(
+                    endpoint, request_id, comment=comment, suggested=suggested, **said, **more
+                )
     except WorkspaceError as error:
         raise CommandError(" ".join(str(error).split())) from error
     _show(given, withdraw, as_json)

@@ -20,6 +20,7 @@ def running_status(folder: Path) -> dict[str, Any]:
     found = running.status(folder.absolute())
     if found is None:
         raise CommandError(
-            f"no local workspace runs on {folder.absolute()}: agent-deploy local start --folder {folder}"
+            f"no local workspace runs on {folder.absolute()}: name the folder of a running one with --folder, or start "
+            f"one there: agent-deploy local start --folder {folder}"
         )
     return found

@@ -12,6 +12,7 @@ import typer
 
 from agent_deploy.cli.errors import CommandError
 from agent_deploy.cli.folder import DEFAULT_FOLDER, Folder, running_status
+from agent_deploy.cli.showing import output, show_table, waiting
 
 app = typer.Typer(help="Inference tables of a local workspace's endpoints.", no_args_is_help=True)
 Endpoint = Annotated[str, typer.Argument(help="Name of the serving endpoint.")]
@@ -43,7 +44,8 @@ def refresh(
     try:
         target = target_of(folder, described)
         models = _asked(folder, f"/_local/serving/entities/{quote(endpoint, safe='')}")["entities"]
-        added = tables.refresh(target.folder, target.payload, endpoint, models, start_over=start_over)
+        with waiting(f"Apache Spark derives what is new in {target.payload}; it takes half a minute to start"):
+            added = tables.refresh(target.folder, target.payload, endpoint, models, start_over=start_over)
     except (tables.RefreshFailed, SparkFailed, JavaMissing, JarsMissing) as error:
         raise CommandError(str(error)) from error
     for key, count in added.items():
@@ -102,13 +104,7 @@ def _asked(folder: Path, path: str) -> dict[str, Any]:
 
 
 def _print(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    shown = Table(*columns)
-    for row in rows:
-        shown.add_row(*[_cell(row.get(column)) for column in columns])
-    Console(highlight=False, markup=False).print(shown)
+    show_table(output(), columns, [[_cell(row.get(column)) for column in columns] for row in rows])
 
 
 def _cell(value: Any) -> str:

@@ -89,7 +89,9 @@ def feedback(
     described = _described(opened, endpoint)
     rated = _rated(opened, endpoint, described, id, _trace_of(answer), patience)
     if rated.trace and not again and (moment := rated.trace.tags.get(withdrawal.tag(who))):
-        raise FeedbackError(f"{who} has withdrawn the feedback on {id} on {moment}. Say `again` to rate it anew")
+        raise FeedbackError(
+            f"{who} has withdrawn the feedback on {id} on {moment}. To rate it anew: --again, in Python again=True"
+        )
     _send(opened, endpoint, record)
     return _assess(opened, record, rated)
 
@@ -169,6 +171,8 @@ def _described(workspace: Workspace, endpoint: str) -> Mapping[str, Any]:
             raise FeedbackError(f"There is no serving endpoint '{endpoint}' at {workspace.host}") from error
         raise
     entities = (described.get("config") or {}).get("served_entities") or ()
+    if not entities:
+        raise FeedbackError(f"The endpoint '{endpoint}' serves no version yet: there is no answer of it to rate")
     if not any(entity.get("name") == FEEDBACK_ENTITY for entity in entities):
         raise FeedbackError(
             f"The endpoint '{endpoint}' takes no feedback: it serves no entity '{FEEDBACK_ENTITY}'. AgentDeployment "

@@ -301,7 +301,7 @@ def _reason(need: Need, held: Held, facts: Mapping[Target, Held], principal: Pri
         return f"{principal.name} lacks {privilege}"
     closed = [each for each in _parents(need.access.target) if each in facts and not _usable(each, facts[each])]
     if closed:
-        return f"{principal.name} may not see it while {closed[0]} is closed to him, and so cannot show {privilege}"
+        return f"{principal.name} may not see it while {closed[0]} is closed to it, and so cannot show {privilege}"
     return f"it does not exist, or {principal.name} may not see it and lacks {privilege}"
 
 

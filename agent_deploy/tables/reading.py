@@ -48,7 +48,8 @@ def target_of(folder: Path, endpoint: dict[str, Any]) -> Target:
     payload = payload_table_of(endpoint)
     if payload is None:
         raise RefreshFailed(
-            f"Endpoint {endpoint.get('name')} has no inference tables: enable ai_gateway.inference_table_config."
+            f"Endpoint {endpoint.get('name')} has no inference tables: an AgentDeployment's `inference_tables` are on "
+            "unless `enabled` is False, once it serves a version; InferenceTables adds them to an endpoint of others."
         )
     return Target(folder.absolute(), payload)
 

@@ -19,6 +19,7 @@ from agent_deploy.tables.spark import SparkProcess
 STORAGE_FOLDER: Final = "pipelines"  # in a workspace's folder, beside `tables`
 _CATALOG = "spark_catalog"
 _ENTITIES_FILE = "served_entities.json"
+_PAYLOAD_ID_FILE = "payload_id"  # Delta's id of the payload table that the checkpoints are about
 _NO_IDENTIFIER = re.compile(r"\W")
 
 
@@ -75,6 +76,7 @@ def refresh(
         if start_over:
             _drop(target)
         _mend(target)
+        _same_payload(target, endpoint_name)
         before = counts(target)
         file = target.storage / FILE_NAME
         file.write_text(source or pipeline_source(), encoding="utf-8")
@@ -163,6 +165,20 @@ def _mend(target: Target) -> None:
         # that batch wrote goes, and comes again. The checkpoint goes last: without it the rows would be in the way.
         shutil.rmtree(path, ignore_errors=True)
         shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def _same_payload(target: Target, endpoint_name: str) -> None:
+    """Raises RefreshFailed when the payload table was dropped and made anew: Spark's stream cannot go on in another."""
+    from deltalake import DeltaTable
+
+    found, file = str(DeltaTable(target.path()).metadata().id), target.storage / _PAYLOAD_ID_FILE
+    known = file.read_text(encoding="utf-8") if file.exists() else found
+    if known != found and any(_is_delta(target.path(table.key)) for table in tables.DERIVED):
+        raise RefreshFailed(
+            f"{target.payload} was dropped and made anew since the last refresh; what was derived is of the old one. "
+            f"To drop that and derive from the new one: agent-deploy tables refresh {endpoint_name} --start-over"
+        )
+    file.write_text(found, encoding="utf-8")
 
 
 def _drop(target: Target) -> None:

@@ -94,6 +94,21 @@ def test_a_table_that_was_deleted_is_derived_again(tmp_path: Path, spark: SparkP
     assert {key: len(derived(target, key)) for key in ("requests", "quarantine")} == {"requests": 1, "quarantine": 1}
 
 
+def test_a_payload_table_that_was_made_anew_is_told_with_the_way_out(tmp_path: Path, spark: SparkProcess) -> None:
+    target = Target(tmp_path, "main.anew.qa_payload")
+    append(target, [row(Case("old", ASKED), "old"), row(Case("older", ASKED), "older")])
+    refresh(tmp_path, target.payload, "agents_qa", {}, spark)
+    shutil.rmtree(target.path())
+    append(target, [row(Case("new", ASKED), "new")])
+    with pytest.raises(RefreshFailed, match=r"made anew .*agent-deploy tables refresh agents_qa --start-over"):
+        refresh(tmp_path, target.payload, "agents_qa", {}, spark)
+    assert set(by_id(target, "requests")) == {"old", "older"}
+    refresh(tmp_path, target.payload, "agents_qa", {}, spark, start_over=True)
+    assert set(by_id(target, "requests")) == {"new"}
+    append(target, [row(Case("newer", ASKED), "newer")])
+    assert refresh(tmp_path, target.payload, "agents_qa", {}, spark)["requests"] == 1
+
+
 def test_two_at_the_same_time_are_refused(tmp_path: Path) -> None:
     import fcntl
 

@@ -10,6 +10,7 @@ import pytest
 
 from agent_deploy.client import feedback
 from agent_deploy.client.configuration import Settings
+from agent_deploy.client.give_feedback import FeedbackError
 from agent_deploy.client.workspace import Workspace
 
 ENDPOINT = {"name": "docs", "config": {"served_entities": [{"name": "docs_1"}, {"name": "feedback"}]}}
@@ -56,3 +57,10 @@ def test_an_answer_that_cannot_be_looked_up_is_rated_and_that_is_said(described:
         "text_assessments": [{"ratings": {"accurate": {"value": "positive"}}}],
         "retrieval_assessments": None,
     }
+
+
+def test_an_endpoint_ahead_of_its_first_version_is_told_as_such() -> None:
+    service = Service(config={})
+    with pytest.raises(FeedbackError, match="serves no version yet"):
+        feedback("docs", "r-1", ratings={"accurate": "positive"}, workspace=service.workspace)
+    assert service.sent == []

@@ -86,7 +86,9 @@ def test_faults_are_added_listed_and_cleared(command: Command) -> None:
     command("local", "faults", "clear")
     assert command("local", "faults", "list").stdout == "No faults.\n"
     nothing = command("local", "faults", "add")
-    assert (nothing.returncode, "needs one of" in nothing.stderr) == (1, True)
+    assert (nothing.returncode, "--status, --reset, --lose-answer or --delay" in nothing.stderr) == (1, True)
+    nothing = command("local", "faults", "add", "--build", "qa_*")
+    assert (nothing.returncode, "--fail MESSAGE, or --delay SECONDS" in nothing.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("arguments", [("env",), ("faults", "list"), ("stop",), ("reset", "--yes")])

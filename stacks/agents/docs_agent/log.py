@@ -11,6 +11,8 @@ from pathlib import Path
 import mlflow
 from mlflow.models.resources import DatabricksTable, Resource
 
+from stacks.agents.registered_name import check_registered_name
+
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[2]
 EXPERIMENT = "/Shared/docs_agent"
@@ -74,6 +76,7 @@ def main() -> None:
     parser.add_argument("model_name", metavar="MODEL", help="catalog.schema.model")
     parser.add_argument("--alias", default="", help="alias to point to the new version")
     options = parser.parse_args()
+    check_registered_name(options.model_name)
     # An advertisement of MLflow's for another place to keep traces.
     os.environ.setdefault("_MLFLOW_ENABLE_UC_TRACE_UPSELL", "false")
     print(f"{options.model_name} version {log_version(options.model_name, options.alias)}")  # noqa: T201

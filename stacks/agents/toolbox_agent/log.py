@@ -12,6 +12,8 @@ import mlflow
 from mlflow.models import resources as kinds
 from mlflow.models.resources import Resource
 
+from stacks.agents.registered_name import check_registered_name
+
 HERE = Path(__file__).resolve().parent
 EXPERIMENT = "/Shared/toolbox_agent"
 # Kind of resource → MLflow's class for it.
@@ -52,6 +54,7 @@ def main() -> None:
     own = dict(given.partition("=")[::2] for given in options.own)
     if unknown := sorted(set(own) - set(CLASSES)):
         parser.error(f"unknown kinds {', '.join(unknown)}: expected {', '.join(CLASSES)}")
+    check_registered_name(options.model_name)
     print(f"{options.model_name} version {log_version(options.model_name, own)}")  # noqa: T201
 
 
