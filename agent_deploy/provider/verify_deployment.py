@@ -124,6 +124,7 @@ class _Verification:
             reading = [begin(self._needs, number) for number in dict.fromkeys(numbers)]
             versions = [self._settled(future.result, _Needs("")) for future in reading]
             judged = self._settled(lambda: self._judge(versions, feedback, first["experimentId"]), judged)
+            named = self._without_echo(named, judged.missing)
         return {
             "numbers": [each.number for each in found],
             "experimentId": first["experimentId"],
@@ -231,6 +232,14 @@ class _Verification:
         missing = frozenset(target for target, held in facts.items() if held.presence is Presence.MISSING)
         return _Judged(verdict(wanted, facts, principal, required), open_to_all(wanted, facts), missing)
 
+    def _without_echo(self, named: Sequence[str], missing: frozenset[Target]) -> list[str]:
+        """Leaves out that a pipeline is refused where its schema is not there, which is told of the schema."""
+        pipeline = self._asked.get("pipeline") or {}
+        schema = Securable.of("schema", f"{pipeline['catalog']}.{pipeline['schema']}") if pipeline else None
+        if schema is None or not missing.intersection((schema, *schema.parents)):
+            return list(named)
+        return [problem for problem in named if not problem.startswith(f"{pipeline['field']}: ")]
+
     def _settled(self, answer: Callable[[], T], instead: T) -> T:
         try:
             return answer()
@@ -252,18 +261,19 @@ def _problems(
     around = frozenset(parent for securable in place for parent in securable.parents)
     failures = judged.verdict.failures
     is_closed = any(failure.kind in ("model", "schema", "catalog") for failure in failures)
-    fields: dict[str, list[str]] = {}
+    # That there is no such model is said of its name, once for all versions.
+    is_gone = bool(judged.missing.intersection(place))
+    fields: dict[str, dict[str, None]] = {}
     for each in found:
         if each.told["problem"] and not (each.hidden and is_closed) and not around & judged.missing:
-            fields.setdefault(str(each.told["problem"]), []).append(each.field)
+            fields.setdefault(str(each.told["problem"]), {})["model_name" if is_gone else each.field] = None
     yield from (f"{', '.join(where)}: {problem}" for problem, where in fields.items())
     yield from named
     for version in versions:
         yield from () if version.hidden and is_closed else version.problems
     is_place_closed = any(failure.kind in ("schema", "catalog") for failure in failures)
     yield from () if feedback.hidden and is_place_closed else feedback.problems
-    # That there is no such model, its versions have said.
-    said = bool(fields) and bool(judged.missing.intersection(place))
+    said = bool(fields) and is_gone
     yield from together(failure for failure in failures if not (said and failure.kind == "model"))
 
 

@@ -276,15 +276,17 @@ def _judge(need: Need, facts: Mapping[Target, Held], principal: Principal) -> tu
 
 
 def _untold(
-    failures: list[Failure], wanted: Iterable[Need], facts: Mapping[Target, Held], principal: Principal
+    failures: list[Failure], wanted: Sequence[Need], facts: Mapping[Target, Held], principal: Principal
 ) -> Iterator[Failure]:
     """What is missing around objects that seem to be there, as when it goes between two look-ups."""
     reasons = {failure.reason for failure in failures}
+    # Wanted for themselves, as the schema of inference tables, and so told by that.
+    told = {need.access.target for need in wanted if not need.path}
     for need in wanted:
         target = need.access.target
         gone = [each for each in (*_parents(target), target) if each in facts and _is_missing(facts[each])]
         around = f"{target} does not exist"
-        if need.path and gone[:1] == [target] and around not in reasons:
+        if need.path and gone[:1] == [target] and target not in told and around not in reasons:
             reasons.add(around)
             yield _missing(need, facts, principal)
 

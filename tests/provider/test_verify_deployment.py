@@ -120,13 +120,13 @@ def test_who_lets_reviewers_into_an_experiment_manages_it(double: Double) -> Non
     assert verify(double, versions=[{"version": "1"}])["problems"] == []
 
 
-def test_the_same_problem_of_several_versions_is_told_once(double: Double) -> None:
+def test_a_model_that_is_not_there_is_told_once_of_its_name(double: Double) -> None:
     double.answers[f"{VERSIONS}/1"] = double.answers[f"{VERSIONS}/2"] = 404
     double.answers[VERSIONS] = 404
     double.answers[f"{CATALOG}/effective-permissions/function/{MODEL}"] = 404
     double.answers[f"{CATALOG}/functions/{MODEL}"] = 404
     [problem] = verify(double, versions=[{"version": "1"}, {"version": "2"}])["problems"]
-    assert problem.startswith(f"versions[0], versions[1]: there is no registered model {MODEL}")
+    assert problem.startswith(f"model_name: there is no registered model {MODEL}")
 
 
 def test_a_catalog_that_is_not_there_is_told_once(double: Double) -> None:
@@ -134,6 +134,16 @@ def test_a_catalog_that_is_not_there_is_told_once(double: Double) -> None:
     double.answers.update(dict.fromkeys(gone, 404))
     [problem] = verify(double, versions=[{"version": "1"}])["problems"]
     assert problem.startswith(f"Model {MODEL}, Schema main.default (inference tables): Catalog 'main' does not exist")
+
+
+def test_a_schema_for_tables_that_is_not_there_is_told_once_and_a_refused_pipeline_otherwise(double: Double) -> None:
+    refused = {"error_code": "INVALID_PARAMETER_VALUE", "message": "no pipeline today"}
+    double.answers["/api/2.0/pipelines"] = httpx.Response(400, json=refused)
+    [problem] = verify(double, versions=[{"version": "1"}], inference_tables={"schema": "nope"})["problems"]
+    assert problem.startswith("Schema main.nope (inference tables): it does not exist")
+    [problem] = verify(double, versions=[{"version": "1"}])["problems"]
+    assert problem.startswith("inference_tables.derive: the workspace refuses a serverless pipeline: ")
+    assert "no pipeline today" in problem
 
 
 def test_a_model_that_may_not_be_seen_is_told_with_the_privilege_and_nothing_else(double: Double) -> None:
