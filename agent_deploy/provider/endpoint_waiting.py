@@ -147,7 +147,7 @@ def failure_text(workspace: Workspace, remote: Remote) -> str:
         lines += _log_tail(workspace, str(remote["name"]), name)
     if not failed:
         lines.append(states.unhealthy_reason(remote))
-    lines.append(_still_serving(remote, set(failed)))
+    lines.append(_still_serving(remote))
     return "\n".join(lines)
 
 
@@ -160,11 +160,12 @@ def _failed_entities(remote: Remote) -> list[str]:
     return []
 
 
-def _still_serving(remote: Remote, failed: set[str]) -> str:
-    config = remote.get("config")
+def _still_serving(remote: Remote) -> str:
+    # What failed to be rolled out stands in the pending config: its predecessor of the same name answers on.
+    failed = _failed_entities({**remote, "pending_config": None})
     serving = [
         f"{name} ({share} %)"
-        for name, share in states.routes_of(config).items()
+        for name, share in states.routes_of(remote.get("config")).items()
         if states.ready(remote) == states.READY and name not in failed
     ]
     if serving:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.provider.look_ups import memory_of, patient
-from agent_deploy.provider.permission_facts import UnknownPrincipal, facts_of
+from agent_deploy.provider.permission_facts import PermissionFacts, UnknownPrincipal, facts_of
 from agent_deploy.provider.pipeline_dry_run import check_pipeline
 from agent_deploy.provider.resource import Context, Values
 from agent_deploy.provider.secret import keys_of
 from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.review import KINDS_BY_FIELD, PRINCIPAL_KINDS
 from agent_deploy.rules.secrets import SecretReference, parse_reference
 from agent_deploy.rules.verification import ACCOUNT_USERS, ADMINS, ALL_USERS
 
@@ -60,18 +61,36 @@ def _lost(context: Context, scope: str, wanted: Wanted) -> list[str]:
 
 
 def check_principals(context: Context, arguments: Values) -> list[str]:
-    """Those of ``principals`` that the workspace does not know."""
-    facts, problems = facts_of(context), []
+    """Those of ``principals`` that the workspace does not know, or knows as another kind than their field names."""
+    problems = []
     for named in arguments.get("principals") or []:
         field, name = str(named["field"]), str(named["value"])
-        if name in _ALWAYS:
+        wanted = KINDS_BY_FIELD.get(field.rpartition(".")[2], "")
+        if name in _ALWAYS and wanted in ("", "group"):
             continue
-        try:
-            facts.principal(name)
-        except UnknownPrincipal:
-            expected, remedy = "a principal of this workspace", "Create it, or correct the name"
-            problems.append(str(Problem(field, name, expected, remedy)))
+        if problem := _lost_principal(facts_of(context), field, name, wanted):
+            problems.append(str(problem))
     return problems
+
+
+def _lost_principal(facts: PermissionFacts, field: str, name: str, wanted: str) -> Problem | None:
+    try:
+        found = facts.principal(name).kind
+    except UnknownPrincipal:
+        return Problem(field, name, "a principal of this workspace", "Create it, or correct the name")
+    if found == wanted or not wanted:
+        return None
+    try:
+        facts.principal(name, kind=wanted)  # two of different kinds may have one name
+    except UnknownPrincipal:
+        expected = f"the name of a {_words(wanted)}, and this is a {_words(found)}"
+        argument = next(each for each, kind in PRINCIPAL_KINDS.items() if kind == found)
+        return Problem(field, name, expected, f"Name a {_words(wanted)}, or say {argument} instead")
+    return None
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")
 
 
 # Each gets the arguments of verifyDeployment and returns what is wrong; they run beside each other.

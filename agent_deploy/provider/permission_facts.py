@@ -57,10 +57,10 @@ class PermissionFacts:
     def __init__(self, workspace: Workspace, memory: Memory) -> None:
         self._workspace, self._memory = workspace, memory
 
-    def principal(self, name: str | None, with_entitlements: bool = False) -> Principal:
-        """Who is asked about: the caller, or the one of that name; raises UnknownPrincipal."""
-        key = ("principal", name, with_entitlements)
-        return self._memory.once(key, lambda: self._principal(name, with_entitlements))
+    def principal(self, name: str | None, with_entitlements: bool = False, kind: str = "") -> Principal:
+        """Who is asked about: the caller, or the one of that name, and of that kind; raises UnknownPrincipal."""
+        key = ("principal", name, with_entitlements, kind)
+        return self._memory.once(key, lambda: self._principal(name, with_entitlements, kind))
 
     def gather(self, wanted: Mapping[Target, Collection[str]], principal: Principal) -> dict[Target, Held]:
         """What the principal has on each target, as far as it takes to decide the wanted privileges; concurrently."""
@@ -78,13 +78,15 @@ class PermissionFacts:
 
     # ---- who
 
-    def _principal(self, name: str | None, with_entitlements: bool) -> Principal:
+    def _principal(self, name: str | None, with_entitlements: bool, wanted: str) -> Principal:
         me = self._memory.once("me", lambda: self._workspace.get(f"{SCIM}/Me"))
         own_name = str(me.get("userName") or "")
-        if name is None or name.lower() == own_name.lower():
-            kind = "service_principal" if _is_uuid(own_name) else "user"
-            return self._described(own_name, kind, me, True, with_entitlements)
+        own_kind = "service_principal" if _is_uuid(own_name) else "user"
+        if name is None or (name.lower() == own_name.lower() and wanted in ("", own_kind)):
+            return self._described(own_name, own_kind, me, True, with_entitlements)
         for kind, route, attribute in _places(name):
+            if wanted not in ("", kind):
+                continue
             quoted = name.replace("\\", "\\\\").replace('"', '\\"')
             found = self._workspace.get(f"{SCIM}/{route}", {"filter": f'{attribute} eq "{quoted}"'})
             if resources := found.get("Resources"):

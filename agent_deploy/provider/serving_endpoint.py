@@ -14,6 +14,7 @@ from agent_deploy.provider.endpoint_request import create_body, traffic_of
 from agent_deploy.provider.endpoint_state import PATH, Remote
 from agent_deploy.provider.endpoint_telling import kept_line, replacement_warning, traffic_line
 from agent_deploy.provider.endpoint_waiting import find, get, wait_until_gone, when_free
+from agent_deploy.provider.permission_facts import facts_of
 from agent_deploy.provider.resource import (
     UNKNOWN,
     Change,
@@ -58,20 +59,35 @@ class ServingEndpoint(Resource):
         self._prefixes = TablePrefixes()
         # Ids of the endpoints whose deletion was accepted, as far as this process knows.
         self._leaving: set[str] = set()
+        # By URN, the names of endpoints that the state has: one that is to be replaced is checked as if it were new.
+        self._known: dict[str, object] = {}
 
     def check(self, context: Context, old_inputs: Values, inputs: Values) -> tuple[Values, list[Failure]]:
-        """Completes the inputs: versions as strings, a free table prefix."""
+        """Completes the inputs: versions as strings, a free table prefix; a new one's name must be free."""
+        if old_inputs:
+            self._known[context.urn] = old_inputs.get("name")
         for entity in _dicts(inputs.get("servedEntities")):
             if isinstance(entity.get("entityVersion"), int):
                 entity["entityVersion"] = str(entity["entityVersion"])
-        failures = check_fields(context, inputs)
+        failures = check_fields(context, inputs) or self._check_name(context, inputs)
         if not failures:
             workspace = _workspace(context, LOOK_TIMEOUT)
             failures = self._prefixes.settle(context, workspace, old_inputs, inputs)
         return inputs, failures
 
+    def _check_name(self, context: Context, inputs: Values) -> list[Failure]:
+        """Whether a new endpoint's name is somebody else's; costs no call where a verification has just looked."""
+        name = inputs.get("name")
+        if UNKNOWN in (name, inputs.get("ownerMark")) or self._known.get(context.urn) == name:
+            return []
+        remote = facts_of(context).look_up(f"{PATH}/{segment(str(name))}").document
+        if not remote or remote.get("id") in self._leaving or _is_own(remote, inputs):
+            return []
+        return [Failure("", _taken(remote, inputs))]
+
     def diff(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Diff:
         """What is really there (as the state's properties have it, also after a failure) against what is wanted."""
+        self._known[context.urn] = old_inputs.get("name")
         present = {name: old[name] for name in INPUTS if name in old} if old else old_inputs
         before, after = _with_traffic(present), _with_traffic(inputs)
         # The API takes no config without entities: an endpoint that is to serve nothing again is made anew.
@@ -178,21 +194,30 @@ def _is_kept(workspace: Workspace, table: str) -> bool:
         return True  # rather told in vain than not at all; the endpoint is gone
 
 
+def _is_own(remote: Remote, inputs: Values) -> bool:
+    mark = inputs.get("ownerMark")
+    return bool(mark) and states.tags_of(remote).get(OWNER_TAG) == mark
+
+
 def _own(remote: Remote, inputs: Values) -> Remote:
     """The endpoint, if this very resource has made it; raises UserError if it is somebody else's."""
-    name, mark = inputs["name"], inputs.get("ownerMark")
-    owner = states.tags_of(remote).get(OWNER_TAG)
-    if mark and owner == mark:
-        if bool(remote.get("route_optimized")) != bool(inputs.get("routeOptimized")):
-            raise UserError(
-                f"The endpoint {name} exists with another routeOptimized, which cannot be changed: delete it."
-            )
-        return remote
+    if not _is_own(remote, inputs):
+        raise UserError(_taken(remote, inputs))
+    if bool(remote.get("route_optimized")) != bool(inputs.get("routeOptimized")):
+        raise UserError(
+            f"The endpoint {inputs['name']} exists with another routeOptimized, which cannot be changed: delete it."
+        )
+    return remote
+
+
+def _taken(remote: Remote, inputs: Values) -> str:
+    name, owner = inputs["name"], states.tags_of(remote).get(OWNER_TAG)
     whose = f"it belongs to {owner} (project/stack/resource)" if owner else "no Pulumi stack has marked it as its own"
     created = f", and {remote['creator']} created it" if remote.get("creator") else ""
-    raise UserError(
+    return (
         f"A serving endpoint {name!r} exists already: {whose}{created}. Choose another name (endpoint_name of an "
-        f"AgentDeployment), or take it over with the resource option import_={name!r}."
+        f"AgentDeployment), or delete it; a ServingEndpoint of your own program takes it over with the resource option "
+        f"import_={name!r}."
     )
 
 

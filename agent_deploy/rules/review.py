@@ -20,6 +20,8 @@ PERMISSION_LEVELS = ("CAN_VIEW", "CAN_QUERY", "CAN_MANAGE")  # source: Databrick
 # Argument that names a principal → its kind in the permissions API.
 PRINCIPAL_KINDS = {"user_name": "user", "group_name": "group", "service_principal_name": "service_principal"}
 PRINCIPAL_FIELDS = tuple(PRINCIPAL_KINDS)
+# The arguments that name a principal of one kind only, an existing service principal's besides.
+KINDS_BY_FIELD = {**PRINCIPAL_KINDS, "application_id": "service_principal"}
 ADMINS = "admins"  # may do everything anyhow; no access control list takes them
 
 

@@ -174,9 +174,10 @@ def test_an_endpoint_made_by_hand_is_imported(site: Site, open_stack: Callable[.
 def test_a_name_that_somebody_else_has_is_left_alone(site: Site, open_stack: Callable[..., Stack], name: str) -> None:
     site.workspace.post(PATH, {"name": name, "tags": [{"key": "agent_deploy_stack", "value": "theirs/prod/qa"}]})
     stack = open_stack(program(spec(name)), environment=site.environment)
-    refused = stack.up(check=False)
+    refused = stack.preview(check=False)
     assert "belongs to theirs/prod/qa" in refused.output
     assert "import_" in refused.output
+    assert "belongs to theirs/prod/qa" in stack.up(check=False).output
     assert stack.resources() == {}
     assert "config" not in site.endpoint(name)
 

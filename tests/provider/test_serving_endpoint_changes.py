@@ -316,6 +316,14 @@ def test_an_equal_update_after_a_failure_really_tries_again(api: ServingApi) -> 
     assert api.changes == ["PUT /e/config"]
 
 
+def test_what_failed_to_change_serves_on_as_it_was(api: ServingApi) -> None:
+    old = create(api, inputs())
+    larger = {"qa_1": {**QA, "workloadSize": "Large"}, "qa_2": {**QA, "entityVersion": "2"}}
+    api.failing = {"qa_1": "no room", "qa_2": "broken"}
+    with pytest.raises(PartialFailure, match=r"Still serving: qa_1 \(100 %\)"):
+        update(api, old, inputs(servedEntities=larger, traffic={"qa_1": 0, "qa_2": 100}))
+
+
 def test_a_rollback_after_a_failure_heals(api: ServingApi) -> None:
     one = inputs()
     old = create(api, one)

@@ -9,7 +9,7 @@ import pytest
 from agent_deploy.provider.property_values import path_text
 from agent_deploy.provider.resource import UNKNOWN, Kind, Values
 from agent_deploy.provider.serving_endpoint import ServingEndpoint
-from agent_deploy.rules.endpoint_fields import FIELDS, Changing
+from agent_deploy.rules.endpoint_fields import FIELDS, OWNER_TAG, Changing
 from tests.provider.serving_api import HOST, ServingApi
 
 QA = {"entityName": "main.default.qa", "entityVersion": "1"}
@@ -64,11 +64,40 @@ def test_all_mistakes_are_told_at_once(api: ServingApi) -> None:
     assert len(said.splitlines()) == 3
 
 
-def test_good_inputs_pass_without_a_call(api: ServingApi) -> None:
+def test_good_inputs_pass_with_one_look_at_a_new_ones_name(api: ServingApi) -> None:
     checked, said = check(api, inputs(servedEntities={"qa_1": {**QA, "entityVersion": 1}}))
     assert said == ""
     assert checked["servedEntities"]["qa_1"]["entityVersion"] == "1"
+    assert api.calls == ["GET /e"]
+    api.calls.clear()
+    assert check(api, inputs(), inputs())[1] == ""
     assert api.calls == []
+
+
+def taken(api: ServingApi, mark: str) -> None:
+    tags = [{"key": OWNER_TAG, "value": mark}] if mark else []
+    api.workspace().post("/api/2.0/serving-endpoints", {"name": "e", "tags": tags})
+
+
+@pytest.mark.parametrize(
+    ("mark", "said"), [("", "no Pulumi stack has marked it"), ("theirs/dev/qa", "belongs to theirs/dev/qa")]
+)
+def test_a_name_that_is_taken_is_told_of_a_new_endpoint_alone(api: ServingApi, mark: str, said: str) -> None:
+    taken(api, mark)
+    assert said in check(api, inputs())[1]
+    assert said in check(api, inputs(), inputs(name="before"))[1]
+    # One that the state has, whatever its mark, and its replacement, which is checked as if it were new.
+    resource, context = ServingEndpoint(), api.context()
+    assert resource.check(context, inputs(), inputs())[1] == []
+    assert resource.check(context, {}, inputs())[1] == []
+    resource = ServingEndpoint()
+    resource.diff(context, "e", inputs(), inputs(), inputs(routeOptimized=True))
+    assert resource.check(context, {}, inputs(routeOptimized=True))[1] == []
+
+
+def test_an_endpoint_that_an_interrupted_run_has_made_is_no_strangers(api: ServingApi) -> None:
+    taken(api, "p/s/e")
+    assert check(api, inputs())[1] == ""
 
 
 def test_what_is_not_known_yet_is_passed_over(api: ServingApi) -> None:

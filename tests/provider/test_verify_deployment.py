@@ -99,6 +99,23 @@ def test_all_that_is_wrong_comes_in_one_list_with_its_field(double: Double) -> N
     assert len(found["problems"]) == 6
 
 
+def test_a_principal_of_another_kind_than_its_field_names_is_told(double: Double) -> None:
+    double.answers[f"{SCIM}/Groups"] = {"Resources": []}
+    double.answers[f"{SCIM}/Users"] = {"Resources": [{"userName": "bob@example.com"}]}
+    bob = "bob@example.com"
+    found = verify(
+        double,
+        versions=[{"version": "1"}],
+        permissions=[{"group_name": ANN, "level": "CAN_QUERY"}, {"user_name": bob, "level": "CAN_QUERY"}],
+        inference_tables={"readers": [bob]},
+    )
+    expected = "expected the name of a group, and this is a user. Name a group, or say user_name instead"
+    assert found["problems"] == [f"permissions[0].group_name {ANN!r}: {expected}"]
+    double.answers[f"{SCIM}/Groups"] = {"Resources": [{"displayName": bob}]}
+    named_alike = verify(double, versions=[{"version": "1"}], permissions=[{"group_name": bob, "level": "CAN_QUERY"}])
+    assert named_alike["problems"] == []
+
+
 def test_a_feedback_model_that_is_to_be_registered_takes_a_privilege_on_the_schema(double: Double) -> None:
     double.grant("schema/main.default", team="USE_SCHEMA CREATE_TABLE")
     [problem] = verify(double, versions=[{"version": "1"}])["problems"]
