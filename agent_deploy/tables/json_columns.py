@@ -32,6 +32,8 @@ def as_list(value: Column, path: str = "") -> Column:
     return at(value, path, "array<variant>")
 
 
+# Lambdas are interpreted, and Spark 4.2 looks up its configuration at every field that they read: what most rows take
+# is written without them, and they stand where only some rows come.
 def let(value: Column, use: Callable[[Column], Column]) -> Column:
     """``use`` of ``value``, which is computed once, however often ``use`` mentions it."""
     return F.get(F.transform(F.array(value), use), F.lit(0))
@@ -45,9 +47,14 @@ def last_of(items: Column, wanted: Callable[[Column], Column] = Column.isNotNull
     return last(F.filter(items, wanted))
 
 
+def latest(items: Column, wanted: Callable[[Column], Column]) -> Column:
+    """`last_of` of a column; looks through all items only if the last is not the one."""
+    return F.when(wanted(last(items)), last(items)).otherwise(last_of(items, wanted))
+
+
 def first_text(*values: Column) -> Column:
     """The first that is neither null nor empty. Mentions each once: planning a run costs more than reading a row."""
-    return F.get(F.filter(F.array(*values), lambda value: value != ""), F.lit(0))
+    return F.coalesce(*[F.get(F.array_remove(F.array(value), ""), F.lit(0)) for value in values])
 
 
 def start_of(text: Column) -> Column:

@@ -14,6 +14,7 @@ from agent_deploy.tables.json_columns import (
     is_list_of_objects,
     last,
     last_of,
+    latest,
     let,
     start_of,
     with_columns,
@@ -94,28 +95,29 @@ def understood(rows: DataFrame) -> DataFrame:
         r["predictions"].isNotNull(), F.coalesce(F.get_json_object("response", "$.predictions[0]"), r["predictions"])
     )
     rows = with_columns(rows, record=F.when(wrapped, _record()), predicted=predicted)
-    record, predicted = F.col("record"), F.col("predicted")
-    whole = F.array(F.when(predicted.isNotNull(), _read_answer(predicted)).otherwise(r))
+    record, predicted, texts = F.col("record"), F.col("predicted"), F.col("texts")
+    whole = F.when(predicted.isNotNull(), _read_answer(predicted)).otherwise(r)
     rows = with_columns(
         rows,
         body=F.when(record.isNotNull(), F.from_json(record, REQUEST)).otherwise(q),
-        answers=F.when(F.col("texts").isNotNull(), F.transform("texts", _read_chunk)).otherwise(whole),
+        whole=F.when(texts.isNull(), whole),
+        chunks=F.when(texts.isNotNull(), F.transform(texts, _read_chunk)),
     )
-    body, answers = F.col("body"), F.col("answers")
-    streamed_text = F.when(F.col("texts").isNotNull(), _streamed_answer(answers))
-    said = F.coalesce(streamed_text, last_of(F.transform(answers, _answer)))
+    body, whole, chunks = F.col("body"), F.col("whole"), F.col("chunks")
+    told = F.coalesce(_streamed_answer(chunks), last_of(F.transform(chunks, _answer)))
     rows = with_columns(
         rows,
-        asked=_question(body),
-        said=said,
-        traced=last_of(F.transform(answers, _trace)),
+        conversed=_messages(body),
+        said=F.when(chunks.isNotNull(), told).otherwise(_answer(whole)),
+        traced=F.when(chunks.isNotNull(), last_of(F.transform(chunks, _trace))).otherwise(_trace(whole)),
         conversation_id=first_text(_conversation_id(q), _conversation_id(body)),
         client_id=first_text(F.col("client_request_id"), q["client_request_id"], body["client_request_id"]),
     )
+    rows = with_columns(rows, asked=_question(body, F.col("conversed")))
     return with_columns(
         rows,
         question=F.coalesce(_text("asked", "\n"), _bare_question()),
-        answer=F.coalesce(_text("said", ""), F.when(F.col("texts").isNull(), _bare_answer())),
+        answer=F.coalesce(_text("said", ""), F.when(texts.isNull(), _bare_answer())),
         trace=F.coalesce(_trace(r), F.col("traced")),
     )
 
@@ -157,21 +159,25 @@ def _text(content: str, separator: str) -> Column:
         # Parts name their types; a text that looks like a list but is none stays what it is.
         return F.when(F.forall(listed, lambda part: part["type"].isNotNull()), F.array_join(texts, separator))
 
-    return F.nullif(F.coalesce(F.when(is_list_of_objects(column), let(parts, joined)), column), F.lit(""))
+    return first_text(F.coalesce(F.when(is_list_of_objects(column), let(parts, joined)), column))
 
 
-def _question(body: Column) -> Column:
-    """The last user query's content, from the fields of a request or of a record, or from a bare list of messages."""
+def _messages(body: Column) -> Column:
+    """A conversation's messages, from the fields of a request or of a record, or from a bare list of messages."""
     given = F.when(F.size(body["messages"]) > 0, body["messages"])
     listed = F.coalesce(body["input"], F.col("record"), F.col("request"))
-    messages = F.coalesce(given, F.when(is_list_of_objects(listed), F.from_json(listed, MESSAGES)))
+    return F.coalesce(given, F.when(is_list_of_objects(listed), F.from_json(listed, MESSAGES)))
+
+
+def _question(body: Column, messages: Column) -> Column:
+    """The last user query's content: of its message, or of the fields that hold one without messages."""
     text = F.when(~is_list_of_objects(body["input"]), body["input"])
-    return first_text(let(messages, _last_query), text, *[body[name] for name in QUESTION_FIELDS])
+    return first_text(_last_query(messages), text, *[body[name] for name in QUESTION_FIELDS])
 
 
 def _last_query(messages: Column) -> Column:
     """Content of the last message of the user's, or of the last at all."""
-    asked = last_of(messages, lambda message: message["role"] == "user")
+    asked = latest(messages, lambda message: message["role"] == "user")
     return F.coalesce(asked, last(messages))["content"]
 
 
@@ -182,7 +188,7 @@ def _bare_question() -> Column:
     is_dataframe = F.coalesce(*[F.col("q")[name] for name in DATAFRAMES]).isNotNull()
     cells = F.map_values(F.from_json(record, "map<string,string>"))
     sole = F.when(is_dataframe, let(cells, lambda found: F.when(F.size(found) == 1, F.get(found, F.lit(0)))))
-    return F.nullif(F.coalesce(strings, F.when(start_of(record) != "{", record), sole), F.lit(""))
+    return first_text(F.coalesce(strings, F.when(start_of(record) != "{", record), sole))
 
 
 def _strings(json: Column) -> Column:
@@ -198,7 +204,7 @@ def _conversation_id(body: Column) -> Column:
 
 def _answer(value: Column) -> Column:
     """Content of the last response to the user, from a whole answer."""
-    said = last_of(value["messages"], lambda m: (m["role"] == "assistant") & m["content"].isNotNull())
+    said = latest(value["messages"], lambda m: (m["role"] == "assistant") & m["content"].isNotNull())
     choice = F.get(value["choices"], F.lit(0))
     fields = [value[name] for name in ANSWER_FIELDS]
     return first_text(choice["message"]["content"], said["content"], _output(value["output"]), choice["text"], *fields)
@@ -213,7 +219,7 @@ def _output(output: Column) -> Column:
 
 def _bare_answer() -> Column:
     """An answer that is no object: predictions that are not, a JSON string or a list of them."""
-    return F.nullif(F.coalesce(F.col("predicted"), F.array_join(_strings(F.col("response")), "")), F.lit(""))
+    return first_text(F.coalesce(F.col("predicted"), F.array_join(_strings(F.col("response")), "")))
 
 
 def _streamed_answer(chunks: Column) -> Column:
