@@ -91,8 +91,10 @@ def understood(rows: DataFrame) -> DataFrame:
     """
     q, r = F.col("q"), F.col("r")
     wrapped = F.coalesce(*[q[name] for name in (*LISTS, "dataframe_split")]).isNotNull()
+    # Of predictions that were cut nothing but the first can be trusted.
+    all_predicted = F.when(~F.col("response_cut"), r["predictions"])
     predicted = F.when(
-        r["predictions"].isNotNull(), F.coalesce(F.get_json_object("response", "$.predictions[0]"), r["predictions"])
+        r["predictions"].isNotNull(), F.coalesce(F.get_json_object("response", "$.predictions[0]"), all_predicted)
     )
     rows = with_columns(rows, record=F.when(wrapped, _record()), predicted=predicted)
     record, predicted, texts = F.col("record"), F.col("predicted"), F.col("texts")
@@ -171,7 +173,8 @@ def _messages(body: Column) -> Column:
 
 def _question(body: Column, messages: Column) -> Column:
     """The last user query's content: of its message, or of the fields that hold one without messages."""
-    text = F.when(~is_list_of_objects(body["input"]), body["input"])
+    # Text that looks like a list but is none stays what it is.
+    text = F.when(~is_list_of_objects(body["input"]) | messages.isNull(), body["input"])
     return first_text(_last_query(messages), text, *[body[name] for name in QUESTION_FIELDS])
 
 
