@@ -337,7 +337,8 @@ def test_functions_tell_mistakes_as_data(site: Site, open_stack: Callable[..., S
     assert told["good"]["problem"] == ""
     assert told["good"]["found"] is True
     assert told["good"]["experimentId"] != ""
-    assert "has no version 99 (there: 1, 2, 3)" in told["no_version"]["problem"]
+    # Others may have registered more in the meantime.
+    assert "has no version 99 (there: 1, 2, 3" in told["no_version"]["problem"]
     assert "has no alias 'champion'" in told["no_alias"]["problem"]
     assert "no registered model main.default.nobody" in told["no_model"]["problem"]
     assert told["verified"]["numbers"] == ["2"]

@@ -337,7 +337,7 @@ def test_the_command_rates_and_withdraws(place: Place, tmp_path: Path, monkeypat
     values = {each["assessment_name"]: each.get("feedback") for each in place.assessments(trace_id)}
     assert (values["stars"], values["groundedness"]) == ({"value": 4.0}, {"value": True})
     id = answer["databricks_output"]["databricks_request_id"]
-    document = json.loads(run(app, ["feedback", endpoint, "--request-id", id, "--withdraw", "--json"]).output)
+    document = json.loads(run(app, ["feedback", endpoint, "--request-id", id, "--withdraw", "--json"]).stdout)
     assert document["trace_id"] == trace_id
     assert place.assessments(trace_id) == []
     for arguments, said in (
