@@ -54,15 +54,22 @@ def feedback(
             with waiting(_AWAITED):
                 given = give_feedback.withdraw(endpoint, request_id, source=source)
         else:
-            said: dict[str, Any] = {
-                "answer": _read(answer) if answer else None,
-                "ratings": dict(_rating("--rating", each) for each in rating or ()),
-                "retrieval": _by_position(retrieval or []),
-            }
-            more: dict[str, Any] = {"source": source, "source_type": source_type, "again": again}
+            # Read before anything is awaited: what is wrong with them is told at once.
+            answered = _read(answer) if answer else None
+            ratings = dict(_rating("--rating", each) for each in rating or ())
+            by_position = _by_position(retrieval or [])
             with waiting(_AWAITED):
                 given = give_feedback.feedback(
-                    endpoint, request_id, comment=comment, suggested=suggested, **said, **more
+                    endpoint,
+                    request_id,
+                    answer=answered,
+                    ratings=ratings,
+                    comment=comment,
+                    suggested=suggested,
+                    retrieval=by_position,
+                    source=source,
+                    source_type=source_type,
+                    again=again,
                 )
     except WorkspaceError as error:
         raise CommandError(" ".join(str(error).split())) from error

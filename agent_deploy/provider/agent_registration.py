@@ -284,12 +284,8 @@ def _exists(workspace: Workspace, endpoint: str) -> bool:
 
 def _experiment(workspace: Workspace, endpoint: str) -> str | None:
     """Of an imported registration: the one with which the endpoint is tagged."""
-    try:
-        return tags_of(workspace.get(f"{PATH}/{segment(endpoint)}")).get(EXPERIMENT_TAG)
-    except ApiError as error:
-        if is_missing(error):
-            return None
-        raise
+    found = workspace.find(f"{PATH}/{segment(endpoint)}")
+    return None if found is None else tags_of(found).get(EXPERIMENT_TAG)
 
 
 def _shown(model: str, version: str) -> str:

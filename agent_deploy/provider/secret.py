@@ -19,9 +19,8 @@ from agent_deploy.provider.resource import (
     Values,
 )
 from agent_deploy.rules.problems import Problem
-from agent_deploy.rules.secrets import SecretReference
+from agent_deploy.rules.secrets import SUFFIX_LENGTH, SecretReference
 
-SUFFIX_LENGTH = 7  # as many random hex digits as Pulumi puts behind a name
 # Source: Databricks, "Secret management": 128 of these characters; the suffix and its hyphen need eight.
 _NAME = re.compile(r"[\w.@-]{1,120}")
 _SCOPE = re.compile(r"[\w.@/-]{1,128}")

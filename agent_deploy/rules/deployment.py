@@ -86,7 +86,7 @@ def check_arguments(args: Mapping[str, Any]) -> list[Problem]:
 def plan(args: Mapping[str, Any]) -> Deployment:
     """The deployment that checked arguments declare."""
     versions = tuple(_wanted(field, version, args) for field, version in _declared(args))
-    endpoint = args.get("endpoint_name") or names.endpoint_name(args["model_name"])
+    endpoint = names.endpoint_of(args)
     return Deployment(args["model_name"], endpoint, versions, _traffic(args, versions), feedback_model(args))
 
 

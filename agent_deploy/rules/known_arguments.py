@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from agent_deploy.rules.problems import Problem
@@ -96,22 +96,12 @@ def _not_a_mapping(field: str, value: object, place: str) -> Iterator[Problem]:
 
 def check_known(args: Mapping[str, Any]) -> list[Problem]:
     """Names that mean nothing, each with the nearest that does."""
-    return [
-        problem
-        for place, names in KNOWN.items()
-        for prefix, given in _given_at(args, place)
-        for problem in unknown_names(prefix, given, names)
-    ]
+    return _everywhere(args, KNOWN, unknown_names)
 
 
 def check_booleans(args: Mapping[str, Any]) -> list[Problem]:
     """Texts and numbers where True or False is meant: Python would take any text, "no" as well, for true."""
-    return [
-        problem
-        for place, names in BOOLEANS.items()
-        for prefix, given in _given_at(args, place)
-        for problem in non_booleans(prefix, given, names)
-    ]
+    return _everywhere(args, BOOLEANS, non_booleans)
 
 
 def non_booleans(prefix: str, given: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[Problem]:
@@ -120,6 +110,20 @@ def non_booleans(prefix: str, given: Mapping[str, Any], names: tuple[str, ...]) 
         value = given.get(name)
         if isinstance(value, (*_PLAIN, Mapping, list, tuple)) and not isinstance(value, bool):
             yield Problem(f"{prefix}{name}", value, "True or False")
+
+
+def _everywhere(
+    args: Mapping[str, Any],
+    names_at: Mapping[str, tuple[str, ...]],
+    check: Callable[[str, Mapping[str, Any], tuple[str, ...]], Iterable[Problem]],
+) -> list[Problem]:
+    """What a check of some names finds at all the places where they stand."""
+    return [
+        problem
+        for place, names in names_at.items()
+        for prefix, given in _given_at(args, place)
+        for problem in check(prefix, given, names)
+    ]
 
 
 def _given_at(args: Mapping[str, Any], place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

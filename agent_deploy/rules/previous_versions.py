@@ -10,11 +10,11 @@ from agent_deploy.rules import names
 from agent_deploy.rules.credentials import CLIENT_SECRET, PASSTHROUGH, SERVICE_PRINCIPAL
 from agent_deploy.rules.environment import references
 from agent_deploy.rules.problems import Problem
-from agent_deploy.rules.secrets import SecretReference
+from agent_deploy.rules.secrets import SUFFIX_LENGTH, SecretReference
 from agent_deploy.rules.traffic import MAX_SERVED_ENTITIES
 
 # A secret of ours lies under its variable's name and random digits; others in the same scope are not ours.
-_OURS = re.compile(r"(?P<variable>.+)-[0-9a-f]{7}")
+_OURS = re.compile(rf"(?P<variable>.+)-[0-9a-f]{{{SUFFIX_LENGTH}}}")
 
 
 def check_keep_previous(value: object) -> list[Problem]:
@@ -61,7 +61,7 @@ def _lost(args: Mapping[str, Any], version: str, variable: str, reference: Secre
     if ours is None:
         return None
     auth = args.get("auth") or PASSTHROUGH
-    endpoint = args.get("endpoint_name") or names.endpoint_name(args["model_name"])
+    endpoint = names.endpoint_of(args)
     if reference.scope == names.secret_scope(endpoint, version) and auth != SERVICE_PRINCIPAL:
         expected = f"{SERVICE_PRINCIPAL} as long as version {version} is kept, which signs in as its own principal"
         return Problem("auth", auth, expected, "Change it when that version has left, or lower keep_previous")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+SUFFIX_LENGTH = 7  # random hex digits behind the name of a key that we make, as many as Pulumi puts behind a name
 # A scope may hold slashes, a key may not. Source: Databricks, "Secret management"; at most 128 characters each.
 _REFERENCE = re.compile(r"\{\{\s*secrets/(?P<scope>[\w.@/-]{1,128})/(?P<key>[\w.@-]{1,128})\s*\}\}")
 

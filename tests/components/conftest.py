@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
-import pulumi.runtime
 import pytest
 
-from tests.components.mocked import Workspace
+from tests.components.mocked import Workspace, in_use
 
 
 @pytest.fixture
 def workspace() -> Workspace:
-    asyncio.set_event_loop(asyncio.new_event_loop())
-    mocks = Workspace()
-    pulumi.runtime.set_mocks(mocks, project="agents", stack="dev")
-    return mocks
+    return in_use(Workspace())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import pulumi
 import pulumi.runtime
@@ -23,6 +24,14 @@ REGISTRATION = "agent-deploy:index:AgentRegistration"
 PERMIT = "agent-deploy:index:ObjectPermission"
 PERMISSIONS = "databricks:index/permissions:Permissions"
 MODEL = "main.default.qa"
+M = TypeVar("M", bound=pulumi.runtime.Mocks)
+
+
+def in_use(mocks: M) -> M:
+    """The mocks, which answer to the program of this test, in an event loop of its own."""
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    pulumi.runtime.set_mocks(mocks, project="agents", stack="dev")
+    return mocks
 
 
 class Workspace(pulumi.runtime.Mocks):

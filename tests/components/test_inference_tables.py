@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from agent_deploy import InferenceTables
 from agent_deploy.components.errors import DeploymentError
 from agent_deploy.tables.source import pipeline_source
+from tests.components.mocked import in_use
 
 GATEWAY = "agent-deploy:index:EndpointInferenceTable"
 DERIVED = "agent-deploy:index:DerivedTables"
@@ -62,10 +62,7 @@ class Workspace(pulumi.runtime.Mocks):
 
 @pytest.fixture
 def workspace() -> Workspace:
-    asyncio.set_event_loop(asyncio.new_event_loop())
-    mocks = Workspace()
-    pulumi.runtime.set_mocks(mocks, project="agents", stack="dev")
-    return mocks
+    return in_use(Workspace())
 
 
 def declare(**args: Any) -> Mapping[str, Any]:
