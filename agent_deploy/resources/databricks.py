@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypedDict
 import pulumi
 from pulumi import Input, Output, ResourceOptions
 
-from agent_deploy.resources.properties import output
+from agent_deploy.resources.properties import output, outputs_of
 
 _PRERELEASES = {"a": "alpha", "b": "beta", "rc": "rc"}
 
@@ -47,14 +47,14 @@ class VendorResource(pulumi.CustomResource):
     """What all have in common: the type token, the plugin's version, and which outputs are secret."""
 
     token: ClassVar[str]
-    # Properties that only the provider sets; they must be named for the SDK to hand them out.
-    computed: ClassVar[tuple[str, ...]] = ()
     secret_outputs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, resource_name: str, inputs: Mapping[str, Any], opts: ResourceOptions | None) -> None:
         # As the vendor's SDK does: a version in the user's own options wins, secret outputs add up.
         ours = ResourceOptions(version=vendor_version(), additional_secret_outputs=list(self.secret_outputs))
-        properties = {**dict.fromkeys(self.computed), **inputs}
+        # The SDK hands out what is named here, and makes a future of everything: so attributes and what is given alone.
+        given = {name: value for name, value in inputs.items() if value is not None}
+        properties = {**dict.fromkeys(outputs_of(type(self))), **given}
         super().__init__(self.token, resource_name, properties, ResourceOptions.merge(ours, opts))
 
 
@@ -111,7 +111,6 @@ class Permissions(VendorResource):
     """All direct permissions on one object: replaces everybody's, so only for objects that one program owns."""
 
     token = "databricks:index/permissions:Permissions"
-    computed = ("objectType",)
     access_controls: Output[list[Any]] = output("accessControls")
     object_type: Output[str] = output("objectType")
 
@@ -152,7 +151,6 @@ class ServicePrincipal(VendorResource):
     """A service principal of the workspace. ``id`` is its SCIM id; grants and ACLs name it by ``application_id``."""
 
     token = "databricks:index/servicePrincipal:ServicePrincipal"
-    computed = ("aclPrincipalId", "home", "repos")
     display_name: Output[str] = output("displayName")
     application_id: Output[str] = output("applicationId")
     acl_principal_id: Output[str] = output("aclPrincipalId")
@@ -193,7 +191,6 @@ class ServicePrincipalSecret(VendorResource):
     """An OAuth secret of a service principal; every change makes a new one. ``lifetime`` in seconds: ``"3600s"``."""
 
     token = "databricks:index/servicePrincipalSecret:ServicePrincipalSecret"
-    computed = ("secret", "secretHash", "servicePrincipalSecretId", "status", "createTime", "updateTime", "expireTime")
     secret_outputs = ("secret",)
     service_principal_id: Output[str] = output("servicePrincipalId")
     lifetime: Output[str] = output("lifetime")
@@ -266,7 +263,6 @@ class RegisteredModel(VendorResource):
     """A registered model in Unity Catalog, without versions. ``id`` is its full name."""
 
     token = "databricks:index/registeredModel:RegisteredModel"
-    computed = ("fullName", "metastoreId", "createdAt", "createdBy", "updatedAt", "updatedBy")
     name: Output[str] = output("name")
     full_name: Output[str] = output("fullName")
     owner: Output[str] = output("owner")
@@ -301,7 +297,6 @@ class WorkspaceFile(VendorResource):
     """A file in the workspace's tree, from base64 text or a local file. ``id`` is its path."""
 
     token = "databricks:index/workspaceFile:WorkspaceFile"
-    computed = ("objectId", "url", "workspacePath")
     path: Output[str] = output("path")
     object_id: Output[int] = output("objectId")
     url: Output[str] = output("url")
@@ -325,7 +320,6 @@ class Pipeline(VendorResource):
     """A Lakeflow declarative pipeline. ``id`` is the pipeline's id."""
 
     token = "databricks:index/pipeline:Pipeline"
-    computed = ("url", "state", "creatorUserName")
     name: Output[str] = output("name")
     url: Output[str] = output("url")
     state: Output[str] = output("state")
@@ -381,7 +375,6 @@ class Job(VendorResource):
     """A job of one or several tasks. ``id`` is the job's number."""
 
     token = "databricks:index/job:Job"
-    computed = ("url",)
     name: Output[str] = output("name")
     url: Output[str] = output("url")
 

@@ -7,9 +7,20 @@ from typing import Any
 _USER_KEYED = frozenset({"servedEntities", "traffic", "environmentVars", "tags"})
 
 
+class _Output(property):
+    def __init__(self, name: str) -> None:
+        super().__init__(lambda resource: resource.__dict__[name])
+        self.name = name
+
+
 def output(name: str) -> Any:
     """A resource's attribute that reads the property ``name`` of the wire."""
-    return property(lambda resource: resource.__dict__[name])
+    return _Output(name)
+
+
+def outputs_of(resource: type) -> tuple[str, ...]:
+    """The properties of the wire that the attributes of a resource's class read."""
+    return tuple(member.name for member in vars(resource).values() if isinstance(member, _Output))
 
 
 def camel_case(name: str) -> str:
