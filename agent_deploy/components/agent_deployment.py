@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations` here: the schema is inferred from this module.
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -13,7 +14,7 @@ from agent_deploy.components.arguments import (
     ServedEntityState,
 )
 from agent_deploy.components.environment import Environment, References
-from agent_deploy.components.feedback_model import served_feedback
+from agent_deploy.components.feedback_model import ServedFeedback, served_feedback
 from agent_deploy.components.identities import Identities, declare, described
 from agent_deploy.components.inference_tables import (
     InferenceTableNames,
@@ -34,6 +35,16 @@ from agent_deploy.rules import names
 from agent_deploy.rules.environment import agent_environment
 from agent_deploy.rules.known_arguments import DERIVATION, KNOWN, well_shaped
 from agent_deploy.rules.review import Access, endpoint_access
+
+
+@dataclass(frozen=True)
+class _Declared:
+    """What an endpoint needs before it. No plain dict: Pulumi would lift its Outputs, and hide all for one unknown."""
+
+    verified: Verified
+    references: References
+    identities: Identities
+    feedback: ServedFeedback
 
 
 class AgentDeployment(pulumi.ComponentResource):
@@ -73,33 +84,13 @@ class AgentDeployment(pulumi.ComponentResource):
                 name, plain.args, owner_mark, invoke, environment.made_here(), misshapen, former_marks
             )
         )
-        # Only the running program knows which values are secret, so the secrets are declared inside the apply.
-        references = verified.apply(
-            lambda v: environment.store_secrets(name, v.deployment.endpoint_name, child_options(self))
-        )
-        identities = join(
-            lambda v, known: declare(name, self, v, environment.existing_secret(v.args, known)), verified, references
-        )
-        feedback = verified.apply(lambda v: served_feedback(name, self, v))
+        # Only the running program knows which values are secret, so what is declared of them is declared in the apply.
+        declared = verified.apply(lambda v: self._declared(name, v, environment))
         endpoint = ServingEndpoint(
             name,
             name=verified.apply(lambda v: v.deployment.endpoint_name),
-            served_entities=join(
-                lambda v, known, owned, rated: {**_served_entities(v, environment, known, owned), **rated.entities},
-                verified,
-                references,
-                identities,
-                feedback,
-            ),
-            # Kept versions and the feedback model are reached by their names alone.
-            traffic=join(
-                lambda v, rated: {
-                    **rules.traffic(v.deployment, v.numbers),
-                    **dict.fromkeys((*v.kept, *rated.entities), 0),
-                },
-                verified,
-                feedback,
-            ),
+            served_entities=declared.apply(lambda d: _served_entities(d, environment)),
+            traffic=declared.apply(_traffic),
             ai_gateway=verified.apply(_ai_gateway),
             tags=verified.apply(lambda v: rules.endpoint_tags(v.args.get("tags") or {}, v.experiment_id)),
             description=args.get("description"),
@@ -109,7 +100,7 @@ class AgentDeployment(pulumi.ComponentResource):
                 self,
                 custom_timeouts=_timeouts(args),
                 # An agent may touch what it declares before it answers, and until it has left.
-                depends_on=join(lambda owned, rated: [*owned.components, *rated.components], identities, feedback),
+                depends_on=declared.apply(lambda d: [*d.identities.components, *d.feedback.components]),
             ),
         )
         permissions = None
@@ -121,9 +112,15 @@ class AgentDeployment(pulumi.ComponentResource):
                 opts=child_options(self),
             )
         self.review_app_url = verified.apply(lambda v: review.declare(name, self, v, endpoint, permissions))
-        self.identities = join(_described, verified, identities)
+        self.identities = declared.apply(_described)
         self.inference_tables = self._tables(name, args, endpoint)
         self._set_outputs(endpoint)
+
+    def _declared(self, name: str, verified: Verified, environment: Environment) -> _Declared:
+        references = environment.store_secrets(name, verified.deployment.endpoint_name, child_options(self))
+        secret = environment.existing_secret(verified.args, references)
+        identities = declare(name, self, verified, secret)
+        return _Declared(verified, references, identities, served_feedback(name, self, verified))
 
     def _tables(
         self, name: str, args: AgentDeploymentArgs, endpoint: ServingEndpoint
@@ -167,9 +164,8 @@ class AgentDeployment(pulumi.ComponentResource):
         )
 
 
-def _served_entities(
-    verified: Verified, environment: Environment, references: References, identities: Identities
-) -> dict[str, Any]:
+def _served_entities(declared: _Declared, environment: Environment) -> dict[str, Any]:
+    verified, references, identities = declared.verified, declared.references, declared.identities
     entities = rules.served_entities(verified.deployment, verified.numbers, verified.args.get("instance_profile_arn"))
     for index, entity in enumerate(entities.values()):
         # References to new secrets stay Outputs inside the map, so that a preview shows all the rest of it.
@@ -178,7 +174,7 @@ def _served_entities(
             **environment.of_version(index, verified.args, references),
         }
         entity["environment_vars"] = agent_environment(own, verified.experiment_id)
-    declared = {name: to_wire(entity) for name, entity in entities.items()}
+    wanted = {name: to_wire(entity) for name, entity in entities.items()}
     scope = verified.deployment.endpoint_name
     kept = {
         name: {
@@ -190,12 +186,24 @@ def _served_entities(
         }
         for name, entity in verified.kept.items()
     }
-    return {**declared, **kept}
+    return {**wanted, **kept, **declared.feedback.entities}
 
 
-def _described(verified: Verified, identities: Identities) -> Any:
-    ids: Any = {version: principal.application_id for version, principal in identities.by_version.items()}
-    return pulumi.Output.from_input(ids).apply(lambda known: described(verified, known))
+def _traffic(declared: _Declared) -> dict[str, int]:
+    # Kept versions and the feedback model are reached by their names alone.
+    by_name_alone = (*declared.verified.kept, *declared.feedback.entities)
+    return {
+        **rules.traffic(declared.verified.deployment, declared.verified.numbers),
+        **dict.fromkeys(by_name_alone, 0),
+    }
+
+
+def _described(declared: _Declared) -> Any:
+    principals = declared.identities.by_version
+    if not principals:
+        return described(declared.verified, {})
+    ids: Any = {version: principal.application_id for version, principal in principals.items()}
+    return pulumi.Output.from_input(ids).apply(lambda known: described(declared.verified, known))
 
 
 def _ai_gateway(verified: Verified) -> dict[str, Any]:
