@@ -93,5 +93,5 @@ def _words(kind: str) -> str:
     return kind.replace("_", " ")
 
 
-# Each gets the arguments of verifyDeployment and returns what is wrong; they run beside each other.
+# Each gets the arguments of one deployment in verifyDeployments and returns what is wrong; they run beside each other.
 CHECKS: tuple[Callable[[Context, Values], list[str]], ...] = (check_references, check_principals, check_pipeline)

@@ -20,7 +20,7 @@ from agent_deploy.provider.schema import PACKAGE, schema, token
 from agent_deploy.provider.secret import Secret
 from agent_deploy.provider.securable_grant import SecurableGrant
 from agent_deploy.provider.serving_endpoint import ServingEndpoint
-from agent_deploy.provider.verify_deployment import verify_deployment
+from agent_deploy.provider.verify_deployment import verify_deployments
 
 RESOURCES = {
     "ServingEndpoint": ServingEndpoint,
@@ -37,7 +37,7 @@ FUNCTIONS = {
     "getDeclaredResources": get_declared_resources,
     "checkPermissions": check_permissions,
     "checkPrincipalSecrets": check_principal_secrets,
-    "verifyDeployment": verify_deployment,
+    "verifyDeployments": verify_deployments,
     "getEndpointTable": get_endpoint_table,
 }
 

@@ -165,6 +165,47 @@ TYPES: Schema = {
         },
         "required": ["securableType", "name", "privilege"],
     },
+    "WantedDeployment": {
+        "properties": {
+            "modelName": _of(_STRING, "catalog.schema.model."),
+            "versions": _of(_list(_ref("WantedVersion")), "The versions to be served."),
+            "sharesExperiment": _of(
+                _BOOLEAN, "Whether others are let into the experiment (default: the first version's)."
+            ),
+            "keepPrevious": _of(_INTEGER, "How many versions that are served now stay besides. Default 0."),
+            "ownerMarks": _of(_STRINGS, "Marks of the endpoint's owner, that of now first, then its former ones."),
+            "auth": _of(_STRING, "PASSTHROUGH, SERVICE_PRINCIPAL, or MANUAL, where nothing is granted nor checked."),
+            "resources": _of(_list(_ref("DeclaredResource")), "What is needed besides what the models declare."),
+            "replaceResources": _of(_BOOLEAN, "Whether resources counts instead of what the models declare."),
+            "references": _of(_list(_ref("NamedValue")), "References {{secrets/scope/key}}."),
+            "principals": _of(_list(_ref("NamedValue")), "E-mail addresses, names of groups, application ids."),
+            "feedbackModel": _of(_STRING, "Feedback model to be served as well, and registered when it is not there."),
+            "pipeline": _of(_ref("WantedPipeline"), "A pipeline that is to be made."),
+            "requirements": _of(_ref("DeploymentRequirements"), "What the deployment itself takes."),
+        }
+    },
+    "VerifiedDeployment": {
+        "properties": {
+            "numbers": _of(_STRINGS, "Number of each wanted version; empty where it was not found."),
+            "experimentId": _of(_STRING, "MLflow experiment in which the first version was logged, or empty."),
+            "workspaceUrl": _of(_STRING, "Address of the workspace, if a version was found there."),
+            "kept": _of(_map(_ref("ServedEntity")), "Served entities that stay, by name."),
+            "needs": _of(_list(_ref("VersionNeeds")), "What each version needs, those that stay included."),
+            "openToAll": _of(_list(_ref("OpenPrivilege")), "What need not be granted, as everybody has it."),
+            "doubts": _of(_STRINGS, "What could not be told either way, one line each."),
+            "problems": _of(_STRINGS, "All that keeps the deployment from being made, one line for each cause."),
+        },
+        "required": [
+            "numbers",
+            "experimentId",
+            "workspaceUrl",
+            "kept",
+            "needs",
+            "openToAll",
+            "doubts",
+            "problems",
+        ],
+    },
 }
 _ENDPOINT_INPUTS = {
     "name": _of(_STRING, "Name of the endpoint, which is also its id."),
@@ -392,36 +433,11 @@ FUNCTIONS: Schema = {
         {"problem": _of(_STRING, "Why not, and what to do; empty when it may.")},
         ["servicePrincipalId"],
     ),
-    "verifyDeployment": _function(
-        "All that a deployment takes, looked up at once and told in one list; what AgentDeployment asks first.",
-        {
-            "modelName": _of(_STRING, "catalog.schema.model."),
-            "versions": _of(_list(_ref("WantedVersion")), "The versions to be served."),
-            "sharesExperiment": _of(
-                _BOOLEAN, "Whether others are let into the experiment (default: the first version's)."
-            ),
-            "keepPrevious": _of(_INTEGER, "How many versions that are served now stay besides. Default 0."),
-            "ownerMarks": _of(_STRINGS, "Marks of the endpoint's owner, that of now first, then its former ones."),
-            "auth": _of(_STRING, "PASSTHROUGH, SERVICE_PRINCIPAL, or MANUAL, where nothing is granted nor checked."),
-            "resources": _of(_list(_ref("DeclaredResource")), "What is needed besides what the models declare."),
-            "replaceResources": _of(_BOOLEAN, "Whether resources counts instead of what the models declare."),
-            "references": _of(_list(_ref("NamedValue")), "References {{secrets/scope/key}}."),
-            "principals": _of(_list(_ref("NamedValue")), "E-mail addresses, names of groups, application ids."),
-            "feedbackModel": _of(_STRING, "Feedback model to be served as well, and registered when it is not there."),
-            "pipeline": _of(_ref("WantedPipeline"), "A pipeline that is to be made."),
-            "requirements": _of(_ref("DeploymentRequirements"), "What the deployment itself takes."),
-        },
-        {
-            "numbers": _of(_STRINGS, "Number of each wanted version; empty where it was not found."),
-            "experimentId": _of(_STRING, "MLflow experiment in which the first version was logged, or empty."),
-            "workspaceUrl": _of(_STRING, "Address of the workspace, if a version was found there."),
-            "kept": _of(_map(_ref("ServedEntity")), "Served entities that stay, by name."),
-            "needs": _of(_list(_ref("VersionNeeds")), "What each version needs, those that stay included."),
-            "openToAll": _of(_list(_ref("OpenPrivilege")), "What need not be granted, as everybody has it."),
-            "doubts": _of(_STRINGS, "What could not be told either way, one line each."),
-            "problems": _of(_STRINGS, "All that keeps the deployment from being made, one line for each cause."),
-        },
-        [],
+    "verifyDeployments": _function(
+        "All that deployments take, looked up at once and told in one list each; what AgentDeployment asks first.",
+        {"deployments": _of(_list(_ref("WantedDeployment")), "The deployments of a program.")},
+        {"deployments": _of(_list(_ref("VerifiedDeployment")), "What each of them takes, in their order.")},
+        ["deployments"],
     ),
     "getEndpointTable": _function(
         "Which model an endpoint serves, and where its requests are logged.",

@@ -1,4 +1,4 @@
-"""The function verifyDeployment: all that a deployment takes, looked up at once and told in one list.
+"""The function verifyDeployments: all that deployments take, looked up at once and told in one list each.
 
 It is getModelVersion, getDeclaredResources and checkPermissions in one, for all versions of a deployment, with what
 else the program names. A further look-up is one more entry of CHECKS in named_objects.py, a further privilege one more
@@ -8,7 +8,9 @@ requirement in rules/verification.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from agent_deploy.client.errors import ApiError, WorkspaceError
@@ -44,8 +46,17 @@ from agent_deploy.rules.verification import (
 T = TypeVar("T")
 
 
+# How many deployments are verified at once. Apart from the threads of their look-ups, for which they wait.
+_POOL = ThreadPoolExecutor(32, "deployment")
+
+
+def verify_deployments(context: Context, arguments: Values) -> Values:
+    """See the schema; a failure that is no deployment's own, such as no workspace at all, is raised for all of them."""
+    return {"deployments": list(_POOL.map(partial(verify_deployment, context), arguments["deployments"]))}
+
+
 def verify_deployment(context: Context, arguments: Values) -> Values:
-    """See the schema; ``problems`` is empty when the deployment may be made."""
+    """One of them; ``problems`` is empty when it may be made."""
     return _Verification(context, arguments).result()
 
 

@@ -1,12 +1,15 @@
 """The provider's functions, as a program calls them."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, cast
 
 import pulumi
 import pulumi.runtime
+from pulumi.runtime.settings import get_monitor
 
 from agent_deploy.resources.properties import to_wire
+from agent_deploy.resources.provider import PACKAGE
 
 
 class ModelVersion(TypedDict):
@@ -140,9 +143,29 @@ class VerifiedDeployment(TypedDict):
     problems: list[str]
 
 
+# What is asked at the moment, by the engine and the provider that are to answer: (questions, their answers).
+_ASKED: dict[tuple[object, object], tuple[list[Mapping[str, Any]], asyncio.Task[list[VerifiedDeployment]]]] = {}
+
+
 async def verify_deployment(wanted: Mapping[str, Any], opts: pulumi.InvokeOptions) -> VerifiedDeployment:
-    """All look-ups of a deployment at once; ``wanted`` is what rules/verifiable.py makes of a program's arguments."""
-    return cast(VerifiedDeployment, await _call("verifyDeployment", wanted, opts))
+    """All look-ups of a deployment at once; ``wanted`` is what rules/verifiable.py makes of a program's arguments.
+
+    Whoever asks in the same turn of the event loop, as all agents of a program do, is answered by one call: a call each
+    would take all the threads that the engine allows, and nothing would be registered while they wait.
+    """
+    key = (get_monitor(), opts.provider or (opts.parent and opts.parent.get_provider(f"{PACKAGE}:index:Any")))
+    if key not in _ASKED:
+        _ASKED[key] = ([], asyncio.ensure_future(_verify(key, opts)))
+    questions, answers = _ASKED[key]
+    questions.append(wanted)
+    place = len(questions) - 1
+    return (await answers)[place]
+
+
+async def _verify(key: tuple[object, object], opts: pulumi.InvokeOptions) -> list[VerifiedDeployment]:
+    questions, _ = _ASKED.pop(key)
+    answer = await _call("verifyDeployments", {"deployments": questions}, opts)
+    return cast(list[VerifiedDeployment], answer["deployments"])
 
 
 class EndpointTable(TypedDict):
@@ -159,5 +182,5 @@ async def get_endpoint_table(endpoint_name: str, opts: pulumi.InvokeOptions) -> 
 
 
 async def _call(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> Mapping[str, Any]:
-    token = f"agent-deploy:index:{function}"
+    token = f"{PACKAGE}:index:{function}"
     return cast(Mapping[str, Any], await pulumi.runtime.invoke_async(token, to_wire(args), opts))

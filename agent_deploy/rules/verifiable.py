@@ -22,7 +22,7 @@ Place = tuple[int | None, str]
 
 
 def look_ups(args: Mapping[str, Any], owner_marks: Sequence[str], made_here: Collection[str] = ()) -> dict[str, Any]:
-    """The arguments of the provider's function verifyDeployment; values that are None were secret.
+    """One deployment in the arguments of the provider's function verifyDeployments; values that are None were secret.
 
     Principals at the places ``made_here`` may be made by this very program, and so are not looked for.
     """

@@ -40,6 +40,7 @@ class Workspace(pulumi.runtime.Mocks):
     def __init__(self) -> None:
         self.resources: dict[tuple[str, str], dict[str, Any]] = {}
         self.asked: list[Mapping[Any, Any]] = []
+        self.calls = 0
         self.open_to_all: list[dict[str, str]] = []
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
@@ -71,8 +72,11 @@ class Workspace(pulumi.runtime.Mocks):
         return f"{args.name}-id", outputs
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        assert args.token.endswith("verifyDeployment")
-        asked = args.args
+        assert args.token.endswith("verifyDeployments")
+        self.calls += 1
+        return {"deployments": [self.verified(asked) for asked in args.args["deployments"]]}
+
+    def verified(self, asked: Mapping[Any, Any]) -> dict[str, Any]:
         self.asked.append(asked)
         numbers = [{"champion": "3"}.get(v.get("alias", ""), v.get("version", "")) for v in asked["versions"]]
         problems = [

@@ -37,6 +37,33 @@ from tests.components.mocked import (
 )
 
 
+def test_all_agents_of_a_program_are_verified_by_one_call_and_each_gets_its_own_answer(workspace: Workspace) -> None:
+    @pulumi.runtime.test
+    def program() -> pulumi.Output[Any]:
+        agents = [
+            AgentDeployment(f"qa{version}", {"model_name": f"{MODEL}{version}", "model_version": version})
+            for version in ("1", "2", "3")
+        ]
+        return pulumi.Output.all(*(agent.served_entities for agent in agents))
+
+    program()
+    assert workspace.calls == 1
+    for version in ("1", "2", "3"):
+        assert f"main-default-qa{version}_{version}" in workspace.resources[ENDPOINT, f"qa{version}"]["servedEntities"]
+
+
+def test_only_the_agent_that_is_wrong_is_told(workspace: Workspace) -> None:
+    @pulumi.runtime.test
+    def program() -> None:
+        for version in ("1", "9"):
+            AgentDeployment(f"qa{version}", {"model_name": MODEL, "model_version": version, "endpoint_name": version})
+
+    with pytest.raises(DeploymentError, match="'qa9' cannot be deployed") as raised:
+        program()
+    assert "has no version 9" in str(raised.value)
+    assert workspace.calls == 1
+
+
 def test_one_version_is_one_endpoint_as_deploy_would_make_it(workspace: Workspace) -> None:
     outputs = deploy({"model_version": "1"})
     endpoint = workspace.resources[ENDPOINT, "qa"]

@@ -51,13 +51,13 @@ class Workspace(pulumi.runtime.Mocks):
         self.asked.append(function)
         if function == "getEndpointTable":
             return {"modelName": "main.default.qa", "payloadTable": "", "problem": ""}
-        assert function == "verifyDeployment"
-        self.pipeline_asked = args.args.get("pipeline")
+        assert function == "verifyDeployments"
+        [asked] = args.args["deployments"]
+        self.pipeline_asked = asked.get("pipeline")
         problems = [self.pipeline] if self.pipeline else []
-        problems += [
-            f"{each['field']} {each['value']!r}" for each in args.args["principals"] if each["value"] == "nobody"
-        ]
-        return {"problems": problems, "doubts": [], "openToAll": [], "needs": [], "kept": {}, "numbers": []}
+        problems += [f"{each['field']} {each['value']!r}" for each in asked["principals"] if each["value"] == "nobody"]
+        found = {"problems": problems, "doubts": [], "openToAll": [], "needs": [], "kept": {}, "numbers": []}
+        return {"deployments": [found]}
 
 
 @pytest.fixture

@@ -328,8 +328,8 @@ def test_functions_tell_mistakes_as_data(site: Site, open_stack: Callable[..., S
         f"for name, args in {asked!r}.items():\n"
         "    result = pulumi.runtime.invoke('agent-deploy:index:getModelVersion', args).value\n"
         "    pulumi.export(name, result)\n"
-        f"found = pulumi.runtime.invoke('agent-deploy:index:verifyDeployment', {wanted!r})\n"
-        "pulumi.export('verified', found.value)\n"
+        f"found = pulumi.runtime.invoke('agent-deploy:index:verifyDeployments', {{'deployments': [{wanted!r}]}})\n"
+        "pulumi.export('verified', found.value['deployments'][0])\n"
     )
     stack = open_stack(text, environment=site.environment)
     stack.up()

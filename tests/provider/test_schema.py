@@ -53,7 +53,7 @@ SHAPES: dict[type, dict[str, Any]] = {
     functions.DeclaredResources: FUNCTION_SCHEMAS["getDeclaredResources"]["outputs"],
     functions.CheckedPermissions: FUNCTION_SCHEMAS["checkPermissions"]["outputs"],
     functions.EndpointTable: FUNCTION_SCHEMAS["getEndpointTable"]["outputs"],
-    functions.VerifiedDeployment: FUNCTION_SCHEMAS["verifyDeployment"]["outputs"],
+    functions.VerifiedDeployment: TYPES["VerifiedDeployment"],
     functions.DeclaredResource: TYPES["DeclaredResource"],
     functions.PermissionFailure: TYPES["PermissionFailure"],
     functions.PermissionCheck: TYPES["PermissionCheck"],
@@ -85,7 +85,7 @@ def test_what_a_program_asks_to_be_verified_is_in_the_schema() -> None:
         "review_app": {"reviewers": [{"group_name": "users"}]},
         "experiment_id": "77",
     }
-    inputs = FUNCTION_SCHEMAS["verifyDeployment"]["inputs"]["properties"]
+    inputs = TYPES["WantedDeployment"]["properties"]
     # None is left out on the wire: an alias instead of the version.
     sent = to_wire({**look_ups(args, ["mark"]), "versions": [{"field": "f", "version": "1", "alias": "a"}]})
     assert set(sent) == set(inputs)

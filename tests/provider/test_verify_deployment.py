@@ -1,4 +1,4 @@
-"""verifyDeployment over HTTP: everything in one list, each cause once, and what agents share is looked up once."""
+"""verifyDeployments over HTTP: everything in one list, each cause once, and what agents share is looked up once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from agent_deploy.client.configuration import Settings
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.provider.resource import Context
-from agent_deploy.provider.verify_deployment import verify_deployment
+from agent_deploy.provider.verify_deployment import verify_deployment, verify_deployments
 from agent_deploy.resources.properties import to_wire
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
 from agent_deploy.rules.verifiable import look_ups
@@ -259,3 +259,14 @@ def test_what_was_served_stays_if_the_endpoint_is_this_stacks(double: Double) ->
         assert [each["entityVersion"] for each in found["kept"].values()] == ["1"]
         assert [each["version"] for each in found["needs"]] == ["2", "1"]
         assert Counter(path for _, path in double.calls)[ENDPOINT] == run  # once in each run
+
+
+def test_several_are_answered_in_their_order_and_share_look_ups(double: Double) -> None:
+    wanted = [
+        to_wire(look_ups({"model_name": MODEL, "model_version": str(version), "endpoint_name": f"e{version}"}, []))
+        for version in (2, 9, 1)
+    ]
+    found = verify_deployments(double.context, {"deployments": wanted})["deployments"]
+    assert [each["numbers"] for each in found] == [["2"], [""], ["1"]]
+    assert [bool(each["problems"]) for each in found] == [False, True, False]
+    assert Counter(path for _, path in double.calls)[f"{SCIM}/Me"] == 1
