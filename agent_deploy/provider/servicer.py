@@ -287,19 +287,25 @@ class Servicer(classic.ProviderServicer):
         loop = asyncio.get_running_loop()
 
         def log(severity: str, text: str, ephemeral: bool) -> None:
-            loop.call_soon_threadsafe(operation.lines.put_nowait, (severity, secrets.hidden(text), ephemeral))
+            loop.call_soon_threadsafe(self._line, operation, (severity, secrets.hidden(text), ephemeral))
 
         operation.log = log
         return operation
 
     async def _run(self, operation: _Operation, function: Callable[..., Any], *arguments: Any) -> Any:
         """The function in a thread, while its lines go to the engine in order."""
-        telling = asyncio.ensure_future(self._tell(operation))
         try:
             return await asyncio.to_thread(function, *arguments)
         finally:
-            await operation.lines.put(None)
-            await telling
+            if operation.telling is not None:
+                operation.lines.put_nowait(None)
+                await operation.telling
+
+    def _line(self, operation: _Operation, line: tuple[str, str, bool]) -> None:
+        operation.lines.put_nowait(line)
+        # Most operations say nothing, and need no task that waits for it.
+        if operation.telling is None:
+            operation.telling = asyncio.ensure_future(self._tell(operation))
 
     async def _tell(self, operation: _Operation) -> None:
         while (line := await operation.lines.get()) is not None:
@@ -355,6 +361,7 @@ class _Operation(Context):
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
         self.lines: asyncio.Queue[tuple[str, str, bool] | None] = asyncio.Queue()
+        self.telling: asyncio.Task[None] | None = None
 
 
 class _NoComponents(Provider):
