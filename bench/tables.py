@@ -40,8 +40,8 @@ def run(progress: Progress, rows: int = ROWS) -> list[Row]:
             _payload(folder, name, n) for name, n in (("big", rows), ("small", OLD_SMALL), ("warm", _WARM_UP))
         )
         progress("copying them with plain Spark")
-        copied = _plain_seconds(warm, big, folder / "copy")
-        with SparkProcess() as spark:
+        copied = _plain_seconds(warm, big, folder / "copy", rows)
+        with SparkProcess(rows=rows) as spark:
             _refresh(warm, spark)
             progress("deriving them")
             derived = _refresh(big, spark)
@@ -145,13 +145,13 @@ print("seconds", time.perf_counter() - started)
 """
 
 
-def _plain_seconds(warm: Any, big: Any, copy: Path) -> float:
+def _plain_seconds(warm: Any, big: Any, copy: Path, rows: int) -> float:
     from agent_deploy.tables.jars import delta_jars
     from agent_deploy.tables.java import find_java
     from agent_deploy.tables.spark import settings
 
     java = find_java()
-    given = json.dumps(settings(delta_jars(java), copy.parent))
+    given = json.dumps(settings(delta_jars(java), copy.parent, rows=rows))
     done = subprocess.run(
         [sys.executable, "-c", _PLAIN, given, str(warm.path()), str(big.path()), str(copy)],
         env={**os.environ, "JAVA_HOME": str(java)},

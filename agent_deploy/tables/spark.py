@@ -18,8 +18,12 @@ from agent_deploy.tables.java import find_java
 INSTALL: Final = "pip install 'agent-deploy[spark]'"
 DRIVER_MEMORY: Final = "2g"
 _LOG_TAIL_LINES = 15
-# A run lives for seconds: the second compiler would spend more than it saves, until there are millions of rows.
-_JAVA_OPTIONS: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
+# Spark compiles each plan to code: in the room that Java gives to it without the second compiler, it would be compiled
+# again and again.
+_JAVA_OPTIONS: Final = "-XX:+UseParallelGC -XX:-UsePerfData -XX:ReservedCodeCacheSize=256m"
+# A run lives for seconds: the second compiler spends more than it saves, until there are this many rows.
+_ONE_COMPILER: Final = "-XX:TieredStopAtLevel=1"
+_MANY_ROWS: Final = 300_000
 # Spark reckons with a cluster; a laptop's tables are small, and each partition costs a task and a file.
 _SETTINGS: Final = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -49,22 +53,25 @@ class SparkFailed(Exception):
     """Spark is not installed, did not start, or a pipeline failed; the message has Spark's own words."""
 
 
-def settings(jars: list[Path], warehouse: Path, cores: str = "*", memory: str = DRIVER_MEMORY) -> dict[str, str]:
-    """Spark's configuration for pipelines on this machine."""
+def settings(
+    jars: list[Path], warehouse: Path, cores: str = "*", memory: str = DRIVER_MEMORY, rows: int = 0
+) -> dict[str, str]:
+    """Spark's configuration for pipelines on this machine; ``rows``: how many are to be read, if that is known."""
+    options = (_JAVA_OPTIONS,) if rows >= _MANY_ROWS else (_ONE_COMPILER, _JAVA_OPTIONS)
     return {
         **_SETTINGS,
         "spark.master": f"local[{cores}]",
         "spark.jars": ",".join(map(str, jars)),
         "spark.driver.memory": memory,
         "spark.sql.warehouse.dir": str(warehouse),
-        "spark.driver.extraJavaOptions": _JAVA_OPTIONS,
+        "spark.driver.extraJavaOptions": " ".join(options),
     }
 
 
 class SparkProcess:
     """``with SparkProcess() as spark:``; one after the other, `run` does jobs in it. Safe to kill at any time."""
 
-    def __init__(self, cores: str = "*", memory: str = DRIVER_MEMORY) -> None:
+    def __init__(self, cores: str = "*", memory: str = DRIVER_MEMORY, rows: int = 0) -> None:
         try:
             version("pyspark")
         except PackageNotFoundError:
@@ -72,7 +79,7 @@ class SparkProcess:
         java = find_java()
         self._scratch = tempfile.TemporaryDirectory(prefix="agent-deploy-spark-")
         self._log_path = Path(self._scratch.name, "spark.log")
-        self._settings = settings(delta_jars(java), Path(self._scratch.name), cores, memory)
+        self._settings = settings(delta_jars(java), Path(self._scratch.name), cores, memory, rows)
         with self._log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "agent_deploy.tables.spark_process"],

@@ -9,10 +9,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 CATALOG = "spark_catalog"
+# The least and the greatest of long texts help no reader to skip a file, and cost the writer.
+_PROPERTIES = "TBLPROPERTIES ('delta.dataSkippingStatsColumns' = 'timestamp')"
 _LINES, _LINE = 12, 400  # of a message that is passed on
 
 
@@ -71,23 +75,27 @@ def _refresh(session: Any, job: dict[str, Any]) -> dict[str, Any]:
         session.sql(f"DROP TABLE IF EXISTS {name}")
         session.sql(
             f"CREATE TABLE {name} {f'({columns})' if new else ''} USING delta "
-            f"{_quoted('COMMENT', table['comment']) if new else ''} {_quoted('LOCATION', table['path'])}"
+            f"{_quoted('COMMENT', table['comment']) if new else ''} {_quoted('LOCATION', table['path'])} "
+            f"{_PROPERTIES if new else ''}"
         )
     for key, value in job["configuration"].items():
         session.conf.set(key, value)
-    return {"events": _run(session, Path(job["source"]), job["storage"], database, job["configuration"])}
+    return {"events": _run(session, job)}
 
 
-def _run(session: Any, source: Path, storage: str, database: str, configuration: dict[str, str]) -> list[str]:
-    """What `spark-pipelines run` does, on a session that is there already."""
+def _run(session: Any, job: dict[str, Any]) -> list[str]:
+    """What `spark-pipelines run` does, on a session that is there already; returns when every flow has completed."""
     from pyspark.pipelines import cli
     from pyspark.pipelines.spark_connect_graph_element_registry import SparkConnectGraphElementRegistry
     from pyspark.pipelines.spark_connect_pipeline import create_dataflow_graph, start_run
 
+    source, storage = Path(job["source"]), Path(job["storage"]).as_uri()
     spec = cli.unpack_pipeline_spec(
-        {"name": source.stem, "storage": Path(storage).as_uri(), "libraries": [{"glob": {"include": source.name}}]}
+        {"name": source.stem, "storage": storage, "libraries": [{"glob": {"include": source.name}}]}
     )
-    graph = create_dataflow_graph(session, default_catalog=CATALOG, default_database=database, sql_conf=configuration)
+    graph = create_dataflow_graph(
+        session, default_catalog=CATALOG, default_database=job["database"], sql_conf=job["configuration"]
+    )
     registry = SparkConnectGraphElementRegistry(session, graph)
     cli.register_definitions(source.parent / "spark-pipeline.yml", registry, spec, session, graph)
     events: list[str] = []
@@ -98,11 +106,29 @@ def _run(session: Any, source: Path, storage: str, database: str, configuration:
         for result in run:
             if "pipeline_event_result" in result:
                 events.append(result["pipeline_event_result"].event.message)
+            if _all_completed(events):
+                # All is committed. The engine looks once a second whether it is, and once more: nobody waits for that.
+                threading.Thread(target=_drain, args=(run,), daemon=True).start()
+                break
     except Exception as error:
         # The engine's exception says that a flow failed; only the events say why.
         failed = [event for event in events if "FAILED" in event or "Failed" in event]
         raise RuntimeError("\n".join(_brief(text) for text in [*failed[-3:], str(error)])) from error
     return events
+
+
+def _all_completed(events: list[str]) -> bool:
+    """Whether each flow has; all are queued before the first is started. The run's own event reads otherwise."""
+    queued, completed = (
+        sum(event.startswith("Flow ") and event.endswith(state) for event in events)
+        for state in (" is QUEUED.", " has COMPLETED.")
+    )
+    return 0 < queued == completed
+
+
+def _drain(run: Iterator[Any]) -> None:
+    for _ in run:
+        pass
 
 
 def _brief(text: str) -> str:
