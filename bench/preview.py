@@ -7,6 +7,7 @@ What an AgentDeployment declares besides by default (derived tables, feedback mo
 
 from __future__ import annotations
 
+import compileall
 import os
 import statistics
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import httpx
 
+import agent_deploy
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.local.databricks_plugin.selection import select_plugin
 from bench import models
@@ -74,6 +76,8 @@ for number in range(AGENTS):
 def run(progress: Progress) -> list[Row]:
     """Seconds and megabytes, first preview and no-op; then the calls of a no-op preview."""
     rows, calls = [], {}
+    # As pip does with what it installs, the vendor's package too; of a checkout, nobody does it where writing is off.
+    compileall.compile_dir(Path(agent_deploy.__file__).parent, quiet=1)
     with tempfile.TemporaryDirectory() as text, LocalWorkspace(serving_start="on_request") as workspace:
         folder = Path(text)
         models.register(MODEL, folder, workspace.env())

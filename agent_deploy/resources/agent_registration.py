@@ -2,13 +2,11 @@
 
 import pulumi
 
+from agent_deploy.resources.own import OwnResource
 from agent_deploy.resources.properties import output
-from agent_deploy.resources.provider import in_workspace
-
-TOKEN = "agent-deploy:index:AgentRegistration"
 
 
-class AgentRegistration(pulumi.CustomResource):
+class AgentRegistration(OwnResource):
     """One version of an agent's model in the register that databricks.agents reads, and the agent in a Review App.
 
     The register holds one record for each version of a model, the latest last; its id is ``<model>/<version>``. Where
@@ -42,6 +40,5 @@ class AgentRegistration(pulumi.CustomResource):
             "servedEntityName": served_entity_name,
             "experimentId": experiment_id,
             "instructions": instructions,
-            **dict.fromkeys(("registered", "queryEndpoint", "reviewAppUrl", "reviewAppId")),
         }
-        super().__init__(TOKEN, resource_name, inputs, in_workspace(resource_name, opts))
+        super().__init__(resource_name, inputs, opts)

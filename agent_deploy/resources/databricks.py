@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypedDict
 import pulumi
 from pulumi import Input, Output, ResourceOptions
 
-from agent_deploy.resources.properties import output, outputs_of
+from agent_deploy.resources.properties import handed_out, output
 
 _PRERELEASES = {"a": "alpha", "b": "beta", "rc": "rc"}
 
@@ -52,9 +52,7 @@ class VendorResource(pulumi.CustomResource):
     def __init__(self, resource_name: str, inputs: Mapping[str, Any], opts: ResourceOptions | None) -> None:
         # As the vendor's SDK does: a version in the user's own options wins, secret outputs add up.
         ours = ResourceOptions(version=vendor_version(), additional_secret_outputs=list(self.secret_outputs))
-        # The SDK hands out what is named here, and makes a future of everything: so attributes and what is given alone.
-        given = {name: value for name, value in inputs.items() if value is not None}
-        properties = {**dict.fromkeys(outputs_of(type(self))), **given}
+        properties = handed_out(type(self), inputs)
         super().__init__(self.token, resource_name, properties, ResourceOptions.merge(ours, opts))
 
 

@@ -2,13 +2,11 @@
 
 import pulumi
 
+from agent_deploy.resources.own import OwnResource
 from agent_deploy.resources.properties import output, to_wire
-from agent_deploy.resources.provider import in_workspace
-
-TOKEN = "agent-deploy:index:DerivedTables"
 
 
-class DerivedTables(pulumi.CustomResource):
+class DerivedTables(OwnResource):
     """Kept when the pipeline is deleted, unless ``delete_on_destroy``."""
 
     request_logs: pulumi.Output[str] = output("requestLogs")
@@ -33,5 +31,4 @@ class DerivedTables(pulumi.CustomResource):
             "await_tables": await_tables,
             "warehouse_id": warehouse_id,
         }
-        outputs = dict.fromkeys(("requestLogs", "assessmentLogs", "quarantine"))
-        super().__init__(TOKEN, resource_name, {**to_wire(inputs), **outputs}, in_workspace(resource_name, opts))
+        super().__init__(resource_name, to_wire(inputs), opts)

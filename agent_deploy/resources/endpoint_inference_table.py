@@ -2,13 +2,11 @@
 
 import pulumi
 
+from agent_deploy.resources.own import OwnResource
 from agent_deploy.resources.properties import output, to_wire
-from agent_deploy.resources.provider import in_workspace
-
-TOKEN = "agent-deploy:index:EndpointInferenceTable"
 
 
-class EndpointInferenceTable(pulumi.CustomResource):
+class EndpointInferenceTable(OwnResource):
     """Turned on for as long as the resource exists; a table that was on before is used, and left on."""
 
     payload_table: pulumi.Output[str] = output("payloadTable")
@@ -36,5 +34,4 @@ class EndpointInferenceTable(pulumi.CustomResource):
             "table_name_prefix_hint": table_name_prefix_hint,
             "delete_on_destroy": delete_on_destroy,
         }
-        outputs = dict.fromkeys(("payloadTable", "switchedOn"))
-        super().__init__(TOKEN, resource_name, {**to_wire(inputs), **outputs}, in_workspace(resource_name, opts))
+        super().__init__(resource_name, to_wire(inputs), opts)

@@ -2,13 +2,11 @@
 
 import pulumi
 
+from agent_deploy.resources.own import OwnResource
 from agent_deploy.resources.properties import output
-from agent_deploy.resources.provider import in_workspace
-
-TOKEN = "agent-deploy:index:FeedbackModelVersion"
 
 
-class FeedbackModelVersion(pulumi.CustomResource):
+class FeedbackModelVersion(OwnResource):
     """A version of the model that takes feedback on a schema's agents; its id is the model's full name.
 
     Shared: the model leaves with the last of its users, and stays when it was there before them.
@@ -28,5 +26,5 @@ class FeedbackModelVersion(pulumi.CustomResource):
         owner_mark: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        inputs = {"modelName": model_name, "ownerMark": owner_mark, "version": None, "created": None}
-        super().__init__(TOKEN, resource_name, inputs, in_workspace(resource_name, opts))
+        inputs = {"modelName": model_name, "ownerMark": owner_mark}
+        super().__init__(resource_name, inputs, opts)

@@ -2,13 +2,11 @@
 
 import pulumi
 
+from agent_deploy.resources.own import OwnResource
 from agent_deploy.resources.properties import output
-from agent_deploy.resources.provider import in_workspace
-
-TOKEN = "agent-deploy:index:ObjectPermission"
 
 
-class ObjectPermission(pulumi.CustomResource):
+class ObjectPermission(OwnResource):
     """One principal's level on a SQL warehouse, serving endpoint, Genie space, …; everybody else's entry stays.
 
     A level that the principal had before is never lowered, and comes back when this goes. Two ObjectPermissions for the
@@ -47,7 +45,5 @@ class ObjectPermission(pulumi.CustomResource):
             "principalKind": principal_kind,
             "principal": principal,
             "level": level,
-            "resolvedObjectId": None,
-            "previousLevel": None,
         }
-        super().__init__(TOKEN, resource_name, inputs, in_workspace(resource_name, opts))
+        super().__init__(resource_name, inputs, opts)

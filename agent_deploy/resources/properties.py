@@ -18,9 +18,13 @@ def output(name: str) -> Any:
     return _Output(name)
 
 
-def outputs_of(resource: type) -> tuple[str, ...]:
-    """The properties of the wire that the attributes of a resource's class read."""
-    return tuple(member.name for member in vars(resource).values() if isinstance(member, _Output))
+def handed_out(resource: type, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What the SDK is told of a resource: it hands out what is named here, and makes a future of everything.
+
+    So the properties that the class has attributes for, which the provider may set, and the inputs that were given.
+    """
+    attributes = (member.name for member in vars(resource).values() if isinstance(member, _Output))
+    return {**dict.fromkeys(attributes), **{name: value for name, value in inputs.items() if value is not None}}
 
 
 def camel_case(name: str) -> str:

@@ -2,13 +2,11 @@
 
 import pulumi
 
+from agent_deploy.resources.own import OwnResource
 from agent_deploy.resources.properties import output
-from agent_deploy.resources.provider import in_workspace
-
-TOKEN = "agent-deploy:index:Secret"
 
 
-class Secret(pulumi.CustomResource):
+class Secret(OwnResource):
     """A secret whose replacement exists before it goes, so that what reads it can move over.
 
     Served containers read secrets only when they start; pulumi-databricks#642 tells what happens without this.
@@ -29,5 +27,5 @@ class Secret(pulumi.CustomResource):
         value: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        inputs = {"scope": scope, "name": name, "value": pulumi.Output.secret(value), "key": None, "reference": None}
-        super().__init__(TOKEN, resource_name, inputs, in_workspace(resource_name, opts))
+        inputs = {"scope": scope, "name": name, "value": pulumi.Output.secret(value)}
+        super().__init__(resource_name, inputs, opts)

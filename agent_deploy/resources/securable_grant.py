@@ -4,13 +4,11 @@ from collections.abc import Sequence
 
 import pulumi
 
+from agent_deploy.resources.own import OwnResource
 from agent_deploy.resources.properties import output
-from agent_deploy.resources.provider import in_workspace
-
-TOKEN = "agent-deploy:index:SecurableGrant"
 
 
-class SecurableGrant(pulumi.CustomResource):
+class SecurableGrant(OwnResource):
     """One principal's further privileges on one Unity Catalog securable; what it has anyhow stays, then and after."""
 
     privileges: pulumi.Output[list[str]] = output("privileges")
@@ -32,6 +30,5 @@ class SecurableGrant(pulumi.CustomResource):
             "fullName": full_name,
             "principal": principal,
             "privileges": privileges,
-            "added": None,
         }
-        super().__init__(TOKEN, resource_name, inputs, in_workspace(resource_name, opts))
+        super().__init__(resource_name, inputs, opts)

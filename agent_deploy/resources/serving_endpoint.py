@@ -5,13 +5,11 @@ from typing import Any
 
 import pulumi
 
+from agent_deploy.resources.own import OwnResource
 from agent_deploy.resources.properties import output, to_wire
-from agent_deploy.resources.provider import in_workspace
-
-TOKEN = "agent-deploy:index:ServingEndpoint"
 
 
-class ServingEndpoint(pulumi.CustomResource):
+class ServingEndpoint(OwnResource):
     """A serving endpoint; its id is its name.
 
     ``served_entities`` maps a served entity's name to ``{entity_name, entity_version, workload_size, workload_type,
@@ -70,20 +68,4 @@ class ServingEndpoint(pulumi.CustomResource):
             "email_notifications": email_notifications,
             "owner_mark": owner_mark,
         }
-        properties = {**to_wire(inputs), **dict.fromkeys(_OUTPUTS)}
-        super().__init__(TOKEN, resource_name, properties, in_workspace(resource_name, opts))
-
-
-# Set by the provider alone; they must be named for the SDK to hand them out.
-_OUTPUTS = (
-    "endpointId",
-    "endpointUrl",
-    "creator",
-    "ready",
-    "configUpdate",
-    "configVersion",
-    "servedEntityStates",
-    "tableNamePrefix",
-    "payloadTable",
-    "workspaceUrl",
-)
+        super().__init__(resource_name, to_wire(inputs), opts)

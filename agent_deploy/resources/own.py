@@ -1,0 +1,18 @@
+"""What the resources of our own provider have in common."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from agent_deploy.resources.properties import handed_out
+from agent_deploy.resources.provider import PACKAGE, in_workspace
+
+
+class OwnResource(pulumi.CustomResource):
+    """A resource whose type is named as its class, by the provider of the program's workspace."""
+
+    def __init__(self, resource_name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None) -> None:
+        kind = type(self)
+        token = f"{PACKAGE}:index:{kind.__name__}"
+        super().__init__(token, resource_name, handed_out(kind, inputs), in_workspace(resource_name, opts))
