@@ -1,4 +1,4 @@
-"""What a program names must be there: the secrets that its references lead to, and the principals."""
+"""What a program names must be there: the secrets that its references lead to, principals, the experiment."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from agent_deploy.client.errors import ApiError
+from agent_deploy.client.workspace import segment
 from agent_deploy.provider.look_ups import memory_of, patient
 from agent_deploy.provider.permission_facts import PermissionFacts, UnknownPrincipal, facts_of
 from agent_deploy.provider.pipeline_dry_run import check_pipeline
 from agent_deploy.provider.resource import Context, Values
 from agent_deploy.provider.secret import keys_of
 from agent_deploy.rules.problems import Problem
-from agent_deploy.rules.review import KINDS_BY_FIELD, PRINCIPAL_KINDS
+from agent_deploy.rules.resources import ROUTES
+from agent_deploy.rules.review import EXPERIMENTS, KINDS_BY_FIELD, PRINCIPAL_KINDS
 from agent_deploy.rules.secrets import SecretReference, parse_reference
-from agent_deploy.rules.verification import ACCOUNT_USERS, ADMINS, ALL_USERS
+from agent_deploy.rules.verification import ACCOUNT_USERS, ADMINS, ALL_USERS, Presence
 
 # Every workspace has these groups, whether or not its listing shows them.
 _ALWAYS = frozenset({ADMINS, ALL_USERS, ACCOUNT_USERS})
@@ -89,9 +91,27 @@ def _lost_principal(facts: PermissionFacts, field: str, name: str, wanted: str) 
     return None
 
 
+def check_experiment(context: Context, arguments: Values) -> list[str]:
+    """Whether there is no such ``experiment``, or only in the bin; one that may not be seen may be right."""
+    named = arguments.get("experiment")
+    if not named:
+        return []
+    found = facts_of(context).look_up(ROUTES[EXPERIMENTS].path.format(segment(str(named["value"]))))
+    stage = (found.document.get("experiment") or {}).get("lifecycle_stage")
+    if found.presence is not Presence.MISSING and stage != "deleted":
+        return []
+    remedy = "Create or restore it, correct the id, or leave it out for the one in which the first version was logged"
+    return [str(Problem(str(named["field"]), str(named["value"]), "the id of an MLflow experiment", remedy))]
+
+
 def _words(kind: str) -> str:
     return kind.replace("_", " ")
 
 
 # Each gets the arguments of one deployment in verifyDeployments and returns what is wrong; they run beside each other.
-CHECKS: tuple[Callable[[Context, Values], list[str]], ...] = (check_references, check_principals, check_pipeline)
+CHECKS: tuple[Callable[[Context, Values], list[str]], ...] = (
+    check_references,
+    check_principals,
+    check_experiment,
+    check_pipeline,
+)

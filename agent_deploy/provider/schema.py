@@ -179,6 +179,7 @@ TYPES: Schema = {
             "replaceResources": _of(_BOOLEAN, "Whether resources counts instead of what the models declare."),
             "references": _of(_list(_ref("NamedValue")), "References {{secrets/scope/key}}."),
             "principals": _of(_list(_ref("NamedValue")), "E-mail addresses, names of groups, application ids."),
+            "experiment": _of(_ref("NamedValue"), "Id of the MLflow experiment that traces go to."),
             "feedbackModel": _of(_STRING, "Feedback model to be served as well, and registered when it is not there."),
             "pipeline": _of(_ref("WantedPipeline"), "A pipeline that is to be made."),
             "requirements": _of(_ref("DeploymentRequirements"), "What the deployment itself takes."),

@@ -48,6 +48,8 @@ def look_ups(args: Mapping[str, Any], owner_marks: Sequence[str], made_here: Col
         "principals": [
             {"field": field, "value": str(value)} for field, value in principals(args).items() if field not in made_here
         ],
+        # Of one that reviewers are let into, the requirements tell.
+        "experiment": _named_experiment(args) if not reviewers_of(args) else None,
         "feedback_model": feedback_model(args) if versions else "",
         "pipeline": _pipeline(args),
         # Of the first version, where the program names none: only the look-up tells which that is.
@@ -81,6 +83,11 @@ def _requirements(args: Mapping[str, Any], model: str | None, endpoint: str | No
         "skip_open": own_principals,
         "sql_warehouse": (args.get("inference_tables") or {}).get("warehouse_id"),
     }
+
+
+def _named_experiment(args: Mapping[str, Any]) -> dict[str, str] | None:
+    given = args.get("experiment_id")
+    return {"field": "experiment_id", "value": str(given)} if given else None
 
 
 def _inference_schema(args: Mapping[str, Any]) -> str | None:

@@ -86,14 +86,19 @@ def test_what_a_program_asks_to_be_verified_is_in_the_schema() -> None:
         "experiment_id": "77",
     }
     inputs = TYPES["WantedDeployment"]["properties"]
-    # None is left out on the wire: an alias instead of the version.
-    sent = to_wire({**look_ups(args, ["mark"]), "versions": [{"field": "f", "version": "1", "alias": "a"}]})
+    # None is left out on the wire: an alias instead of the version, an experiment that reviewers are let into.
+    either = {
+        "versions": [{"field": "f", "version": "1", "alias": "a"}],
+        "experiment": look_ups({**args, "review_app": {}}, [])["experiment"],
+    }
+    sent = to_wire({**look_ups(args, ["mark"]), **either})
     assert set(sent) == set(inputs)
     for name, kind in (
         ("versions", "WantedVersion"), ("resources", "DeclaredResource"), ("references", "NamedValue"),
         ("principals", "NamedValue"),
     ):  # fmt: skip
         assert set(sent[name][0]) == set(TYPES[kind]["properties"]), name
+    assert set(sent["experiment"]) == set(TYPES["NamedValue"]["properties"])
     assert set(sent["pipeline"]) == set(TYPES["WantedPipeline"]["properties"])
     assert set(sent["requirements"]) == set(TYPES["DeploymentRequirements"]["properties"])
 

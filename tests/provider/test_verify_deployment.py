@@ -137,6 +137,21 @@ def test_who_lets_reviewers_into_an_experiment_manages_it(double: Double) -> Non
     assert verify(double, versions=[{"version": "1"}])["problems"] == []
 
 
+def test_an_experiment_for_traces_that_is_not_there_or_deleted_is_told_of_its_field(double: Double) -> None:
+    path = "/api/2.0/mlflow/experiments/get"
+    wanted: dict[str, Any] = {"versions": [{"version": "1"}], "experiment_id": "99"}
+    expected = "experiment_id '99': expected the id of an MLflow experiment. Create or restore it"
+    for answer, is_told in (
+        (404, True),
+        ({"experiment": {"experiment_id": "99", "lifecycle_stage": "deleted"}}, True),
+        ({"experiment": {"experiment_id": "99", "lifecycle_stage": "active"}}, False),
+        (403, False),
+    ):
+        double.answers[path] = answer
+        problems = verify(double, **wanted)["problems"]
+        assert [problem.startswith(expected) for problem in problems] == [True] * is_told
+
+
 def test_a_model_that_is_not_there_is_told_once_of_its_name(double: Double) -> None:
     double.answers[f"{VERSIONS}/1"] = double.answers[f"{VERSIONS}/2"] = 404
     double.answers[VERSIONS] = 404
