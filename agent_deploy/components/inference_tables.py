@@ -10,6 +10,7 @@ from typing_extensions import NotRequired, TypedDict
 
 from agent_deploy.components.errors import DeploymentError
 from agent_deploy.components.options import child_options
+from agent_deploy.components.outputs import join
 from agent_deploy.components.signature import takes_one_dict
 from agent_deploy.components.tables_verification import VerifiedTables, verify
 from agent_deploy.resources.databricks import Job, Pipeline, WorkspaceFile
@@ -21,6 +22,7 @@ from agent_deploy.rules import inference_tables as rules
 from agent_deploy.rules.known_arguments import TABLES_BOOLEANS, non_booleans, unknown_names
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.schedule import Schedule
+from agent_deploy.rules.tables import PAYLOAD_DAY
 from agent_deploy.tables.source import configuration, pipeline_source
 
 
@@ -95,6 +97,9 @@ class InferenceTables(pulumi.ComponentResource):
     job_id: pulumi.Output[str]
     """The job that starts it and deletes old rows; empty without one."""
 
+    # Of a payload table that something else fills.
+    _day_column: pulumi.Output[str] | None = None
+
     @takes_one_dict
     def __init__(self, name: str, args: InferenceTablesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agent-deploy:index:InferenceTables", name, {}, in_workspace(name, opts))
@@ -117,7 +122,9 @@ class InferenceTables(pulumi.ComponentResource):
         if args.get("payload_table") is not None:
             if args.get("verified"):
                 return pulumi.Output.from_input(args["payload_table"])
-            return self._verified(name, args).apply(lambda verified: verified.payload_table)
+            verified = self._verified(name, args)
+            self._day_column = verified.apply(lambda v: v.day_column)
+            return verified.apply(lambda v: v.payload_table)
         verified = self._verified(name, args)
         table = EndpointInferenceTable(
             f"{name}-payload",
@@ -185,7 +192,11 @@ class InferenceTables(pulumi.ComponentResource):
             file = WorkspaceFile(
                 f"{name}-retention",
                 path=payload.apply(rules.retention_path),
-                content_base64=payload.apply(lambda table: _base64(rules.retention_sql(table, days))),
+                content_base64=join(
+                    lambda table, day: _base64(rules.retention_sql(table, days, day)),
+                    payload,
+                    self._day_column or pulumi.Output.from_input(PAYLOAD_DAY),
+                ),
                 opts=child_options(self),
             )
             sql = {"warehouseId": plan.warehouse_id, "file": {"path": file.workspace_path, "source": "WORKSPACE"}}

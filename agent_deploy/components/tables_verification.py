@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
@@ -14,6 +14,7 @@ from agent_deploy.rules import inference_tables as rules
 from agent_deploy.rules import names
 from agent_deploy.rules.credentials import MANUAL
 from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.tables import PAYLOAD_DAY
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class VerifiedTables:
     schema: str = ""
     prefix_hint: str = ""
     payload_table: str = ""
+    day_column: str = PAYLOAD_DAY
 
 
 async def verify(name: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> VerifiedTables:
@@ -54,8 +56,14 @@ async def _refusals(args: Mapping[str, Any], found: VerifiedTables, opts: pulumi
 async def _place(args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> tuple[VerifiedTables, list[Problem | str]]:
     endpoint = str(args["endpoint_name"])
     if args.get("payload_table") is not None:
+        named = VerifiedTables(endpoint, payload_table=str(args["payload_table"]))
         problems = rules.check_payload_table("payload_table", args["payload_table"])
-        return VerifiedTables(endpoint, payload_table=str(args["payload_table"])), list(problems)
+        if problems:
+            return named, list(problems)
+        known = await functions.get_payload_table(named.payload_table, opts)
+        if known["problem"]:
+            return named, [f"payload_table: {known['problem']}"]
+        return replace(named, day_column=known["dayColumn"]), []
     given = VerifiedTables(endpoint, args.get("catalog") or "", args.get("schema") or "", args.get("prefix") or "")
     if given.catalog and given.schema and given.prefix_hint:
         return given, []

@@ -57,7 +57,8 @@ class EndpointInferenceTable(Resource):
         return {**inputs, **({"tableNamePrefix": prefix} if prefix else {})}, failures
 
     def diff(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Diff:
-        """A hint has had its effect when the prefix was chosen."""
+        """A hint has had its effect when the prefix was chosen; a table that others turned on is not ours to move."""
+        _leave_alone(old_inputs, old, inputs)
         found = super().diff(context, id, old_inputs, old, inputs)
         found.changes.pop(("tableNamePrefixHint",), None)
         return found
@@ -95,6 +96,7 @@ class EndpointInferenceTable(Resource):
 
     def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
         """Another place is turned off here and on there: a table's place is fixed while it is on."""
+        _leave_alone(old_inputs, old, inputs)
         workspace = _workspace(context, CHANGE_TIMEOUT)
         remote = get(workspace, id)
         present, wanted = _table(remote), _wanted(inputs)
@@ -135,6 +137,14 @@ def _name(table: Mapping[str, Any]) -> str:
 
 def _wanted(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {"enabled": True, **{theirs: inputs[ours] for ours, theirs in _PLACE.items()}}
+
+
+def _leave_alone(old_inputs: Values, old: Values, inputs: Values) -> None:
+    """Raises UserError when a table that was on before is wanted in another place."""
+    wanted = {name: None if value == UNKNOWN else value for name, value in inputs.items()}
+    present = {theirs: old_inputs.get(ours) for ours, theirs in _PLACE.items()}
+    if not old.get("switchedOn", True) and (reason := _elsewhere(wanted, present)):
+        raise UserError(reason)
 
 
 def _elsewhere(inputs: Mapping[str, Any], present: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from agent_deploy.provider.feedback_model_version import FeedbackModelVersion
 from agent_deploy.provider.get_declared_resources import get_declared_resources
 from agent_deploy.provider.get_endpoint_table import get_endpoint_table
 from agent_deploy.provider.get_model_version import get_model_version
+from agent_deploy.provider.get_payload_table import get_payload_table
 from agent_deploy.provider.object_permission import ObjectPermission
 from agent_deploy.provider.resource import Package
 from agent_deploy.provider.schema import PACKAGE, schema, token
@@ -39,6 +40,7 @@ FUNCTIONS = {
     "checkPrincipalSecrets": check_principal_secrets,
     "verifyDeployments": verify_deployments,
     "getEndpointTable": get_endpoint_table,
+    "getPayloadTable": get_payload_table,
 }
 
 

@@ -450,6 +450,15 @@ FUNCTIONS: Schema = {
         },
         ["endpointName"],
     ),
+    "getPayloadTable": _function(
+        "Whether a table is a payload table, and which layout it has.",
+        {"payloadTable": _of(_STRING, "Its full name.")},
+        {
+            "dayColumn": _of(_STRING, "The column with the day of each row, or empty."),
+            "problem": _of(_STRING, "Why nothing can be derived from it; empty when it can."),
+        },
+        ["payloadTable"],
+    ),
 }
 
 

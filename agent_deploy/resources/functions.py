@@ -186,6 +186,18 @@ async def get_endpoint_table(endpoint_name: str, opts: pulumi.InvokeOptions) -> 
     return cast(EndpointTable, await _call("getEndpointTable", {"endpoint_name": endpoint_name}, opts))
 
 
+class PayloadTable(TypedDict):
+    """The column that has the day of each row of a payload table, or why there is none."""
+
+    dayColumn: str
+    problem: str
+
+
+async def get_payload_table(payload_table: str, opts: pulumi.InvokeOptions) -> PayloadTable:
+    """What is known of a table that something else fills."""
+    return cast(PayloadTable, await _call("getPayloadTable", {"payload_table": payload_table}, opts))
+
+
 async def _call(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> Mapping[str, Any]:
     token = f"{PACKAGE}:index:{function}"
     return cast(Mapping[str, Any], await pulumi.runtime.invoke_async(token, to_wire(args), opts))

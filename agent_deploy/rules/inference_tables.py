@@ -120,10 +120,10 @@ def retention_path(payload: str) -> str:
     return f"{SOURCE_FOLDER}/{payload}/retention.sql"
 
 
-def retention_sql(payload: str, days: int) -> str:
+def retention_sql(payload: str, days: int, payload_day: str) -> str:
     """Text of that file."""
     title = f"-- Deletes what is older than {days} days from {payload} and from what is derived from it.\n"
-    return title + "".join(f"{statement};\n" for statement in retention_statements(payload, days))
+    return title + "".join(f"{statement};\n" for statement in retention_statements(payload, days, payload_day))
 
 
 def pipeline_name(payload: str) -> str:

@@ -20,6 +20,8 @@ QUARANTINE: Final = "_quarantine"
 # Both layouts of databricks.agents cut a prefix to this. Source: observation of databricks-agents 1.13.
 MAX_PREFIX: Final = 63
 MAX_RETENTION_DAYS: Final = 36_500
+# What has the day of a row in a payload table of AI Gateway.
+PAYLOAD_DAY: Final = "request_date"
 # Version of the sixteen columns as they are filled here; the seed: "Integer for the schema version", as a string.
 SCHEMA_VERSION: Final = "1"
 # logging_error_codes of rows whose bodies the platform didn't keep whole. Source: Databricks, inference tables.
@@ -180,10 +182,15 @@ def is_legacy(column_names: Sequence[str]) -> bool:
     return "timestamp_ms" in column_names and "request_time" not in column_names
 
 
-def retention_statements(payload: str, days: int) -> list[str]:
+def day_column(column_names: Sequence[str]) -> str | None:
+    """The column of a payload table that has the day of a row; None of a table that is none."""
+    return "date" if is_legacy(column_names) else PAYLOAD_DAY if "request_time" in column_names else None
+
+
+def retention_statements(payload: str, days: int, payload_day: str = PAYLOAD_DAY) -> list[str]:
     """SQL that deletes what is older than ``days`` from the payload table and from all that is derived from it."""
     tables = derived_tables(payload)
-    days_of = {payload: "request_date", tables["requests"]: "date", tables["quarantine"]: "date"}
+    days_of = {payload: payload_day, tables["requests"]: "date", tables["quarantine"]: "date"}
     old = f"current_date() - INTERVAL {int(days)} DAYS"
     deletions = [f"DELETE FROM {sql_name(table)} WHERE {column} < {old}" for table, column in days_of.items()]
     return [*deletions, f"DELETE FROM {sql_name(tables['assessments'])} WHERE timestamp < {old}"]

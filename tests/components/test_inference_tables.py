@@ -51,6 +51,9 @@ class Workspace(pulumi.runtime.Mocks):
         self.asked.append(function)
         if function == "getEndpointTable":
             return {"modelName": "main.default.qa", "payloadTable": "", "problem": ""}
+        if function == "getPayloadTable":
+            lost = args.args["payloadTable"] == "old.logs.lost_payload"
+            return {"dayColumn": "" if lost else "date", "problem": "there is no table" if lost else ""}
         assert function == "verifyDeployments"
         [asked] = args.args["deployments"]
         self.pipeline_asked = asked.get("pipeline")
@@ -161,6 +164,12 @@ def test_a_payload_table_that_something_else_fills_is_only_derived_from(workspac
     assert workspace.resources[DERIVED, "logs-derived"]["deleteOnDestroy"] is True
 
 
+def test_old_rows_of_a_payload_table_in_the_old_layout_are_deleted_by_its_own_column(workspace: Workspace) -> None:
+    declare(payload_table="old.logs.bot_payload", retention_days=30, warehouse_id="w1")
+    statements = base64.b64decode(workspace.resources[FILE, "logs-retention"]["contentBase64"]).decode()
+    assert "DELETE FROM `old`.`logs`.`bot_payload` WHERE date < current_date() - INTERVAL 30 DAYS;" in statements
+
+
 def test_the_raw_table_alone_needs_no_pipeline(workspace: Workspace) -> None:
     names = declare(derive=False)["names"]
     assert (names["payload"], names["payload_request_logs"]) == (PAYLOAD, "")
@@ -180,6 +189,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"derive": False, "schedule": "daily"}, "schedule 'daily': expected nothing, as derive is False"),
     ({"payload_table": "a.b.c", "prefix": "d"}, "prefix 'd': expected nothing, as payload_table names the table"),
     ({"payload_table": "payload"}, "payload_table 'payload': expected the full name of a payload table"),
+    ({"payload_table": "old.logs.lost_payload"}, "payload_table: there is no table"),
     ({"readers": ["nobody"]}, "readers[0] 'nobody'"),
     ({"derive": "no"}, "derive 'no': expected True or False"),
     ({"shedule": "daily"}, "shedule: expected a name that InferenceTables knows. Did you mean schedule?"),

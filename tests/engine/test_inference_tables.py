@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from collections.abc import Callable
@@ -118,6 +119,15 @@ def tables(site: Site, schema: str = SCHEMA) -> set[str]:
     catalog, name = schema.split(".")
     query = {"catalog_name": catalog, "schema_name": name}
     return {t["full_name"] for t in site.workspace.get("/api/2.1/unity-catalog/tables", query).get("tables", [])}
+
+
+def register(site: Site, full_name: str, column: str) -> None:
+    """Makes a table of somebody else's known to Unity Catalog."""
+    catalog, schema, name = full_name.split(".")
+    columns = [{"name": column, "type_name": "LONG", "type_text": "bigint", "position": 0}]
+    table = {"name": name, "catalog_name": catalog, "schema_name": schema, "table_type": "MANAGED"}
+    made = {**table, "data_source_format": "DELTA", "columns": columns, "storage_location": "file:///none"}
+    site.workspace.post("/api/2.1/unity-catalog/tables", made)
 
 
 def refreshed(site: Site, pipeline: str, payload: str, request_id: str) -> None:
@@ -283,11 +293,34 @@ def test_a_table_that_is_on_already_is_used_and_left_on(site: Site, name: str, o
     assert outputs(stack)["payload"] == f"main.logs.{prefix}_payload"
     stack.write(alone(endpoint_name=name, schema="default"))
     refused = stack.preview(check=False)
+    assert refused.code != 0
+    assert f"logs to main.logs.{prefix}_payload already, and one endpoint has one table" in refused.output
     stack.write(alone(endpoint_name=name, delete_on_destroy=True))
     stack.destroy()
     assert site.endpoint(name)["ai_gateway"]["inference_table_config"] == config
     assert f"main.logs.{prefix}_payload" in tables(site, "main.logs")
-    assert refused is not None
+
+
+def test_an_old_endpoints_table_is_derived_from_and_old_rows_go_by_its_own_column(
+    site: Site, name: str, open_: Callable[..., Stack]
+) -> None:
+    payload = f"main.logs.{name.replace('-', '_')}_payload"
+    for table, day in ((payload, "timestamp_ms"), ("main.logs.other_payload", "id")):
+        register(site, table, day)
+    warehouse = site.workspace.post("/api/2.0/sql/warehouses", {"name": name, "cluster_size": "Small"})["id"]
+    stack = open_(alone(endpoint_name=name, payload_table="main.logs.lost_payload"))
+    assert "payload_table: there is no table main.logs.lost_payload" in stack.preview(check=False).output
+    stack.write(alone(endpoint_name=name, payload_table="main.logs.other_payload"))
+    assert "payload_table: main.logs.other_payload is no payload table" in stack.preview(check=False).output
+    stack.write(alone(endpoint_name=name, payload_table=payload, retention_days=30, warehouse_id=warehouse))
+    stack.up()
+    nothing_to_do(stack)
+    assert outputs(stack)["payload_request_logs"] == f"{payload}_request_logs"
+    path = f"/Shared/agent-deploy/{payload}/retention.sql"
+    exported = site.workspace.get("/api/2.0/workspace/export", {"path": path, "format": "SOURCE"})["content"]
+    assert f"{payload.rpartition('.')[2]}` WHERE date < current_date()" in base64.b64decode(exported).decode()
+    stack.destroy()
+    assert payload in tables(site, "main.logs")
 
 
 def test_readers_read_what_real_spark_derived_an_upgrade_and_a_new_pipeline_go_on_with_it(
@@ -374,10 +407,7 @@ MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
 
 
 def test_every_mistake_is_told_in_the_preview(site: Site, name: str, open_: Callable[..., Stack]) -> None:
-    columns = [{"name": "a", "type_name": "INT", "type_text": "int", "position": 0}]
-    table = {"name": "taken_payload", "catalog_name": "main", "schema_name": "default", "table_type": "MANAGED"}
-    made = {**table, "data_source_format": "DELTA", "columns": columns, "storage_location": "file:///none"}
-    site.workspace.post("/api/2.1/unity-catalog/tables", made)
+    register(site, "main.default.taken_payload", "a")
     stack = open_(inside(name))
     for args, said in MISTAKES:
         stack.write(inside(name, **args))

@@ -53,6 +53,7 @@ SHAPES: dict[type, dict[str, Any]] = {
     functions.DeclaredResources: FUNCTION_SCHEMAS["getDeclaredResources"]["outputs"],
     functions.CheckedPermissions: FUNCTION_SCHEMAS["checkPermissions"]["outputs"],
     functions.EndpointTable: FUNCTION_SCHEMAS["getEndpointTable"]["outputs"],
+    functions.PayloadTable: FUNCTION_SCHEMAS["getPayloadTable"]["outputs"],
     functions.VerifiedDeployment: TYPES["VerifiedDeployment"],
     functions.DeclaredResource: TYPES["DeclaredResource"],
     functions.PermissionFailure: TYPES["PermissionFailure"],
