@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 20  # of a request, and of a response; source: Databricks, inference tables of agents
 # Between a row's arrival and its commit. A commit takes the same however many rows it has, so the fewer the better; but
 # `kill -9` is to lose less than the last second.
-SECONDS = 0.75
+SECONDS = 0.8
 _MAX_KEPT = 10_000  # rows of a table that cannot be written
 _logger = logging.getLogger(__name__)
 
