@@ -32,6 +32,7 @@ from agent_deploy.provider.resource import (
 )
 from agent_deploy.provider.unity_tables import drop_table, table_exists
 from agent_deploy.rules.endpoint_fields import INPUTS, OWNER_TAG, Changing, rule_for
+from agent_deploy.rules.names import MAX_NAME
 
 # Seconds, unless the user sets custom_timeouts. Source: the databricks provider's own defaults.
 CHANGE_TIMEOUT, DELETE_TIMEOUT = 45 * 60.0, 20 * 60.0
@@ -61,6 +62,8 @@ class ServingEndpoint(Resource):
         self._leaving: set[str] = set()
         # By URN, the names of endpoints that the state has: one that is to be replaced is checked as if it were new.
         self._known: dict[str, object] = {}
+        # By workspace and name, the URN of the endpoint that this run's program wants so.
+        self._wanted: dict[tuple[str, str], str] = {}
 
     def check(self, context: Context, old_inputs: Values, inputs: Values) -> tuple[Values, list[Failure]]:
         """Completes the inputs: versions as strings, a free table prefix; a new one's name must be free."""
@@ -76,9 +79,17 @@ class ServingEndpoint(Resource):
         return inputs, failures
 
     def _check_name(self, context: Context, inputs: Values) -> list[Failure]:
-        """Whether a new endpoint's name is somebody else's; costs no call where a verification has just looked."""
+        """Whether a name is wanted twice, or a new one is somebody else's.
+
+        Costs no call where a verification has just looked.
+        """
         name = inputs.get("name")
-        if UNKNOWN in (name, inputs.get("ownerMark")) or self._known.get(context.urn) == name:
+        if name is UNKNOWN:
+            return []
+        first = self._wanted.setdefault((context.configuration.host, str(name)), context.urn)
+        if first != context.urn:
+            return [Failure("", _wanted_twice(str(name), first.rpartition("::")[2]))]
+        if inputs.get("ownerMark") is UNKNOWN or self._known.get(context.urn) == name:
             return []
         remote = facts_of(context).look_up(f"{PATH}/{segment(str(name))}").document
         if not remote or remote.get("id") in self._leaving or _is_own(remote, inputs):
@@ -218,6 +229,14 @@ def _taken(remote: Remote, inputs: Values) -> str:
         f"A serving endpoint {name!r} exists already: {whose}{created}. Choose another name (endpoint_name of an "
         f"AgentDeployment), or delete it; a ServingEndpoint of your own program takes it over with the resource option "
         f"import_={name!r}."
+    )
+
+
+def _wanted_twice(name: str, first: str) -> str:
+    return (
+        f"Two endpoints of this program are to be called {name!r}: this one and that of {first!r}. Choose another name "
+        f"for one of them (endpoint_name of an AgentDeployment; a name made of model_name is cut at {MAX_NAME} "
+        "characters)"
     )
 
 

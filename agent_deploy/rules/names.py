@@ -41,11 +41,6 @@ def secret_scope(endpoint_name: str, version: str) -> str:
     return f"{endpoint_name}_{version}"
 
 
-def is_truncated(model_name: str) -> bool:
-    """Whether the generated endpoint name lost characters, so that another model may claim the same."""
-    return len(model_name) > MAX_NAME - len(ENDPOINT_PREFIX)
-
-
 def table_prefix(model_name: str, attempt: int = 0) -> str:
     """The inference table's prefix: the model's own name; ``attempt`` 1… gives ``qa_1``… for when the table exists."""
     suffix = f"_{attempt}" if attempt else ""

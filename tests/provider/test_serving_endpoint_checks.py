@@ -74,6 +74,17 @@ def test_good_inputs_pass_with_one_look_at_a_new_ones_name(api: ServingApi) -> N
     assert api.calls == []
 
 
+def test_two_endpoints_of_one_program_that_are_to_have_one_name_are_told(api: ServingApi) -> None:
+    resource, said = ServingEndpoint(), []
+    for urn, name in (("urn::a", "e"), ("urn::b", "e"), ("urn::b", "f"), ("urn::a", "e")):
+        context = api.context()
+        context.urn = urn
+        said += [[failure.reason for failure in resource.check(context, {}, inputs(name=name))[1]]]
+    assert [bool(reasons) for reasons in said] == [False, True, False, False]
+    assert "Two endpoints of this program are to be called 'e': this one and that of 'a'" in said[1][0]
+    assert "endpoint_name" in said[1][0]
+
+
 def taken(api: ServingApi, mark: str) -> None:
     tags = [{"key": OWNER_TAG, "value": mark}] if mark else []
     api.workspace().post("/api/2.0/serving-endpoints", {"name": "e", "tags": tags})

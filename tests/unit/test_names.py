@@ -26,8 +26,6 @@ def test_generated_names_are_those_of_deploy(model: str, endpoint: str, entity: 
 def test_long_names_are_cut_to_the_platforms_limit() -> None:
     model = f"a.b.{'c' * 74}"
     assert len(names.endpoint_name(model)) == len(names.served_entity_name(model, "12")) == names.MAX_NAME
-    assert names.is_truncated(model)
-    assert not names.is_truncated("main.default.qa")
 
 
 def test_table_prefix_is_the_model_and_then_the_next_free() -> None:
