@@ -18,6 +18,7 @@ from agent_deploy.provider.endpoint_request import (
     wanted_tags,
 )
 from agent_deploy.provider.endpoint_state import PATH, Remote
+from agent_deploy.provider.endpoint_telling import kept_line
 from agent_deploy.provider.endpoint_waiting import EndpointFailed, get, wait_until_ready, when_free
 from agent_deploy.provider.resource import Cancelled, Context, PartialFailure, Values
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
@@ -156,6 +157,7 @@ class EndpointChange:
         if is_on(table) and not (wants_table and _same_place(wanted["inference_table_config"], table)):
             # Its place changes only while it is off.
             self._put_gateway({**others, "inference_table_config": {**table, "enabled": False}})
+            self._context.info(kept_line(states.payload_table(*(table.get(field) for field in _TABLE_PLACE))))
         if wants_table or not is_on(table):
             self._put_gateway({**others, **{k: wanted[k] for k in ("inference_table_config",) if wants_table}})
         self._remote = get(self._workspace, self._name)

@@ -116,9 +116,11 @@ class EndpointInferenceTable(Resource):
         if old.get("switchedOn") and remote is not None and is_on(_table(remote)):
             _turn_off(context, workspace, id, remote)
         table = str(old.get("payloadTable") or "")
-        if old.get("switchedOn") and table and old_inputs.get("deleteOnDestroy"):
+        if not old.get("switchedOn") or not table:
+            return
+        if old_inputs.get("deleteOnDestroy"):
             drop_table(workspace, table)
-        elif table:
+        else:
             context.info(kept_line(table))
 
 
