@@ -83,8 +83,20 @@ def well_shaped(args: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]
                 problems += _not_a_mapping(f"{place}[{index}].environment", entry.get("environment"), "environment")
     for place in MAPPINGS:
         problems += _not_a_mapping(place, args.get(place), place)
+    missing = [*_without_value("environment", args.get("environment"))]
+    for index, entry in enumerate(listed if isinstance(listed := args.get("versions"), (list, tuple)) else ()):
+        if isinstance(entry, Mapping):
+            missing += _without_value(f"versions[{index}].environment", entry.get("environment"))
     misshapen = {re.split(r"[.\[]", problem.field)[0] for problem in problems}
-    return {name: value for name, value in args.items() if name not in misshapen}, problems
+    return {name: value for name, value in args.items() if name not in misshapen}, problems + missing
+
+
+def _without_value(field: str, environment: object) -> Iterator[Problem]:
+    # Told here, as later None stands for a secret; Pulumi would leave the variable out without a word.
+    for key, value in environment.items() if isinstance(environment, Mapping) else ():
+        if value is None:
+            remedy = "Give it one (os.environ.get() has None for a variable that is not set), or leave it out"
+            yield Problem(f"{field}[{key!r}]", None, "a string, and not None", remedy)
 
 
 def _not_a_mapping(field: str, value: object, place: str) -> Iterator[Problem]:

@@ -440,6 +440,15 @@ def test_what_is_misshapen_is_told_with_an_example(workspace: Workspace) -> None
     assert "hush" not in text
     with pytest.raises(DeploymentError, match=r"versions\[0\].environment: expected names and values"):
         deploy({"versions": [{"version": "3", "environment": "KEY"}]})
+
+
+def test_a_variable_without_a_value_is_told_and_not_left_out(workspace: Workspace) -> None:
+    unset: Any = None  # as os.environ.get() has it
+    with pytest.raises(DeploymentError) as raised:
+        deploy({"environment": {"A": unset}, "versions": [{"version": "3", "environment": {"B": unset, "C": "1"}}]})
+    assert "environment['A']: expected a string, and not None" in str(raised.value)
+    assert "versions[0].environment['B']: expected a string, and not None" in str(raised.value)
+    assert "['C']" not in str(raised.value)
     with pytest.raises(DeploymentError, match=r"versions\[0\].traffic_percentage 'all': expected a whole number"):
         deploy({"versions": [{"version": "3", "traffic_percentage": "all"}]})
 
