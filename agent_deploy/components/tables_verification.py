@@ -46,7 +46,7 @@ async def _refusals(args: Mapping[str, Any], found: VerifiedTables, opts: pulumi
     asked = {
         "auth": MANUAL,
         "versions": [],
-        "principals": [{"field": field, "value": reader} for field, reader in rules.named_readers("", args)],
+        "principals": [{"field": field, "value": str(reader)} for field, reader in rules.named_readers("", args)],
         "pipeline": rules.wanted_pipeline("", args, schema),
         "requirements": {"inference_schema": schema, "sql_warehouse": args.get("warehouse_id")},
     }

@@ -62,6 +62,8 @@ def check_tables(prefix: str, args: Mapping[str, Any]) -> list[Problem]:
     if args.get("retention_days") is not None and not args.get("warehouse_id"):
         expected = "the id of a SQL warehouse, on which old rows are deleted (retention_days)"
         problems.append(Problem(f"{prefix}warehouse_id", args.get("warehouse_id"), expected))
+    if isinstance(args.get("readers"), (str, Mapping)):
+        problems.append(Problem(f"{prefix}readers", args["readers"], 'a list of principals, such as ["auditors"]'))
     if args.get("serverless") is False and not args.get("cluster_policy_id"):
         expected = "the id of a cluster policy, as the pipeline is not to run on serverless compute"
         remedy = "Leave serverless out to run there, or name a policy"
@@ -93,9 +95,12 @@ def wanted_pipeline(prefix: str, args: Mapping[str, Any], schema: str) -> dict[s
     return {"field": f"{prefix}derive", "catalog": catalog, "schema": name, "policy_id": policy}
 
 
-def named_readers(prefix: str, args: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Field and name of each reader."""
-    return [(f"{prefix}readers[{index}]", str(reader)) for index, reader in enumerate(args.get("readers") or ())]
+def named_readers(prefix: str, args: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Field and name of each reader; the names may be Outputs."""
+    readers = args.get("readers") or ()
+    if isinstance(readers, (str, Mapping)):  # told as a mistake
+        return []
+    return [(f"{prefix}readers[{index}]", reader) for index, reader in enumerate(readers)]
 
 
 def check_payload_table(field: str, name: object) -> list[Problem]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agent_deploy.rules.inference_tables import named_readers
 from agent_deploy.rules.object_permissions import OBJECT_TYPES
 from agent_deploy.rules.problems import Problem
 
@@ -74,8 +75,7 @@ def principals(args: Mapping[str, Any]) -> dict[str, Any]:
         for field in PRINCIPAL_FIELDS
         if entry.get(field)
     }
-    readers = (args.get("inference_tables") or {}).get("readers") or ()
-    found |= {f"inference_tables.readers[{index}]": reader for index, reader in enumerate(readers)}
+    found |= dict(named_readers("inference_tables.", args.get("inference_tables") or {}))
     existing = args.get("service_principal") or {}
     if existing.get("application_id"):
         found["service_principal.application_id"] = existing["application_id"]

@@ -22,6 +22,7 @@ _LAST_WEEKDAY = re.compile(r"([1-7]|SUN|MON|TUE|WED|THU|FRI|SAT)L")
 _NTH_WEEKDAY = re.compile(r"([1-7]|SUN|MON|TUE|WED|THU|FRI|SAT)#([1-5])")
 _NEAREST_WORKDAY = re.compile(r"(\d{1,2}|L)W")
 _BEFORE_LAST = re.compile(r"L-(\d{1,2})")
+_ANY_MOMENT: Final = datetime(2000, 1, 1, tzinfo=timezone.utc)
 _HORIZON_DAYS = 366 * 8 + 2  # a 29th of February is at most eight years away
 
 
@@ -59,10 +60,13 @@ def check_schedule(field: str, value: object, timezone_id: object = None) -> lis
     if schedule.cron is None:
         return problems
     try:
-        _Times(schedule.cron)
+        times = _Times(schedule.cron)
     except ValueError as error:
         remedy = _unix_remedy(schedule.cron)
         return [*problems, Problem(field, value, expected, f"{error}{remedy}")]
+    # Quartz, and so the creation of the job, refuses what never comes.
+    if times.years is None and schedule.next_after(_ANY_MOMENT) is None:
+        return [*problems, Problem(field, value, expected, "No year has such a day")]
     return problems
 
 

@@ -53,6 +53,7 @@ def test_hourly_is_the_default_and_continuous_has_no_clock() -> None:
         ("61 0 * * * ?", "0 to 59"),
         ("0 0 0 ? * XYZ", "not understood"),
         ("0 0/0 * * * ?", "no step"),
+        ("0 0 0 31 2 ?", "No year has such a day"),
         ("soon", "hourly"),
         (5, "hourly"),
         ("", "hourly"),
