@@ -80,10 +80,10 @@ class EndpointInferenceTable(Resource):
         if is_on(present):
             if reason := _elsewhere(inputs, present):
                 raise UserError(reason)
-        else:
-            _write(context, workspace, name, remote, _wanted(inputs))
-        outputs = {"payloadTable": _name(_table(get(workspace, name))), "switchedOn": not is_on(present)}
-        return Created(name, {**inputs, **outputs})
+            return Created(name, {**inputs, "payloadTable": _name(present), "switchedOn": False})
+        _write(context, workspace, name, remote, _wanted(inputs))
+        # Nothing that may fail comes after the write: the next run would take the table for one that was on before.
+        return Created(name, {**inputs, "payloadTable": _name(_wanted(inputs)), "switchedOn": True})
 
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """None when the endpoint or its table is off."""
