@@ -10,8 +10,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
+from agent_deploy.tables import refresh as refreshing
 from agent_deploy.tables.refresh import RefreshFailed, Target, refresh
 from agent_deploy.tables.spark import SparkFailed, SparkProcess
 from tests.tables.cases import ASKED, Case, Raw
@@ -92,6 +95,25 @@ def test_a_table_that_was_deleted_is_derived_again(tmp_path: Path, spark: SparkP
         refresh(tmp_path, target.payload, "agents_qa", {}, spark)
     refresh(tmp_path, target.payload, "agents_qa", {}, spark, start_over=True)
     assert {key: len(derived(target, key)) for key in ("requests", "quarantine")} == {"requests": 1, "quarantine": 1}
+
+
+def test_a_table_of_served_entities_tells_model_and_version(
+    tmp_path: Path, spark: SparkProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = Target(tmp_path, "main.entities.qa_payload")
+    # As system.serving.served_entities: a row for each configuration of an entity.
+    configurations = {"served_entity_id": ["known"] * 2, "entity_name": ["m.s.qa"] * 2, "entity_version": ["7"] * 2}
+    write_deltalake(tmp_path / "entities", pa.table({**configurations, "endpoint_config_version": [1, 2]}))
+    plain = refreshing.configuration
+    named = {"served_entities_table": f"delta.`{tmp_path / 'entities'}`"}
+    monkeypatch.setattr(refreshing, "configuration", lambda *args, **more: plain(*args, **{**more, **named}))
+    entities = {"one": "known", "two": "unknown", "three": None}
+    append(target, [{**row(Case(id, ASKED), id), "served_entity_id": entity} for id, entity in entities.items()])
+    assert refresh(tmp_path, target.payload, "agents_qa", {}, spark)["requests"] == 3
+    found = {id: dict(logged["request_metadata"]) for id, logged in by_id(target, "requests").items()}
+    endpoint = {"endpoint_name": "agents_qa"}
+    known = {**endpoint, "model_name": "m.s.qa", "model_version": "7"}
+    assert found == {"one": known, "two": endpoint, "three": endpoint}
 
 
 def test_a_payload_table_that_was_made_anew_is_told_with_the_way_out(tmp_path: Path, spark: SparkProcess) -> None:
