@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import threading
+import time
 from collections import defaultdict, deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ MAX_BYTES = 1 << 20  # of a request, and of a response; source: Databricks, infe
 # `kill -9` is to lose less than the last second.
 SECONDS = 0.8
 _MAX_KEPT = 10_000  # rows of a table that cannot be written
+# How often that is tried when the workspace stops, and seconds between.
+_LAST_TRIES, _BETWEEN_TRIES = 5, 0.2
 _logger = logging.getLogger(__name__)
 
 
@@ -85,12 +88,18 @@ class Payloads:
         self._wake.set()
 
     def stop(self) -> None:
-        """Return when all is written."""
+        """Return when all is written, or a table has refused its rows too often."""
         self._stopping.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
-        self._write()
+        for attempt in range(_LAST_TRIES):
+            if attempt:
+                time.sleep(_BETWEEN_TRIES)  # what else writes to the table is done in a moment
+            self._write()
+            if not self._waiting:
+                return
+        _logger.error("%d rows are lost", len(self._waiting))
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -111,7 +120,7 @@ class Payloads:
                 # Whatever a table refuses must not end the thread: other tables are written by it, too.
                 self._tables.pop(folder, None)
                 _logger.exception("%d rows could not be written to %s", len(exchanges), folder)
-                if folder.exists() and not self._stopping.is_set():
+                if folder.exists():
                     self._waiting.extendleft(reversed(exchanges[-_MAX_KEPT:]))
                     self._wake.set()
 
