@@ -81,7 +81,14 @@ class AgentDeployment(pulumi.ComponentResource):
         # Whatever the children need goes through `verified`: nothing is registered unless every check has passed.
         verified: pulumi.Output[Verified] = environment.plain().apply(
             lambda plain: verification.verify(
-                name, plain.args, owner_mark, invoke, environment.made_here(), misshapen, former_marks
+                name,
+                plain.args,
+                owner_mark,
+                invoke,
+                environment.made_here(),
+                misshapen,
+                former_marks,
+                environment.misplaced(),
             )
         )
         # Only the running program knows which values are secret, so what is declared of them is declared in the apply.

@@ -12,8 +12,13 @@ from agent_deploy.resources.databricks import SecretScope
 from agent_deploy.resources.secret import Secret
 from agent_deploy.rules.credentials import CLIENT_SECRET
 from agent_deploy.rules.environment import references as secret_references
+from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.review import principals
 from agent_deploy.rules.verifiable import Place
+
+_MAY_BE_SECRET = ("environment", "client_secret")
+_KEYED_BY_USER = ("tags", "traffic")
+_NO_SECRET = "a value that is no secret, as all who see the endpoint see it"
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Environment:
     def __init__(self, args: Mapping[str, Any]) -> None:
         self._args = args
         self._secrets: dict[Place, pulumi.Output[str]] = {}
+        self._misplaced: list[Problem] = []
 
     def plain(self) -> pulumi.Output[Plain]:
         """As `separate`, for Pulumi: the Outputs in it resolved."""
@@ -54,6 +60,11 @@ class Environment:
         for place, value in self._variables():
             if isinstance(value, pulumi.Output) and await value.is_secret():
                 self._secrets[place] = value
+        self._misplaced = [
+            Problem(field, None, _NO_SECRET, "If it is none, say so: pulumi.Output.unsecret(…)")
+            for field, value in _outputs("", self._args)
+            if await value.is_secret()
+        ]
         plain = dict(self._args)
         if plain.get("environment"):
             plain["environment"] = self._masked(None, plain["environment"])
@@ -67,6 +78,10 @@ class Environment:
                 None, plain["service_principal"], {"client_secret": CLIENT_SECRET}
             )
         return plain
+
+    def misplaced(self) -> list[Problem]:
+        """Secrets where none can be kept: a single one would make secrets of all that is declared. After `separate`."""
+        return self._misplaced
 
     def store_secrets(self, name: str, scope_name: str, opts: pulumi.ResourceOptions) -> References:
         """A scope named after the endpoint with one secret for each value; returns the references to them."""
@@ -129,6 +144,20 @@ class Environment:
         version = self._args["versions"][index]
         label = version.get("version") or version.get("alias")
         return str(index) if isinstance(label, pulumi.Output) else str(label)
+
+
+def _outputs(field: str, value: object) -> Iterator[tuple[str, pulumi.Output[Any]]]:
+    """The Outputs in the arguments, each with its field; those that may be secrets are left out."""
+    if isinstance(value, pulumi.Output):
+        yield field, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            if key not in _MAY_BE_SECRET:
+                within = f"{field}[{key!r}]" if field in _KEYED_BY_USER else f"{field}.{key}" if field else str(key)
+                yield from _outputs(within, inner)
+    elif isinstance(value, (list, tuple)):
+        for index, inner in enumerate(value):
+            yield from _outputs(f"{field}[{index}]", inner)
 
 
 def _holds_outputs(value: object) -> bool:

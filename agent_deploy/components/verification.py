@@ -50,12 +50,17 @@ async def verify(
     made_here: frozenset[str] = frozenset(),
     misshapen: Sequence[Problem] = (),
     former_marks: Sequence[str] = (),
+    misplaced: Sequence[Problem] = (),
 ) -> Verified:
     """The deployment, verified against the workspace; raises DeploymentError with every problem that was found.
 
     The arguments are judged here, all that is looked up by one call of the provider. Wrong arguments do not keep the
-    rest from being looked up, so that one run tells everything. ``misshapen`` ones were left out of ``args``.
+    rest from being looked up, so that one run tells everything. ``misshapen`` ones were left out of ``args``;
+    ``misplaced`` are secrets where none can be kept.
     """
+    if misplaced:
+        # Whatever else is wrong might be told with a secret's value.
+        raise DeploymentError.of("AgentDeployment", name, [*misshapen, *misplaced])
     problems: list[Problem | str] = [*misshapen, *check_arguments(args)]
     found = await functions.verify_deployment(look_ups(args, [owner_mark, *former_marks], made_here), opts)
     problems += [*found["problems"], *resolved_duplicates(named_versions(args), found["numbers"])]

@@ -442,6 +442,17 @@ def test_what_is_misshapen_is_told_with_an_example(workspace: Workspace) -> None
         deploy({"versions": [{"version": "3", "environment": "KEY"}]})
 
 
+def test_a_secret_where_none_can_be_kept_is_told_with_its_field(workspace: Workspace) -> None:
+    hidden = pulumi.Output.secret("hush")
+    args = {"tags": {"team": hidden}, "permissions": [{"group_name": hidden, "level": "CAN_QUERY"}]}
+    with pytest.raises(DeploymentError) as raised:
+        deploy({"model_version": "3", "environment": {"KEY": hidden}, **args})
+    assert "tags['team']: expected a value that is no secret" in str(raised.value)
+    assert "permissions[0].group_name: expected a value that is no secret" in str(raised.value)
+    assert "KEY" not in str(raised.value)
+    assert "hush" not in str(raised.value)
+
+
 def test_a_variable_without_a_value_is_told_and_not_left_out(workspace: Workspace) -> None:
     unset: Any = None  # as os.environ.get() has it
     with pytest.raises(DeploymentError) as raised:
