@@ -11,7 +11,7 @@ from typing_extensions import NotRequired, TypedDict
 
 from agent_deploy.components.errors import DeploymentError
 from agent_deploy.components.options import child_options
-from agent_deploy.components.signature import takes_one_dict
+from agent_deploy.components.signature import check_names, takes_one_dict
 from agent_deploy.resources import functions
 from agent_deploy.resources.databricks import Grant, SecretScope, ServicePrincipal, ServicePrincipalSecret
 from agent_deploy.resources.object_permission import ObjectPermission
@@ -100,6 +100,7 @@ class AgentServicePrincipal(pulumi.ComponentResource):
     def __init__(self, name: str, args: AgentServicePrincipalArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agent-deploy:index:AgentServicePrincipal", name, {}, in_workspace(name, opts))
         resources, problems = from_program("resources", args.get("resources") or [])
+        problems += check_names("AgentServicePrincipal", AgentServicePrincipalArgs, args)
         problems += check_rotation("", args.get("rotation_days"), args.get("secret_lifetime_days"))
         if problems:
             raise DeploymentError.of("AgentServicePrincipal", name, problems)

@@ -8,8 +8,9 @@ from typing import Any
 import pulumi
 from typing_extensions import TypedDict
 
+from agent_deploy.components.errors import DeploymentError
 from agent_deploy.components.options import child_options
-from agent_deploy.components.signature import takes_one_dict
+from agent_deploy.components.signature import check_names, takes_one_dict
 from agent_deploy.components.verification import Verified
 from agent_deploy.resources.feedback_model_version import FeedbackModelVersion
 from agent_deploy.resources.properties import to_wire
@@ -44,6 +45,8 @@ class FeedbackModel(pulumi.ComponentResource):
     @takes_one_dict
     def __init__(self, name: str, args: FeedbackModelArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agent-deploy:index:FeedbackModel", name, {}, in_workspace(name, opts))
+        if problems := list(check_names("FeedbackModel", FeedbackModelArgs, args)):
+            raise DeploymentError.of("FeedbackModel", name, problems)
         place = pulumi.Output.all(args["catalog"], args["schema"])
         model = FeedbackModelVersion(
             name,

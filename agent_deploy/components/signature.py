@@ -1,8 +1,11 @@
 """How a component takes its arguments: one dict. Keyword arguments, as other packages have them, are told."""
 
 import functools
-from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from agent_deploy.rules.known_arguments import unknown_names
+from agent_deploy.rules.problems import Problem
 
 P = ParamSpec("P")
 Self = TypeVar("Self")
@@ -26,3 +29,11 @@ def takes_one_dict(
         construct(self, *given, **named)
 
     return checked
+
+
+def check_names(component: str, shape: Any, given: Mapping[str, Any]) -> Iterator[Problem]:
+    """Names that ``shape``, the arguments' TypedDict, does not have, and those that it cannot do without."""
+    yield from unknown_names("", given, tuple(shape.__annotations__), component)
+    for name in sorted(shape.__required_keys__):
+        if given.get(name) is None:
+            yield Problem(name, None, f"a value: {component} cannot do without")

@@ -47,10 +47,12 @@ async def _refusals(args: Mapping[str, Any], found: VerifiedTables, opts: pulumi
         "auth": MANUAL,
         "versions": [],
         "principals": [{"field": field, "value": str(reader)} for field, reader in rules.named_readers("", args)],
+        "tables": rules.named_tables("", args),
         "pipeline": rules.wanted_pipeline("", args, schema),
         "requirements": {"inference_schema": schema, "sql_warehouse": args.get("warehouse_id")},
     }
-    return list((await functions.verify_deployment(asked, opts))["problems"])
+    answer, _ = await functions.verify_deployment(asked, opts)
+    return list(answer["problems"])
 
 
 async def _place(args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> tuple[VerifiedTables, list[Problem | str]]:

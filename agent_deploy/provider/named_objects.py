@@ -1,4 +1,4 @@
-"""What a program names must be there: the secrets that its references lead to, principals, the experiment."""
+"""What a program names must be there: the secrets that its references lead to, principals, experiment, tables."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from agent_deploy.provider.permission_facts import PermissionFacts, UnknownPrinc
 from agent_deploy.provider.pipeline_dry_run import check_pipeline
 from agent_deploy.provider.resource import Context, Values
 from agent_deploy.provider.secret import keys_of
+from agent_deploy.provider.unity_tables import TABLES
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.resources import ROUTES
 from agent_deploy.rules.review import EXPERIMENTS, KINDS_BY_FIELD, PRINCIPAL_KINDS
@@ -22,6 +23,7 @@ from agent_deploy.rules.verification import ACCOUNT_USERS, ADMINS, ALL_USERS, Pr
 _ALWAYS = frozenset({ADMINS, ALL_USERS, ACCOUNT_USERS})
 # How many of the keys that there are an error names.
 MAX_NAMED = 20
+_CREATE_PRINCIPAL = "Create it, correct the name, or give the output of the resource that makes it in this program"
 # By key, the fields that refer to it.
 Wanted = Mapping[SecretReference, Sequence[str]]
 
@@ -79,7 +81,7 @@ def _lost_principal(facts: PermissionFacts, field: str, name: str, wanted: str) 
     try:
         found = facts.principal(name).kind
     except UnknownPrincipal:
-        return Problem(field, name, "a principal of this workspace", "Create it, or correct the name")
+        return Problem(field, name, "a principal of this workspace", _CREATE_PRINCIPAL)
     if found == wanted or not wanted:
         return None
     try:
@@ -89,6 +91,19 @@ def _lost_principal(facts: PermissionFacts, field: str, name: str, wanted: str) 
         argument = next(each for each, kind in PRINCIPAL_KINDS.items() if kind == found)
         return Problem(field, name, expected, f"Name a {_words(wanted)}, or say {argument} instead")
     return None
+
+
+def check_tables(context: Context, arguments: Values) -> list[str]:
+    """Those of ``tables`` that are not there."""
+    return [
+        str(
+            Problem(
+                str(named["field"]), str(named["value"]), "a table that exists", "Correct the name, or leave it out"
+            )
+        )
+        for named in arguments.get("tables") or []
+        if facts_of(context).look_up(f"{TABLES}/{segment(str(named['value']))}").presence is Presence.MISSING
+    ]
 
 
 def check_experiment(context: Context, arguments: Values) -> list[str]:
@@ -113,5 +128,6 @@ CHECKS: tuple[Callable[[Context, Values], list[str]], ...] = (
     check_references,
     check_principals,
     check_experiment,
+    check_tables,
     check_pipeline,
 )

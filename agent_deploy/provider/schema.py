@@ -181,6 +181,7 @@ TYPES: Schema = {
             "principals": _of(_list(_ref("NamedValue")), "E-mail addresses, names of groups, application ids."),
             "experiment": _of(_ref("NamedValue"), "Id of the MLflow experiment that traces go to."),
             "feedbackModel": _of(_STRING, "Feedback model to be served as well, and registered when it is not there."),
+            "tables": _of(_list(_ref("NamedValue")), "Full names of tables that are read."),
             "pipeline": _of(_ref("WantedPipeline"), "A pipeline that is to be made."),
             "requirements": _of(_ref("DeploymentRequirements"), "What the deployment itself takes."),
         }

@@ -147,8 +147,10 @@ class VerifiedDeployment(TypedDict):
 _ASKED: dict[tuple[object, object], tuple[list[Mapping[str, Any]], asyncio.Task[list[VerifiedDeployment]]]] = {}
 
 
-async def verify_deployment(wanted: Mapping[str, Any], opts: pulumi.InvokeOptions) -> VerifiedDeployment:
-    """All look-ups of a deployment at once; ``wanted`` is what rules/verifiable.py makes of a program's arguments.
+async def verify_deployment(wanted: Mapping[str, Any], opts: pulumi.InvokeOptions) -> tuple[VerifiedDeployment, int]:
+    """All look-ups of a deployment at once, and its place among those of the same call.
+
+    ``wanted`` is what rules/verifiable.py makes of a program's arguments.
 
     Whoever asks in the same turn of the event loop, as all agents of a program do, is answered by one call: a call each
     would take all the threads that the engine allows, and nothing would be registered while they wait.
@@ -159,12 +161,7 @@ async def verify_deployment(wanted: Mapping[str, Any], opts: pulumi.InvokeOption
     questions, answers = _ASKED[key]
     questions.append(wanted)
     place = len(questions) - 1
-    found = (await answers)[place]
-    # One after the other: the first one's resources are on their way, and the vendor's plugin starts for them, while
-    # those of the others are yet to be declared.
-    for _ in range(place):
-        await asyncio.sleep(0)
-    return found
+    return (await answers)[place], place
 
 
 async def _verify(key: tuple[object, object], opts: pulumi.InvokeOptions) -> list[VerifiedDeployment]:

@@ -12,7 +12,7 @@ from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.environment import EXPERIMENT_TAG, check_environment
 from agent_deploy.rules.feedback_model import beside
 from agent_deploy.rules.inference_tables import check_derivation_off, check_tables
-from agent_deploy.rules.known_arguments import check_booleans, check_known
+from agent_deploy.rules.known_arguments import check_booleans, check_known, check_texts
 from agent_deploy.rules.previous_versions import check_keep_previous
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.review import check_access
@@ -64,7 +64,7 @@ class Deployment:
 def check_arguments(args: Mapping[str, Any]) -> list[Problem]:
     """All problems that can be seen without asking the workspace. Values that are None are not known yet."""
     of_model = names.check_model_name("model_name", args.get("model_name")) or _check_not_feedback(args)
-    problems = check_known(args) + check_booleans(args) + of_model
+    problems = check_known(args) + check_booleans(args) + check_texts(args) + of_model
     if (endpoint := args.get("endpoint_name")) is not None:
         problems += names.check_endpoint_name("endpoint_name", endpoint)
     elif not of_model:

@@ -95,6 +95,13 @@ def wanted_pipeline(prefix: str, args: Mapping[str, Any], schema: str) -> dict[s
     return {"field": f"{prefix}derive", "catalog": catalog, "schema": name, "policy_id": policy}
 
 
+def named_tables(prefix: str, args: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The tables that the derivation reads besides the payload table."""
+    entities = args.get("served_entities_table")
+    wanted = isinstance(entities, str) and entities and args.get("derive") is not False
+    return [{"field": f"{prefix}served_entities_table", "value": str(entities)}] if wanted else []
+
+
 def named_readers(prefix: str, args: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Field and name of each reader; the names may be Outputs."""
     readers = args.get("readers") or ()

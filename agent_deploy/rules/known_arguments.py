@@ -45,6 +45,13 @@ BOOLEANS: Mapping[str, tuple[str, ...]] = {
     "resources": ("on_behalf_of_user",),
     "inference_tables": ("enabled", "delete_on_destroy", *_SWITCHES),
 }
+# Those that are any string; what is a name of something, or one of a few words, is judged as that.
+TEXTS: Mapping[str, tuple[str, ...]] = {
+    "": ("experiment_id", "instance_profile_arn", "description", "budget_policy_id"),
+    "review_app": ("instructions",),
+    "inference_tables": ("catalog", "schema", "cluster_policy_id", "warehouse_id", "served_entities_table"),
+}
+_PROFILE_ARN = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:instance-profile/\S+")
 # Of the component InferenceTables by itself.
 TABLES_BOOLEANS = ("delete_on_destroy", "verified", *_SWITCHES)
 
@@ -87,6 +94,9 @@ def well_shaped(args: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]
     for index, entry in enumerate(listed if isinstance(listed := args.get("versions"), (list, tuple)) else ()):
         if isinstance(entry, Mapping):
             missing += _without_value(f"versions[{index}].environment", entry.get("environment"))
+    if isinstance(traffic := args.get("traffic"), Mapping):
+        # A version may be written as a number everywhere.
+        args = {**args, "traffic": {str(version): share for version, share in traffic.items()}}
     misshapen = {re.split(r"[.\[]", problem.field)[0] for problem in problems}
     return {name: value for name, value in args.items() if name not in misshapen}, problems + missing
 
@@ -122,6 +132,34 @@ def non_booleans(prefix: str, given: Mapping[str, Any], names: tuple[str, ...]) 
         value = given.get(name)
         if isinstance(value, (*_PLAIN, Mapping, list, tuple)) and not isinstance(value, bool):
             yield Problem(f"{prefix}{name}", value, "True or False")
+
+
+def check_texts(args: Mapping[str, Any]) -> list[Problem]:
+    """Numbers and the like where a string is meant, and a tag's value that is none; an ARN that names no profile."""
+    problems = _everywhere(args, TEXTS, _no_texts)
+    tags = args.get("tags")
+    if isinstance(tags, Mapping):
+        problems += [_no_text(f"tags[{key!r}]", value) for key, value in tags.items() if _is_no_text(value)]
+    arn = args.get("instance_profile_arn")
+    if isinstance(arn, str) and not _PROFILE_ARN.fullmatch(arn):
+        expected = "the ARN of an instance profile, arn:aws:iam::<account>:instance-profile/<name>"
+        problems.append(Problem("instance_profile_arn", arn, expected))
+    return problems
+
+
+def _no_texts(prefix: str, given: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[Problem]:
+    for name in names:
+        if _is_no_text(given.get(name)):
+            yield _no_text(f"{prefix}{name}", given[name])
+
+
+def _is_no_text(value: object) -> bool:
+    return isinstance(value, (*_PLAIN, Mapping, list, tuple)) and not isinstance(value, str)
+
+
+def _no_text(field: str, value: object) -> Problem:
+    remedy = f'Write "{value}"' if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
+    return Problem(field, value, "a string", remedy)
 
 
 def _everywhere(

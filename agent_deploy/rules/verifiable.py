@@ -10,7 +10,7 @@ from agent_deploy.rules.credentials import AUTHS, MANUAL, PASSTHROUGH, SERVICE_P
 from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.deployment import feedback_model, named_versions
 from agent_deploy.rules.environment import references
-from agent_deploy.rules.inference_tables import wanted_pipeline
+from agent_deploy.rules.inference_tables import named_tables, wanted_pipeline
 from agent_deploy.rules.previous_versions import check_keep_previous
 from agent_deploy.rules.resources import check_resources
 from agent_deploy.rules.review import principals, reviewers_of
@@ -51,6 +51,7 @@ def look_ups(args: Mapping[str, Any], owner_marks: Sequence[str], made_here: Col
         # Of one that reviewers are let into, the requirements tell.
         "experiment": _named_experiment(args) if not reviewers_of(args) else None,
         "feedback_model": feedback_model(args) if versions else "",
+        "tables": named_tables(TABLES, args.get("inference_tables") or {}) if _inference_schema(args) else [],
         "pipeline": _pipeline(args),
         # Of the first version, where the program names none: only the look-up tells which that is.
         "shares_experiment": bool(reviewers_of(args)),

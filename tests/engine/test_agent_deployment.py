@@ -235,6 +235,25 @@ def test_every_mistake_is_told_in_the_preview_and_nothing_is_created(
     assert writes(site) == []
 
 
+def test_all_agents_of_a_program_that_are_wrong_are_told(site: Site, name: str, deploy: Callable[..., Stack]) -> None:
+    stack = deploy(model_version="1")
+    wrong = ({"model_version": "99"}, {"model_version": "1"}, {"model_version": "1", "workload_size": "XL"})
+    calls = [
+        f'AgentDeployment("qa{index}", { ({"model_name": MODEL, "endpoint_name": f"{name}{index}", **args})!r})'
+        for index, args in enumerate(wrong)
+    ]
+    stack.write("from agent_deploy import AgentDeployment\n" + "\n".join(calls))
+    failed = stack.preview(check=False)
+    assert failed.code != 0
+    assert "AgentDeployment 'qa0' cannot be deployed" in failed.output
+    assert "has no version 99" in failed.output
+    assert "AgentDeployment 'qa2' cannot be deployed" in failed.output
+    assert "workload_size 'XL'" in failed.output
+    assert "AgentDeployment 'qa1'" not in failed.output
+    assert "Traceback" not in failed.output
+    assert "never retrieved" not in failed.output
+
+
 def test_a_version_leaves_with_its_identity_after_the_endpoint_is_ready_without_it(
     site: Site, name: str, deploy: Callable[..., Stack]
 ) -> None:

@@ -82,7 +82,11 @@ def test_what_a_program_asks_to_be_verified_is_in_the_schema() -> None:
         "resources": [{"kind": "table", "name": "main.default.docs"}],
         "environment": {"KEY": "{{secrets/a/b}}"},
         "permissions": [{"group_name": "users", "level": "CAN_QUERY"}],
-        "inference_tables": {"warehouse_id": "w", "cluster_policy_id": "p"},
+        "inference_tables": {
+            "warehouse_id": "w",
+            "cluster_policy_id": "p",
+            "served_entities_table": "system.serving.served_entities",
+        },
         "review_app": {"reviewers": [{"group_name": "users"}]},
         "experiment_id": "77",
     }
@@ -99,6 +103,7 @@ def test_what_a_program_asks_to_be_verified_is_in_the_schema() -> None:
         ("principals", "NamedValue"),
     ):  # fmt: skip
         assert set(sent[name][0]) == set(TYPES[kind]["properties"]), name
+    assert set(sent["tables"][0]) == set(TYPES["NamedValue"]["properties"])
     assert set(sent["experiment"]) == set(TYPES["NamedValue"]["properties"])
     assert set(sent["pipeline"]) == set(TYPES["WantedPipeline"]["properties"])
     assert set(sent["requirements"]) == set(TYPES["DeploymentRequirements"]["properties"])

@@ -152,6 +152,18 @@ def test_an_experiment_for_traces_that_is_not_there_or_deleted_is_told_of_its_fi
         assert [problem.startswith(expected) for problem in problems] == [True] * is_told
 
 
+def test_a_table_of_served_entities_that_is_not_there_is_told_of_its_field(double: Double) -> None:
+    wanted: dict[str, Any] = {"versions": [{"version": "1"}]}
+    tables = {"served_entities_table": "system.serving.served_entities"}
+    [problem] = verify(double, **wanted, inference_tables=tables)["problems"]
+    assert problem.startswith(
+        "inference_tables.served_entities_table 'system.serving.served_entities': expected a table"
+    )
+    assert verify(double, **wanted, inference_tables={**tables, "enabled": False})["problems"] == []
+    double.answers[f"{CATALOG}/tables/system.serving.served_entities"] = {"name": "served_entities"}
+    assert verify(double, **wanted, inference_tables=tables)["problems"] == []
+
+
 def test_a_model_that_is_not_there_is_told_once_of_its_name(double: Double) -> None:
     double.answers[f"{VERSIONS}/1"] = double.answers[f"{VERSIONS}/2"] = 404
     double.answers[VERSIONS] = 404

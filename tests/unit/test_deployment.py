@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agent_deploy.rules import deployment as rules
-from agent_deploy.rules.known_arguments import BOOLEANS, LISTS
+from agent_deploy.rules.known_arguments import BOOLEANS, LISTS, TEXTS, well_shaped
 
 MODEL = "main.default.qa"
 
@@ -125,6 +125,31 @@ def test_what_is_neither_true_nor_false_is_told_wherever_it_stands(place: str, n
     assert f"{field} {value!r}: expected True or False" in problems(**args(value))
     for right in (True, False, None):
         assert "True or False" not in problems(**args(right))
+
+
+@pytest.mark.parametrize(("place", "name"), [(place, name) for place, names in TEXTS.items() for name in names])
+def test_what_is_no_string_is_told_wherever_one_is_meant(place: str, name: str) -> None:
+    def args(value: object) -> dict[str, Any]:
+        return {place: {name: value}} if place else {name: value}
+
+    field = f"{place}.{name}" if place else name
+    assert f'{field} 3: expected a string. Write "3"' in problems(**args(3))
+    assert f"{field} ['x']: expected a string" in problems(**args(["x"]))
+    assert f"{field} " not in problems(**args("arn:aws:iam::123456789012:instance-profile/agents"))
+
+
+def test_a_tag_is_a_string_and_an_instance_profile_an_arn() -> None:
+    assert "tags['cost'] 1: expected a string" in problems(tags={"cost": 1, "team": "search"})
+    assert "tags['team']" not in problems(tags={"cost": 1, "team": "search"})
+    assert "instance_profile_arn 'agents': expected the ARN of an instance profile" in problems(
+        instance_profile_arn="agents"
+    )
+    assert problems(instance_profile_arn="arn:aws-us-gov:iam::123456789012:instance-profile/path/agents") == ""
+
+
+def test_traffic_by_numbers_is_traffic_by_versions() -> None:
+    args, misshapen = well_shaped({"traffic": {1: 90, 2: 10}})
+    assert (args["traffic"], misshapen) == ({"1": 90, "2": 10}, [])
 
 
 @pytest.mark.parametrize("name", ["create", "update", "delete"])
