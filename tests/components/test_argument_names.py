@@ -24,12 +24,12 @@ def test_a_name_that_is_not_known_and_one_that_is_missing_are_told(
     component: Any, args: dict[str, Any], said: list[str]
 ) -> None:
     workspace = in_use(Workspace())
+
+    @pulumi.runtime.test
+    def program() -> None:
+        component("it", args)
+
     with pytest.raises(DeploymentError) as raised:
-
-        @pulumi.runtime.test
-        def program() -> None:
-            component("it", args)
-
         program()
     assert [text for text in said if text not in str(raised.value)] == []
     assert {kind for kind, _ in workspace.resources} <= {"pulumi:pulumi:Stack"} | {
