@@ -71,7 +71,8 @@ def feedback(
 
     ``ratings``: name → "positive", "negative", a number or a boolean; ``retrieval``: the same by the place of the
     retrieved document, 0 the first; ``suggested``: what should have been answered; ``source``: who rates, by default
-    the caller; ``again``: even where the source has withdrawn earlier feedback on this answer.
+    the caller; ``again``: even where the source has withdrawn earlier feedback on this answer. What the source has said
+    on the trace before under the same name is replaced.
     Raises FeedbackError for what means nothing, for an endpoint without a feedback model, and for an answer that is
     unknown, another endpoint's, or withdrawn; WorkspaceError for what the workspace refuses.
     """
@@ -238,7 +239,7 @@ def _assess(workspace: Workspace, record: Mapping[str, Any], rated: _Rated) -> G
     wanted = list(traces.as_assessments(record, _SOURCE_TYPES.get(record["source"]["type"].lower(), "HUMAN")))
     for assessment in wanted:
         try:
-            traces.add_assessment(workspace, rated.trace.id, assessment)
+            traces.write_assessment(workspace, rated.trace, assessment)
         except ApiError as error:
             if not written and error.status == 403:
                 note = f"not written on the trace, as you may not edit its experiment: {error.message}"

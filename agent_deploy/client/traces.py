@@ -67,12 +67,32 @@ def _get(workspace: Workspace, trace_id: str) -> Trace:
     )
 
 
-def add_assessment(workspace: Workspace, trace_id: str, assessment: Mapping[str, Any]) -> str:
-    """Writes one assessment, sent once; returns its id."""
+def write_assessment(workspace: Workspace, trace: Trace, assessment: Mapping[str, Any]) -> None:
+    """Writes one assessment, sent once; it replaces what the same source has said of the same before.
+
+    Replaced as the Review App replaces: MLflow's `overrides` is for feedback alone, not for expectations.
+    """
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    body = {"trace_id": trace_id, "create_time": now, "last_update_time": now, "valid": True, **assessment}
-    answer = workspace.post(f"{_TRACES}/{segment(trace_id)}/assessments", {"assessment": body})
-    return str((answer.get("assessment") or {}).get("assessment_id") or "")
+    path, body = f"{_TRACES}/{segment(trace.id)}/assessments", {"trace_id": trace.id, "last_update_time": now}
+    if earlier := _standing(trace, assessment):
+        changed = {**body, **assessment, "assessment_id": earlier}
+        mask = "expectation" if "expectation" in assessment else "feedback"
+        workspace.patch(f"{path}/{segment(earlier)}", {"assessment": changed, "update_mask": mask})
+        return
+    workspace.post(path, {"assessment": {**body, "create_time": now, "valid": True, **assessment}})
+
+
+def _standing(trace: Trace, assessment: Mapping[str, Any]) -> str:
+    """The id of the last valid assessment of the same subject by the same source, if there is one."""
+    same = (each for each in reversed(trace.assessments) if _subject(each) == _subject(assessment))
+    return next((str(each["assessment_id"]) for each in same if each.get("valid", True)), "")
+
+
+def _subject(assessment: Mapping[str, Any]) -> tuple[Any, ...]:
+    about = assessment.get("metadata") or {}
+    source = assessment.get("source") or {}
+    said = assessment.get("assessment_name"), "expectation" in assessment
+    return (source.get("source_id"), *said, about.get("position"), about.get("step_id"))
 
 
 def delete_assessment(workspace: Workspace, trace_id: str, assessment_id: str) -> None:

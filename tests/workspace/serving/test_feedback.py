@@ -292,6 +292,37 @@ def test_feedback_is_withdrawn_once_and_given_again_only_on_purpose(place: Place
     assert place.rate(id, **good, again=True).assessments == ("answer_correct",)
 
 
+def test_who_rates_again_replaces_what_he_said_and_nobody_elses(place: Place) -> None:
+    id = place.answer()["databricks_output"]["databricks_request_id"]
+    first: dict[str, Any] = {"ratings": {"answer_correct": "positive", "stars": 4}, "comment": "fine"}
+    documents = {0: {"relevant": "positive"}, 1: {"relevant": "positive"}}
+    trace_id = place.rate(id, **first, retrieval=documents, source="ann@example.com").trace_id
+    place.rate(id, ratings={"answer_correct": "positive"}, source="bob@example.com")
+    for value in ("positive", "negative"):
+        again = {1: {"relevant": value}}
+        place.rate(id, ratings={"answer_correct": value}, suggested=value, retrieval=again, source="ann@example.com")
+    said = [
+        (
+            each["source"]["source_id"][:3],
+            each["assessment_name"],
+            (each.get("feedback") or each["expectation"])["value"],
+        )
+        for each in place.assessments(trace_id)
+        if each["valid"]
+    ]
+    assert sorted(said, key=str) == [
+        ("ann", "answer_correct", "negative"),
+        ("ann", "expected_response", "negative"),
+        ("ann", "free_text_comment", "fine"),
+        ("ann", "relevant", "negative"),
+        ("ann", "relevant", "positive"),
+        ("ann", "stars", 4.0),
+        ("bob", "answer_correct", "positive"),
+    ]
+    withdraw(place.first.name, id, source="ann@example.com", workspace=place.workspace)
+    assert [each["source"]["source_id"] for each in place.assessments(trace_id)] == ["bob@example.com"]
+
+
 def test_who_may_only_ask_rates_in_the_table_and_is_told_so(place: Place, stranger: Caller) -> None:
     token = str(stranger.http.headers["Authorization"]).removeprefix("Bearer ")
     theirs = Workspace(Settings(host=place.local.host, method=PAT, token=token))
