@@ -113,7 +113,8 @@ class EndpointInferenceTable(Resource):
         """Turns off what we have turned on; the rows stay unless the inputs say otherwise."""
         workspace = _workspace(context, CHANGE_TIMEOUT)
         remote = find(workspace, id)
-        if old.get("switchedOn") and remote is not None and is_on(_table(remote)):
+        # One that is off already is what a run left that was cut between the two writes.
+        if old.get("switchedOn") and remote is not None and _table(remote):
             _turn_off(context, workspace, id, remote)
         table = str(old.get("payloadTable") or "")
         if not old.get("switchedOn") or not table:
@@ -171,7 +172,8 @@ def _write(
 
 
 def _turn_off(context: Context, workspace: Workspace, name: str, remote: Mapping[str, Any]) -> None:
-    _write(context, workspace, name, remote, {**_table(remote), "enabled": False})
+    if is_on(_table(remote)):
+        _write(context, workspace, name, remote, {**_table(remote), "enabled": False})
     # What is off leaves no trace: the gateway is again as it was found.
     _write(context, workspace, name, remote, None)
     if is_on(_table(get(workspace, name))):

@@ -8,6 +8,7 @@ tests/invariants cuts at every call, kills included, of our own resources; here 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ args["environment"] = {"KEY": pulumi.Output.secret(args.pop("value"))}
 AgentDeployment("qa", args)
 """
 # A write that is refused; GET is the only method that writes nothing.
-REFUSED = {"method": "[!G]*", "path": "/api/*", "times": 1, "status": 400, "error_code": "INVALID_STATE"}
+REFUSED = {"method": "[!G]*", "times": 1, "status": 400, "error_code": "INVALID_STATE"}
+# All but the workspace's files: the vendor's resource makes the folder and tries again, whatever the refusal was.
+NO_FILES = "/api/2.[0-9]/[!w]*"
 MOST_WRITES, LEAST_WRITES = 30, 5
 
 
@@ -62,33 +65,34 @@ def program(version: str, value: str) -> str:
     return PROGRAM.replace("ARGS", repr(json.dumps(args)))
 
 
+def cut(site: Toolbox, operate: Callable[..., Any], path: str = "/api/*", least: int = LEAST_WRITES) -> None:
+    """Repeats the run, each with its second write refused (the first run: its first one), until none is.
+
+    Where a run begins anew with several writes, one that was refused before is let through.
+    """
+    nth, before_this = 1, set[str]()
+    for write in range(1, MOST_WRITES):
+        site.forget_requests()
+        with site.fault(nth=nth, path=path, **REFUSED):
+            done = operate("--parallel", "1", check=False)  # so that each run gets one write further, not some
+            (rule,) = site.workspace.get("/_local/faults")["faults"]
+        if not rule["fired"]:
+            assert done.code == 0, done.output
+            assert write > least
+            return
+        (refused,) = [f"{r['method']} {r['path']}" for r in site.asked("[!G]*", "/api/*") if r["fault"]]
+        assert done.code != 0, f"{refused} was refused, and nobody told"
+        nth = nth + 1 if refused in before_this else 2
+        before_this.add(refused)
+    raise AssertionError(f"more than {MOST_WRITES} writes")
+
+
 def test_the_end_is_the_same_as_without_the_cuts(
     site: Toolbox, open_stack: Callable[..., Stack], tmp_path: Path
 ) -> None:
     plugins = both_plugins(tmp_path / "plugins")
     stack = open_stack("", environment=site.environment, plugins=plugins)
     before = site.standing()
-
-    def cut(operate: Callable[..., Any]) -> None:
-        """Repeats the run, each with its second write refused (the first run: its first one), until none is.
-
-        Where a resource begins anew with several writes, one that was refused before is let through.
-        """
-        nth, before_this = 1, set[str]()
-        for write in range(1, MOST_WRITES):
-            site.forget_requests()
-            with site.fault(nth=nth, **REFUSED):
-                done = operate("--parallel", "1", check=False)  # so that each run gets one write further, not some
-                (rule,) = site.workspace.get("/_local/faults")["faults"]
-            if not rule["fired"]:
-                assert done.code == 0, done.output
-                assert write > LEAST_WRITES
-                return
-            assert done.code != 0, f"write {write} was refused, and nobody told"
-            (refused,) = [f"{r['method']} {r['path']}" for r in site.asked("[!G]*", "/api/*") if r["fault"]]
-            nth = nth + 1 if refused in before_this else 2
-            before_this.add(refused)
-        raise AssertionError(f"more than {MOST_WRITES} writes")
 
     def stands(version: str) -> None:
         """What the program declares, all of it and no more."""
@@ -112,12 +116,71 @@ def test_the_end_is_the_same_as_without_the_cuts(
         nothing_to_do(stack)
 
     stack.write(program("1", "first"))
-    cut(stack.up)
+    cut(site, stack.up)
     stands("1")
     stack.write(program("2", "second"))
-    cut(stack.up)
+    cut(site, stack.up)
     stands("2")
-    cut(stack.destroy)
+    cut(site, stack.destroy)
     assert site.standing() == before
     assert stack.resources() == {}
     assert NAME not in {each["name"] for each in site.workspace.get(PATH)["endpoints"]}
+
+
+TABLES = """
+import json
+from agent_deploy import InferenceTables
+InferenceTables("logs", json.loads(ARGS))
+"""
+
+
+def test_inference_tables_of_an_endpoint_of_others_end_the_same(
+    site: Toolbox, open_stack: Callable[..., Stack], tmp_path: Path
+) -> None:
+    theirs = {"usage_tracking_config": {"enabled": True}}
+    site.workspace.post(PATH, {"name": "theirs", "ai_gateway": theirs})
+    warehouse = site.objects["a"]["sql_warehouse"]
+    args = {
+        "endpoint_name": "theirs",
+        "catalog": "main",
+        "schema": "default",
+        "prefix": "theirs",
+        "retention_days": 30,
+        "warehouse_id": warehouse,
+        "delete_on_destroy": True,
+    }
+    stack = open_stack(
+        TABLES.replace("ARGS", repr(json.dumps(args))),
+        environment=site.environment,
+        plugins=both_plugins(tmp_path / "plugins"),
+    )
+    before = derivations(site)
+    cut(site, stack.up, NO_FILES, least=4)
+    nothing_to_do(stack)
+    made = derivations(site)
+    made.subtract(before)
+    assert +made == Counter(
+        {
+            ("pipeline", "Logs of main.default.theirs_payload"): 1,
+            ("job", "Logs of main.default.theirs_payload"): 1,
+            ("file", "derivation.py"): 1,
+            ("file", "retention.sql"): 1,
+        }
+    )
+    on = site.endpoint("theirs")["ai_gateway"]
+    assert on["usage_tracking_config"] == theirs["usage_tracking_config"]
+    assert on["inference_table_config"]["table_name_prefix"] == "theirs"
+    cut(site, stack.destroy, NO_FILES, least=4)
+    assert derivations(site) == before
+    assert stack.resources() == {}
+    assert site.endpoint("theirs")["ai_gateway"] == theirs
+
+
+def derivations(site: Toolbox) -> Counter[tuple[str, str]]:
+    """What the workspace has of pipelines, jobs and their files."""
+    found = Counter(("pipeline", each["name"]) for each in site.workspace.get("/api/2.0/pipelines").get("statuses", []))
+    found.update(("job", each["settings"]["name"]) for each in site.workspace.get("/api/2.2/jobs/list").get("jobs", []))
+    folder = "/Shared/agent-deploy/main.default.theirs_payload"
+    listed = site.workspace.find("/api/2.0/workspace/list", {"path": folder}) or {}
+    found.update(("file", each["path"].rpartition("/")[2]) for each in listed.get("objects", []))
+    return found
