@@ -228,6 +228,8 @@ class Package:
     secret_configuration: frozenset[str] = frozenset()
     # Exceptions besides UserError whose text is meant for the user.
     user_errors: tuple[type[Exception], ...] = ()
+    # What to do about a type that the package does not have.
+    missing: str = "Is a newer version of the plugin needed?"
     # Where an unexpected error should be reported.
     issues_url: str = ""
 

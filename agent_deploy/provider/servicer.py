@@ -378,9 +378,7 @@ class _Missing(Resource):
     """Answers for a type that the package does not have."""
 
     def __init__(self, package: Package, token: str) -> None:
-        self._text = (
-            f"{package.name} {package.version} has no resource {token!r}: is a newer version of the plugin needed?"
-        )
+        self._text = f"{package.name} {package.version} has no resource {token!r}. {package.missing}"
 
     def check(self, context: Context, old_inputs: Values, inputs: Values) -> tuple[Values, list[Failure]]:
         raise UserError(self._text)

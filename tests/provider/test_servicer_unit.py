@@ -159,7 +159,7 @@ def test_an_unknown_type_says_that_a_newer_plugin_may_be_needed() -> None:
     call = Call()
     with pytest.raises(Aborted):
         asyncio.run(servicer.Check(proto.CheckRequest(urn="urn:pulumi:s::p::toy:index:New::name"), call))
-    assert "toy 1.0.0 has no resource 'toy:index:New'" in call.details
+    assert call.details == "toy 1.0.0 has no resource 'toy:index:New'. Is a newer version of the plugin needed?"
 
 
 def test_wrong_configuration_is_told_and_secrets_of_it_are_marked() -> None:

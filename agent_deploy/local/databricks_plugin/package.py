@@ -24,6 +24,7 @@ from agent_deploy.local.databricks_plugin.workspace_file import WorkspaceFile
 from agent_deploy.provider.resource import Package, Values
 
 NAME = "databricks"
+INSTALL_VENDOR = "pulumi plugin install resource databricks v{version}"
 RESOURCES: dict[str, VendorResource] = {
     f"databricks:index/{kind.__name__[0].lower()}{kind.__name__[1:]}:{kind.__name__}": kind()
     for kind in (
@@ -79,6 +80,11 @@ def configure(inputs: Values) -> Workspace:
     return Workspace(lambda: resolve(inputs))
 
 
+def types() -> list[str]:
+    """As programs name them: ``SecretScope``."""
+    return sorted(token.rpartition(":")[2] for token in RESOURCES)
+
+
 def package() -> Package:
     """What the servicer serves."""
     return Package(
@@ -89,4 +95,9 @@ def package() -> Package:
         configure=configure,
         secret_configuration=SECRETS,
         user_errors=(WorkspaceError,),
+        missing=(
+            f"This is agent-deploy's stand-in for the vendor's plugin; it has only {', '.join(types())}. "
+            f"For other types use the vendor's: `{INSTALL_VENDOR.format(version=plugin_version())}`, and take the "
+            "stand-in's folder, .agent-deploy/plugins, off PATH"
+        ),
     )
