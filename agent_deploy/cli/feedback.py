@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,8 +16,6 @@ from agent_deploy.cli.showing import waiting
 
 if TYPE_CHECKING:
     from agent_deploy.client.give_feedback import Given, Rating
-
-_AWAITED = "Waiting for the answer's trace, 30 s at most, and for the feedback model"
 
 
 def feedback(
@@ -51,14 +50,14 @@ def feedback(
         raise CommandError("--withdraw takes an endpoint, a --request-id and perhaps a --source, nothing else")
     try:
         if withdraw:
-            with waiting(_AWAITED):
-                given = give_feedback.withdraw(endpoint, request_id, source=source)
+            with _told() as on_waiting:
+                given = give_feedback.withdraw(endpoint, request_id, source=source, on_waiting=on_waiting)
         else:
             # Read before anything is awaited: what is wrong with them is told at once.
             answered = _read(answer) if answer else None
             ratings = dict(_rating("--rating", each) for each in rating or ())
             by_position = _by_position(retrieval or [])
-            with waiting(_AWAITED):
+            with _told() as on_waiting:
                 given = give_feedback.feedback(
                     endpoint,
                     request_id,
@@ -70,10 +69,23 @@ def feedback(
                     source=source,
                     source_type=source_type,
                     again=again,
+                    on_waiting=on_waiting,
                 )
     except WorkspaceError as error:
         raise CommandError(" ".join(str(error).split())) from error
     _show(given, withdraw, as_json)
+
+
+@contextmanager
+def _told() -> Iterator[Callable[[str], None]]:
+    """Says what is awaited, one after the other, and nothing before that."""
+    with ExitStack() as shown:
+
+        def on_waiting(what: str) -> None:
+            shown.close()
+            shown.enter_context(waiting(f"Waiting for {what}"))
+
+        yield on_waiting
 
 
 def _read(file: str) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
@@ -14,8 +14,13 @@ from agent_deploy.cli.errors import CommandError
 from agent_deploy.cli.folder import DEFAULT_FOLDER, Folder, running_status
 from agent_deploy.cli.showing import output, show_table, waiting
 
+if TYPE_CHECKING:
+    from agent_deploy.client.workspace import Workspace
+
 app = typer.Typer(help="Inference tables of a local workspace's endpoints.", no_args_is_help=True)
 Endpoint = Annotated[str, typer.Argument(help="Name of the serving endpoint.")]
+# After a destroy that kept them, for example.
+_OUTLIVED = "Tables that outlived their endpoint are read with SQL: SELECT * FROM CATALOG.SCHEMA.PREFIX_payload."
 _WIDTH = 60  # of a cell, without --json
 _SHOWN = {
     "requests": ("timestamp", "databricks_request_id", "status_code", "conversation_id", "request", "response"),
@@ -72,7 +77,7 @@ def show(
     except ValueError:
         raise CommandError(f"--since {since!r}: expected 90m, 12h, 7d, or a date or time like 2026-11-23") from None
     try:
-        rows = read(target_of(folder, _described(endpoint, folder)), table, start, limit)
+        rows = read(target_of(folder, _described(endpoint, folder)), table, start, limit, endpoint)
     except RefreshFailed as error:
         raise CommandError(str(error)) from error
     if as_json:
@@ -84,23 +89,37 @@ def show(
 
 def _described(endpoint: str, folder: Path) -> dict[str, Any]:
     """The endpoint as the workspace on the folder describes it."""
-    return _asked(folder, f"/api/2.0/serving-endpoints/{quote(endpoint, safe='')}")
+    from agent_deploy.client.errors import ApiError
+    from agent_deploy.client.query import unknown_endpoint
+
+    try:
+        return _asked(folder, f"/api/2.0/serving-endpoints/{quote(endpoint, safe='')}")
+    except CommandError as error:
+        if isinstance(error.__cause__, ApiError) and error.__cause__.is_missing:
+            told = unknown_endpoint(_workspace(folder), endpoint)
+            raise CommandError(f"{told} {_OUTLIVED}") from error
+        raise
 
 
 def _asked(folder: Path, path: str) -> dict[str, Any]:
     """What the workspace on the folder answers its administrator."""
-    from agent_deploy.client.configuration import Settings
     from agent_deploy.client.errors import WorkspaceError
+
+    try:
+        return _workspace(folder).get(path)
+    except WorkspaceError as error:
+        raise CommandError(" ".join(str(error).split())) from error
+
+
+def _workspace(folder: Path) -> Workspace:
+    """The workspace on the folder, as its administrator."""
+    from agent_deploy.client.configuration import Settings
     from agent_deploy.client.workspace import Workspace
     from agent_deploy.local.running import TOKEN_FILE
 
     status = running_status(folder)
     token = (folder / TOKEN_FILE).read_text(encoding="utf-8").strip()
-    workspace = Workspace(Settings(host=str(status["host"]), method="pat", token=token))
-    try:
-        return workspace.get(path)
-    except WorkspaceError as error:
-        raise CommandError(" ".join(str(error).split())) from error
+    return Workspace(Settings(host=str(status["host"]), method="pat", token=token))
 
 
 def _print(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,6 +66,7 @@ def feedback(
     again: bool = False,
     patience: float = PATIENCE,
     workspace: Workspace | None = None,
+    on_waiting: Callable[[str], None] = lambda _: None,
 ) -> Given:
     """Rates the answer with the databricks_request_id ``request_id``, or ``answer``, the JSON that the endpoint sent.
 
@@ -73,6 +74,7 @@ def feedback(
     retrieved document, 0 the first; ``suggested``: what should have been answered; ``source``: who rates, by default
     the caller; ``again``: even where the source has withdrawn earlier feedback on this answer. What the source has said
     on the trace before under the same name is replaced.
+    ``on_waiting`` is told what is awaited, once all that needs no waiting has been checked.
     Raises FeedbackError for what means nothing, for an endpoint without a feedback model, and for an answer that is
     unknown, another endpoint's, or withdrawn; WorkspaceError for what the workspace refuses.
     """
@@ -88,17 +90,24 @@ def feedback(
     if found := problems(record):
         raise FeedbackError(f"This is no feedback: {'; '.join(found)}")
     described = _described(opened, endpoint)
-    rated = _rated(opened, endpoint, described, id, _trace_of(answer), patience)
+    rated = _rated(opened, endpoint, described, id, _trace_of(answer), patience, on_waiting)
     if rated.trace and not again and (moment := rated.trace.tags.get(withdrawal.tag(who))):
         raise FeedbackError(
             f"{who} has withdrawn the feedback on {id} on {moment}. To rate it anew: --again, in Python again=True"
         )
+    on_waiting("the feedback model")
     _send(opened, endpoint, record)
     return _assess(opened, record, rated)
 
 
 def withdraw(
-    endpoint: str, request_id: str, *, source: str = "", patience: float = PATIENCE, workspace: Workspace | None = None
+    endpoint: str,
+    request_id: str,
+    *,
+    source: str = "",
+    patience: float = PATIENCE,
+    workspace: Workspace | None = None,
+    on_waiting: Callable[[str], None] = lambda _: None,
 ) -> Given:
     """Takes back what a source (by default the caller) has said on the trace of an answer.
 
@@ -107,7 +116,7 @@ def withdraw(
     """
     opened = workspace or Workspace()
     who = source or _caller(opened)
-    rated = _rated(opened, endpoint, _described(opened, endpoint), request_id, "", patience)
+    rated = _rated(opened, endpoint, _described(opened, endpoint), request_id, "", patience, on_waiting)
     if rated.trace is None:
         raise FeedbackError(f"There is no trace of {request_id} from which to withdraw: {'; '.join(rated.notes)}")
     trace = rated.trace
@@ -194,7 +203,13 @@ def _experiment(described: Mapping[str, Any]) -> str:
 
 
 def _rated(
-    workspace: Workspace, endpoint: str, described: Mapping[str, Any], id: str, trace_id: str, patience: float
+    workspace: Workspace,
+    endpoint: str,
+    described: Mapping[str, Any],
+    id: str,
+    trace_id: str,
+    patience: float,
+    on_waiting: Callable[[str], None],
 ) -> _Rated:
     """The trace of the answer; raises FeedbackError when the answer is unknown or another endpoint's."""
     unknown = FeedbackError(
@@ -206,6 +221,7 @@ def _rated(
         return _Rated(notes=("the endpoint names no MLflow experiment: whether the answer exists was not checked",))
     if not _REQUEST_ID.fullmatch(id):
         raise unknown
+    on_waiting(f"the answer's trace, {patience:.0f} s at most")
     try:
         trace = traces.find(workspace, experiment, id, trace_id, patience)
     except ApiError as error:

@@ -87,7 +87,7 @@ def _described(workspace: Workspace, endpoint: str, on_waiting: Tell) -> Mapping
         if error.status == 403:
             return {}
         if error.is_missing:
-            raise WorkspaceError(_unknown(workspace, endpoint)) from error
+            raise WorkspaceError(unknown_endpoint(workspace, endpoint)) from error
         raise
     state = described.get("state") or {}
     if state.get("ready") not in (None, "READY"):
@@ -215,7 +215,8 @@ def _error(event: Mapping[str, Any]) -> str:
     return str(error or "")
 
 
-def _unknown(workspace: Workspace, endpoint: str) -> str:
+def unknown_endpoint(workspace: Workspace, endpoint: str) -> str:
+    """What to say about an endpoint that does not exist: the names that are like it."""
     names = [e["name"] for e in workspace.get("/api/2.0/serving-endpoints").get("endpoints") or []]
     near = difflib.get_close_matches(endpoint, names, n=3) or sorted(names)[:5]
     offer = f"it has {', '.join(near)}" if near else "it has no endpoint that you may see"

@@ -22,7 +22,7 @@ def get_model_version(context: Context, arguments: Values) -> Values:
     name = arguments.get("modelName")
     version, alias = (str(arguments[key]) if arguments.get(key) else "" for key in ("version", "alias"))
     result: Values = {**NOT_FOUND, "modelName": name if isinstance(name, str) else "", "version": version}
-    if problems := check_model_name("modelName", name):
+    if problems := check_model_name("model_name", name):
         return {**result, "problem": str(problems[0])}
     if bool(version) == bool(alias):
         return {**result, "problem": f"{name}: expected either a version or an alias"}

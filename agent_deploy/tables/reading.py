@@ -15,16 +15,23 @@ _TIMES = ("timestamp", "request_time", "timestamp_ms")
 
 
 def read(
-    target: Target, key: str, since: datetime.datetime | None = None, limit: int | None = None
+    target: Target,
+    key: str,
+    since: datetime.datetime | None = None,
+    limit: int | None = None,
+    endpoint: str = "ENDPOINT",
 ) -> list[dict[str, Any]]:
-    """Rows of a table (one of KEYS), the newest last; raises RefreshFailed when it isn't there yet."""
+    """Rows of a table (one of KEYS), the newest last; raises RefreshFailed when it isn't there yet.
+
+    ``endpoint`` is for the error, which says what to run.
+    """
     import pyarrow.compute as pc
     from deltalake import DeltaTable
 
     path = target.path(key)
     if not (path.is_dir() and DeltaTable.is_deltatable(str(path))):
         name = target.payload if key == "payload" else tables.derived_tables(target.payload)[key]
-        raise RefreshFailed(f"There is no table {name} in {target.folder} yet: agent-deploy tables refresh ENDPOINT")
+        raise RefreshFailed(f"There is no table {name} in {target.folder} yet: agent-deploy tables refresh {endpoint}")
     dataset = DeltaTable(path).to_pyarrow_dataset()
     time = next(name for name in _TIMES if name in dataset.schema.names)
     bound: Any = since

@@ -39,7 +39,7 @@ def test_refresh_and_show(workspace: LocalWorkspace) -> None:
     httpx.post(f"{workspace.host}/api/2.0/serving-endpoints", json=body, headers=headers).raise_for_status()
     early = command(workspace, "show", "agents_qa")
     assert (early.returncode, early.stdout) == (1, "")
-    assert "agent-deploy tables refresh" in early.stderr
+    assert "agent-deploy tables refresh agents_qa" in early.stderr
     rated = feedback(text_assessments=[POSITIVE, POSITIVE])
     cases = [Case("asked", ASKED), Case("broken", Raw("{")), Case("rated", rated)]
     target = Target(workspace.folder, "main.default.my-agent_payload")
@@ -61,7 +61,8 @@ def test_refresh_and_show(workspace: LocalWorkspace) -> None:
     ("arguments", "told"),
     [
         (("show", "agents_qa", "answers"), "expected one of requests, assessments, payload, quarantine"),
-        (("show", "nobody"), "nobody"),
+        (("show", "nobody"), "There is no serving endpoint 'nobody' at http"),
+        (("refresh", "nobody"), "SELECT * FROM CATALOG.SCHEMA.PREFIX_payload"),
         (("show", "agents_qa", "--since", "never"), "90m, 12h, 7d"),
     ],
 )

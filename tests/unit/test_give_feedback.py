@@ -60,7 +60,15 @@ def test_an_answer_that_cannot_be_looked_up_is_rated_and_that_is_said(described:
 
 
 def test_an_endpoint_ahead_of_its_first_version_is_told_as_such() -> None:
-    service = Service(config={})
+    service, awaited = Service(config={}), list[str]()
     with pytest.raises(FeedbackError, match="serves no version yet"):
-        feedback("docs", "r-1", ratings={"accurate": "positive"}, workspace=service.workspace)
-    assert service.sent == []
+        feedback(
+            "docs", "r-1", ratings={"accurate": "positive"}, workspace=service.workspace, on_waiting=awaited.append
+        )
+    assert (service.sent, awaited) == ([], [])
+
+
+def test_what_is_awaited_is_told_one_after_the_other() -> None:
+    service, awaited = Service(tags=[{"key": "MONITOR_EXPERIMENT_ID", "value": "7"}]), list[str]()
+    feedback("docs", "r-1", ratings={"accurate": "positive"}, workspace=service.workspace, on_waiting=awaited.append)
+    assert awaited == ["the answer's trace, 30 s at most", "the feedback model"]
