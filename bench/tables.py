@@ -154,6 +154,7 @@ def _plain_seconds(warm: Any, big: Any, copy: Path, rows: int) -> float:
     given = json.dumps(settings(delta_jars(java), copy.parent, rows=rows))
     done = subprocess.run(
         [sys.executable, "-c", _PLAIN, given, str(warm.path()), str(big.path()), str(copy)],
+        cwd=copy.parent,
         env={**os.environ, "JAVA_HOME": str(java)},
         capture_output=True,
         text=True,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +17,7 @@ from typing import Any, Final
 
 from agent_deploy.tables.jars import delta_jars
 from agent_deploy.tables.java import find_java
+from agent_deploy.tables.scratch import remove_scratch
 
 INSTALL: Final = "pip install 'agent-deploy[spark]'"
 DRIVER_MEMORY: Final = "2g"
@@ -46,6 +50,8 @@ _SETTINGS: Final = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
     "spark.connect.grpc.binding.address": "127.0.0.1",
+    # The working folder: as an absolute path, a folder with a comma in its name would be read as two.
+    "spark.local.dir": ".",
 }
 
 
@@ -54,17 +60,21 @@ class SparkFailed(Exception):
 
 
 def settings(
-    jars: list[Path], warehouse: Path, cores: str = "*", memory: str = DRIVER_MEMORY, rows: int = 0
+    jars: list[Path], scratch: Path, cores: str = "*", memory: str = DRIVER_MEMORY, rows: int = 0
 ) -> dict[str, str]:
-    """Spark's configuration for pipelines on this machine; ``rows``: how many are to be read, if that is known."""
+    """Spark's configuration for pipelines on this machine; ``rows``: how many are to be read, if that is known.
+
+    ``scratch`` must be the process's working folder: all that Spark and Java write on the way is left in it.
+    """
     options = (_JAVA_OPTIONS,) if rows >= _MANY_ROWS else (_ONE_COMPILER, _JAVA_OPTIONS)
+    temporary = shlex.quote(f"-Djava.io.tmpdir={scratch}")
     return {
         **_SETTINGS,
         "spark.master": f"local[{cores}]",
         "spark.jars": ",".join(map(str, jars)),
         "spark.driver.memory": memory,
-        "spark.sql.warehouse.dir": str(warehouse),
-        "spark.driver.extraJavaOptions": " ".join(options),
+        "spark.sql.warehouse.dir": str(scratch),
+        "spark.driver.extraJavaOptions": " ".join((*options, temporary)),
     }
 
 
@@ -77,9 +87,10 @@ class SparkProcess:
         except PackageNotFoundError:
             raise SparkFailed(f"Apache Spark is not installed: {INSTALL}") from None
         java = find_java()
-        self._scratch = tempfile.TemporaryDirectory(prefix="agent-deploy-spark-")
-        self._log_path = Path(self._scratch.name, "spark.log")
-        self._settings = settings(delta_jars(java), Path(self._scratch.name), cores, memory, rows)
+        jars = delta_jars(java)
+        self._scratch = Path(tempfile.mkdtemp(prefix="agent-deploy-spark-"))
+        self._log_path = self._scratch / "spark.log"
+        self._settings = settings(jars, self._scratch, cores, memory, rows)
         with self._log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "agent_deploy.tables.spark_process"],
@@ -87,8 +98,8 @@ class SparkProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                cwd=self._scratch.name,
-                env=_environment(java),
+                cwd=self._scratch,
+                env=_environment(java, self._scratch),
                 start_new_session=True,
             )
 
@@ -115,13 +126,20 @@ class SparkProcess:
         return dict(answer["result"])
 
     def close(self) -> None:
-        """Ends the process and its JVM."""
+        """Ends the process and its JVM, and removes what they wrote outside of tables and checkpoints."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
-        self._scratch.cleanup()
+        self.kill()
+
+    def kill(self) -> None:
+        """The end at once, while another thread may still wait in `run`."""
+        # Python has ended or has not; its JVM may outlive it for seconds, and would write on.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        remove_scratch(self._scratch)
 
     def __enter__(self) -> SparkProcess:
         return self
@@ -136,8 +154,9 @@ class SparkProcess:
         return "\n".join(lines[-_LOG_TAIL_LINES:])
 
 
-def _environment(java: Path) -> dict[str, str]:
+def _environment(java: Path, scratch: Path) -> dict[str, str]:
     # Nothing of another Spark, and the package importable wherever it was started from.
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
     path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
-    return {**kept, "JAVA_HOME": str(java), "PYTHONPATH": path, "SPARK_LOCAL_IP": "127.0.0.1"}
+    ours = {"JAVA_HOME": str(java), "PYTHONPATH": path, "SPARK_LOCAL_IP": "127.0.0.1", "TMPDIR": str(scratch)}
+    return {**kept, **ours}

@@ -89,7 +89,8 @@ def _run(session: Any, job: dict[str, Any]) -> list[str]:
     from pyspark.pipelines.spark_connect_graph_element_registry import SparkConnectGraphElementRegistry
     from pyspark.pipelines.spark_connect_pipeline import create_dataflow_graph, start_run
 
-    source, storage = Path(job["source"]), Path(job["storage"]).as_uri()
+    # No Path.as_uri(): Spark takes an escape as it stands, and checkpoints would be in a folder with "%2C" in its name.
+    source, storage = Path(job["source"]), f"file://{job['storage']}"
     spec = cli.unpack_pipeline_spec(
         {"name": source.stem, "storage": storage, "libraries": [{"glob": {"include": source.name}}]}
     )

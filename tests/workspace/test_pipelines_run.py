@@ -299,3 +299,28 @@ def test_a_continuous_pipeline_goes_on_by_itself_and_ends_when_it_is_deleted() -
             http.delete(f"/api/2.0/pipelines/{logs.pipeline}").raise_for_status()
             assert http.get(f"/api/2.0/pipelines/{logs.pipeline}").status_code == 404
         assert not logs.target.path("requests").exists()
+
+
+def test_a_workspace_that_is_stopped_or_killed_leaves_nothing_of_spark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    # With what Java's options and Spark's settings would take apart.
+    folder = tmp_path / "one,'two'"
+    with another_workspace(folder=folder, pipeline_continuous_seconds=0.2) as (workspace, caller):
+        caller.http.post("/api/2.1/unity-catalog/schemas", json={"catalog_name": "main", "name": "a"})
+        logs = Logs(workspace.folder, caller, "main.a")
+        logs.pipeline = logs.make(continuous=True)
+        eventually(lambda: counts(logs.target)["requests"] == 2)
+        scratch = folder / "scratch" / "pipelines"
+        assert {path.name.split("-")[0] for path in scratch.glob("*/agent-deploy-spark-*/*")} >= {"spark", "artifacts"}
+        workspace.kill()
+        (scratch / "left" / "behind").mkdir(parents=True)
+        workspace.start()
+        logs.log(1, first=2)
+        eventually(lambda: counts(logs.target)["requests"] == 3)
+    assert list(scratch.glob("*")) == []
+    assert list(temporary.iterdir()) == []
+    assert {path.name for path in folder.parent.iterdir()} == {"temporary", folder.name}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -49,7 +48,7 @@ def _listen(jobs: queue.Queue[dict[str, Any]], running: list[SparkProcess]) -> N
     for line in sys.stdin:
         jobs.put(json.loads(line))
     for spark in running:
-        os.killpg(spark.pid, signal.SIGKILL)
+        spark.kill()
     os._exit(0)
 
 

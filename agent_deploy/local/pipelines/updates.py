@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from agent_deploy.local.core.context import Workspace
@@ -25,9 +27,11 @@ from agent_deploy.local.core.store import Document, Documents
 from agent_deploy.local.pipelines.pipelines import IDLE, RUNNING, Pipelines
 from agent_deploy.local.pipelines.published import Published
 from agent_deploy.rules.inference_tables import derived_names
+from agent_deploy.tables.scratch import remove_scratch
 
 ENDED = ("COMPLETED", "FAILED", "CANCELED")
 CONTINUOUS_SECONDS = 20.0  # between two batches of a continuous pipeline
+_SCRATCH = "scratch/pipelines"  # in the workspace's folder; one for each update
 _LATEST, _KEPT = 5, 50
 _SETTING = "agent_deploy."
 _log = logging.getLogger(__name__)
@@ -59,11 +63,13 @@ class Updates:
         self._lock = threading.Lock()
         # A machine has room for one Spark; the others wait for resources, as they do on the platform.
         self._compute = threading.Semaphore(1)
+        self._scratch = workspace.folder / _SCRATCH
         seconds = workspace.options.get("pipeline_continuous_seconds", CONTINUOUS_SECONDS)
         self._pause = float(seconds)
 
     def settle(self) -> None:
-        """After a restart: what ran then has failed; continuous pipelines go on."""
+        """After a restart: what ran then has failed and leaves no files; continuous pipelines go on."""
+        remove_scratch(self._scratch)
         for pipeline in self._pipelines.list():
             for update in self._store.list("pipeline_update", pipeline["pipeline_id"]):
                 if update["state"] not in ENDED:
@@ -151,6 +157,8 @@ class Updates:
         finally:
             if run.process is not None:
                 _end(run.process)
+            # Whether it ended or was killed: Spark itself leaves tens of megabytes.
+            remove_scratch(self._scratch / run.update_id)
             with self._lock:
                 self._runs.pop(pipeline_id, None)
         self._end(pipeline_id, run.update_id, state, reason)
@@ -172,7 +180,7 @@ class Updates:
             self._tell(pipeline_id, run.update_id, "INITIALIZING")
             job, owner = self._job(pipeline)
             if run.process is None or run.process.poll() is not None:
-                run.process = _start_process()
+                run.process = _start_process(self._scratch / run.update_id)
             self._tell(pipeline_id, run.update_id, "RUNNING")
             added = _answer(run.process, job)
             self._published.publish(job["payload"], owner, pipeline_id)
@@ -237,10 +245,13 @@ class Updates:
         self._store.put("pipeline_event", event_id, document, parent=pipeline_id)
 
 
-def _start_process() -> subprocess.Popen[str]:
+def _start_process(scratch: Path) -> subprocess.Popen[str]:
+    """``scratch`` takes its temporary files, and those of its Spark."""
+    scratch.mkdir(parents=True, exist_ok=True)
     # Its messages go to the server's own standard error, which is the workspace's log.
     command = [sys.executable, "-m", "agent_deploy.local.pipelines.process"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
 
 def _answer(process: subprocess.Popen[str], job: Document) -> Document:
