@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from agent_deploy.client.errors import ApiError, WorkspaceError
 from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.provider.look_ups import patient
 from agent_deploy.provider.resource import Context, Values
 from agent_deploy.rules.credentials import MAX_SECRETS
-
-PATIENCE = 60.0  # seconds that a verification goes on asking a workspace that says "later"
 
 
 def check_principal_secrets(context: Context, arguments: Values) -> Values:
     """``servicePrincipalId`` to ``problem``: empty when there is room, or when the principal is not there any more."""
     id = str(arguments["servicePrincipalId"])
     try:
-        count = _count(context.configuration.during(context.cancelled, PATIENCE), id)
+        count = _count(patient(context), id)
     except ApiError as error:
         # Deleted by hand: the run that is previewed makes another one. Not to be seen: only the run can tell.
         return {"problem": "" if error.is_missing or error.status == 403 else str(error)}

@@ -23,8 +23,6 @@ from agent_deploy.provider.endpoint_waiting import EndpointFailed, get, wait_unt
 from agent_deploy.provider.resource import Cancelled, Context, PartialFailure, Values
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
 
-_TABLE_PLACE = ("catalog_name", "schema_name", "table_name_prefix")
-
 
 class EndpointChange:
     """Knows, at every moment, what the workspace has accepted: `PartialFailure` carries that to the state."""
@@ -157,7 +155,7 @@ class EndpointChange:
         if is_on(table) and not (wants_table and _same_place(wanted["inference_table_config"], table)):
             # Its place changes only while it is off.
             self._put_gateway({**others, "inference_table_config": {**table, "enabled": False}})
-            self._context.info(kept_line(states.payload_table(*(table.get(field) for field in _TABLE_PLACE))))
+            self._context.info(kept_line(states.payload_table_of(table)))
         if wants_table or not is_on(table):
             self._put_gateway({**others, **{k: wanted[k] for k in ("inference_table_config",) if wants_table}})
         self._remote = get(self._workspace, self._name)
@@ -214,4 +212,4 @@ def _same_gateway(wanted: Mapping[str, Any], present: Mapping[str, Any]) -> bool
 
 
 def _same_place(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    return all(ours.get(key, theirs.get(key)) == theirs.get(key) for key in _TABLE_PLACE)
+    return all(ours.get(key, theirs.get(key)) == theirs.get(key) for key in states.TABLE_PLACE)

@@ -80,10 +80,10 @@ class EndpointInferenceTable(Resource):
         if is_on(present):
             if reason := _elsewhere(inputs, present):
                 raise UserError(reason)
-            return Created(name, {**inputs, "payloadTable": _name(present), "switchedOn": False})
+            return Created(name, {**inputs, "payloadTable": states.payload_table_of(present), "switchedOn": False})
         _write(context, workspace, name, remote, _wanted(inputs))
         # Nothing that may fail comes after the write: the next run would take the table for one that was on before.
-        return Created(name, {**inputs, "payloadTable": _name(_wanted(inputs)), "switchedOn": True})
+        return Created(name, {**inputs, "payloadTable": states.payload_table_of(_wanted(inputs)), "switchedOn": True})
 
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """None when the endpoint or its table is off."""
@@ -91,7 +91,7 @@ class EndpointInferenceTable(Resource):
         if remote is None or not is_on(present := _table(remote)):
             return None
         inputs = {**old_inputs, "endpointName": id, **{ours: present[theirs] for ours, theirs in _PLACE.items()}}
-        outputs = {"payloadTable": _name(present), "switchedOn": bool(old.get("switchedOn", True))}
+        outputs = {"payloadTable": states.payload_table_of(present), "switchedOn": bool(old.get("switchedOn", True))}
         return Found(id, {**inputs, **outputs}, inputs)
 
     def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
@@ -103,11 +103,15 @@ class EndpointInferenceTable(Resource):
         moves = any(present.get(field) != wanted[field] for field in _PLACE.values())
         if moves and is_on(present):
             _write(context, workspace, id, remote, {**present, "enabled": False})
-            context.info(kept_line(_name(present)))
+            context.info(kept_line(states.payload_table_of(present)))
         if moves or not is_on(present):
             _write(context, workspace, id, remote, wanted)
         switched_on = bool(old.get("switchedOn")) or moves or not is_on(present)
-        return {**inputs, "payloadTable": _name(_table(get(workspace, id))), "switchedOn": switched_on}
+        return {
+            **inputs,
+            "payloadTable": states.payload_table_of(_table(get(workspace, id))),
+            "switchedOn": switched_on,
+        }
 
     def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
         """Turns off what we have turned on; the rows stay unless the inputs say otherwise."""
@@ -134,10 +138,6 @@ def _table(remote: Mapping[str, Any]) -> dict[str, Any]:
     return dict((remote.get("ai_gateway") or {}).get("inference_table_config") or {})
 
 
-def _name(table: Mapping[str, Any]) -> str:
-    return states.payload_table(*(table.get(field) for field in _PLACE.values()))
-
-
 def _wanted(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {"enabled": True, **{theirs: inputs[ours] for ours, theirs in _PLACE.items()}}
 
@@ -155,7 +155,7 @@ def _elsewhere(inputs: Mapping[str, Any], present: Mapping[str, Any]) -> str:
     wanted = {theirs: inputs.get(ours) for ours, theirs in _PLACE.items()}
     if all(value is None or str(value).lower() == str(present.get(field)).lower() for field, value in wanted.items()):
         return ""
-    table = _name(present)
+    table = states.payload_table_of(present)
     return (
         f"Endpoint {inputs['endpointName']} logs to {table} already, and one endpoint has one table. Leave catalog, "
         "schema and prefix out to derive from that one, or turn it off where it was turned on"

@@ -91,9 +91,18 @@ def outputs_of(remote: Remote, host: str) -> Values:
     }
 
 
+# What of an inference_table_config names its table.
+TABLE_PLACE = ("catalog_name", "schema_name", "table_name_prefix")
+
+
 def payload_table(catalog: object, schema: object, prefix: object) -> str:
     """Full name of the raw inference table."""
     return f"{catalog}.{schema}.{prefix}_payload"
+
+
+def payload_table_of(config: Mapping[str, Any]) -> str:
+    """The same of an inference_table_config."""
+    return payload_table(*(config.get(field) for field in TABLE_PLACE))
 
 
 def inputs_of(remote: Remote, old: Mapping[str, Any]) -> Values:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from agent_deploy.client.errors import ApiError, WorkspaceError
-from agent_deploy.client.workspace import Workspace
 from agent_deploy.provider import endpoint_state as states
 from agent_deploy.provider.endpoint_waiting import get
+from agent_deploy.provider.look_ups import patient
 from agent_deploy.provider.resource import Context, Values
-
-PATIENCE = 60.0  # seconds that a verification goes on asking a workspace that says "later"
 
 
 def get_endpoint_table(context: Context, arguments: Values) -> Values:
     """``endpointName`` to ``modelName`` and ``payloadTable``, each empty where there is none."""
-    workspace: Workspace = context.configuration.during(context.cancelled, PATIENCE)
     name = str(arguments["endpointName"])
     try:
-        remote = get(workspace, name)
+        remote = get(patient(context), name)
     except ApiError as error:
         reason = f"there is no serving endpoint {name}: correct the name, or create it first"
         return {"modelName": "", "payloadTable": "", "problem": reason if error.is_missing else str(error)}

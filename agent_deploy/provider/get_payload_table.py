@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from agent_deploy.client.errors import ApiError, WorkspaceError
-from agent_deploy.client.workspace import Workspace, segment
-from agent_deploy.provider.get_endpoint_table import PATIENCE
+from agent_deploy.client.workspace import segment
+from agent_deploy.provider.look_ups import patient
 from agent_deploy.provider.resource import Context, Values
 from agent_deploy.provider.unity_tables import TABLES
 from agent_deploy.rules.tables import day_column
@@ -12,10 +12,9 @@ from agent_deploy.rules.tables import day_column
 
 def get_payload_table(context: Context, arguments: Values) -> Values:
     """``payloadTable`` to ``dayColumn``, which has the day of a row, and to the problem, each empty where none is."""
-    workspace: Workspace = context.configuration.during(context.cancelled, PATIENCE)
     name = str(arguments["payloadTable"])
     try:
-        found = workspace.get(f"{TABLES}/{segment(name)}")
+        found = patient(context).get(f"{TABLES}/{segment(name)}")
     except ApiError as error:
         reason = f"there is no table {name}: correct the name, or let its endpoint log a first request"
         return {"dayColumn": "", "problem": reason if error.is_missing else str(error)}
