@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 from typing_extensions import NotRequired, TypedDict
 
-from agent_deploy.components.errors import DeploymentError
+from agent_deploy.components.errors import DeploymentError, told
 from agent_deploy.components.options import child_options
 from agent_deploy.components.signature import check_names, takes_one_dict
 from agent_deploy.resources import functions
@@ -160,7 +160,7 @@ class AgentServicePrincipal(pulumi.ComponentResource):
             if await credential.id.is_known():
                 return  # it stays
             if problem := await functions.check_principal_secrets(id, pulumi.InvokeOptions(parent=self)):
-                raise DeploymentError.of("AgentServicePrincipal", name, [problem])
+                raise told(DeploymentError.of("AgentServicePrincipal", name, [problem]))
 
         return principal.id.apply(check)
 

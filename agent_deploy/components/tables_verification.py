@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi
 
-from agent_deploy.components.errors import DeploymentError
+from agent_deploy.components.errors import DeploymentError, told
 from agent_deploy.resources import functions
 from agent_deploy.rules import inference_tables as rules
 from agent_deploy.rules import names
@@ -35,7 +35,7 @@ async def verify(name: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions)
     if not problems:
         problems += await _refusals(args, found, opts)
     if problems:
-        raise DeploymentError.of("InferenceTables", name, problems)
+        raise told(DeploymentError.of("InferenceTables", name, problems))
     return found
 
 

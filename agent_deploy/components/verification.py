@@ -6,12 +6,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakSet
 
 import pulumi
-from pulumi.runtime.settings import get_monitor
 
-from agent_deploy.components.errors import DeploymentError
+from agent_deploy.components.errors import DeploymentError, told
 from agent_deploy.resources import functions
 from agent_deploy.rules.credentials import PASSTHROUGH, exposed_warning
 from agent_deploy.rules.declared_resources import from_program
@@ -45,10 +43,6 @@ class Verified:
         return str(self.args.get("auth") or PASSTHROUGH)
 
 
-# The programs (by their engines) in which a deployment is known to be wrong.
-_FAILED: WeakSet[Any] = WeakSet()
-
-
 async def verify(
     name: str,
     args: Mapping[str, Any],
@@ -67,13 +61,13 @@ async def verify(
     """
     if misplaced:
         # Whatever else is wrong might be told with a secret's value.
-        raise DeploymentError.of("AgentDeployment", name, [*misshapen, *misplaced])
+        raise told(DeploymentError.of("AgentDeployment", name, [*misshapen, *misplaced]))
     problems: list[Problem | str] = [*misshapen, *check_arguments(args)]
     found, place = await functions.verify_deployment(look_ups(args, [owner_mark, *former_marks], made_here), opts)
     problems += [*found["problems"], *resolved_duplicates(named_versions(args), found["numbers"])]
     problems += lost_secrets(found["kept"], args)
     if problems:
-        raise _told(DeploymentError.of("AgentDeployment", name, problems))
+        raise told(DeploymentError.of("AgentDeployment", name, problems))
     # One after the other: the first one's resources are on their way, and the vendor's plugin starts for them, while
     # those of the others are yet to be declared.
     for _ in range(place):
@@ -93,12 +87,3 @@ async def verify(
         user_scopes={each["version"]: each["userScopes"] for each in found["needs"]},
         open_to_all=frozenset((each["securableType"], each["name"], each["privilege"]) for each in found["openToAll"]),
     )
-
-
-def _told(error: DeploymentError) -> DeploymentError:
-    """The error that ends the program; after another one has done that, it is told beside it."""
-    program = get_monitor()
-    if program in _FAILED:
-        pulumi.log.error(str(error))
-    _FAILED.add(program)
-    return error

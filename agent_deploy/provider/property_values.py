@@ -54,7 +54,7 @@ class Secrets:
 def decode(struct: struct_pb2.Struct, secrets: Secrets) -> Values:
     """A message's properties; absent and null ones are left out, whole numbers are ints."""
     values = {}
-    for name, value in struct.fields.items():
+    for name, value in _in_order(struct):
         decoded = _decode(value, (name,), secrets)
         if decoded is not None:
             values[name] = decoded
@@ -83,6 +83,11 @@ def path_text(path: Path) -> str:
         else:
             text += '["' + part.replace("\\", "\\\\").replace('"', '\\"') + '"]'
     return text
+
+
+def _in_order(struct: struct_pb2.Struct) -> list[tuple[str, struct_pb2.Value]]:
+    """By name: a message gives its fields in an order that differs from process to process."""
+    return sorted(struct.fields.items())
 
 
 def _decode(value: struct_pb2.Value, path: Path, secrets: Secrets) -> Any:
@@ -115,7 +120,7 @@ def _decode_struct(struct: struct_pb2.Struct, path: Path, secrets: Secrets) -> A
     if signature == RESOURCE:
         # A reference to a resource is its id for a custom resource, else its URN.
         return _decode(struct.fields["id" if "id" in struct.fields else "urn"], path, secrets)
-    items = {key: _decode(item, (*path, key), secrets) for key, item in struct.fields.items()}
+    items = {key: _decode(item, (*path, key), secrets) for key, item in _in_order(struct)}
     return {key: item for key, item in items.items() if item is not None}
 
 

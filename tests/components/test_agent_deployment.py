@@ -14,9 +14,9 @@ import pytest
 from typing_extensions import NotRequired, is_typeddict
 
 from agent_deploy import AgentDeployment, AgentServicePrincipal, FeedbackModel, InferenceTables
-from agent_deploy.components import arguments
+from agent_deploy.components import arguments, errors
+from agent_deploy.components.errors import DeploymentError, told
 from agent_deploy.components.inference_tables import InferenceTablesArgs
-from agent_deploy.components.verification import DeploymentError
 from agent_deploy.rules.known_arguments import BOOLEANS, KNOWN, LISTS, MAPPINGS, TABLES_BOOLEANS
 from tests.components.mocked import (
     DERIVED,
@@ -62,6 +62,21 @@ def test_only_the_agent_that_is_wrong_is_told(workspace: Workspace) -> None:
         program()
     assert "has no version 9" in str(raised.value)
     assert workspace.calls == 1
+
+
+class Engine:
+    """Of a program; known by its identity alone."""
+
+
+def test_the_first_error_ends_the_program_whichever_the_engine_sees_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[str] = []
+    engine = Engine()
+    monkeypatch.setattr(errors, "get_monitor", lambda: engine)
+    monkeypatch.setattr(pulumi.log, "error", logged.append)
+    first, second = (DeploymentError.of("AgentDeployment", name, ["wrong"]) for name in ("qa", "support"))
+    assert told(first) is first
+    assert told(second) is first
+    assert logged == [str(second)]
 
 
 def test_one_version_is_one_endpoint_as_deploy_would_make_it(workspace: Workspace) -> None:

@@ -45,6 +45,16 @@ def test_values_come_as_plain_python() -> None:
     assert isinstance(seen["n"], int)
 
 
+def test_values_come_in_the_order_of_their_names() -> None:
+    # Protobuf's order differs from process to process.
+    names = [f"name{number:02}" for number in range(40)]
+    seen = decode(
+        struct({"deep": dict.fromkeys(reversed(names), "x"), **dict.fromkeys(reversed(names), "x")}), Secrets()
+    )
+    assert list(seen) == ["deep", *names]
+    assert list(seen["deep"]) == names
+
+
 def test_unknown_output_and_reference_are_understood() -> None:
     values = {
         "unknown": UNKNOWN_TEXT,

@@ -207,3 +207,14 @@ def test_job_changed_by_hand_is_drift() -> None:
     found = read("job", "Job", "1005", JOB_INPUTS, JOB_INPUTS, "read when changed by hand")
     drift = changed("Job", found.inputs, JOB_INPUTS).changes
     assert {path[0] for path in drift} == {"name", "schedule", "tasks"}
+
+
+def test_an_entry_is_the_same_whatever_the_order_of_its_fields() -> None:
+    # A message's fields come in an order that differs from process to process.
+    ann, bo = ({"userName": f"{name}@example.com", "permissionLevel": "CAN_QUERY"} for name in ("ann", "bo"))
+    turned = dict(reversed(bo.items()))
+    permissions = RESOURCES[token("Permissions")]
+    old, new = ({"servingEndpointId": "1", "accessControls": entries} for entries in ([ann, bo], [ann, turned]))
+    assert permissions.diff(context("Permissions"), "id", old, {}, new).changes == {}
+    other = {"servingEndpointId": "1", "accessControls": [ann, {**turned, "permissionLevel": "CAN_VIEW"}]}
+    assert set(permissions.diff(context("Permissions"), "id", old, {}, other).changes) == {("accessControls",)}

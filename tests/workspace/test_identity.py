@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -246,3 +247,20 @@ class TestTokens:
         assert stranger.http.get(f"{SCIM}/Me").status_code == 200
         admin.sdk.service_principals.delete(stranger.id)
         assert stranger.http.get(f"{SCIM}/Me").status_code == 401
+
+    def test_who_is_deleted_while_asking_is_told_as_unknown(
+        self, admin: Caller, newcomer: Callable[[], Caller]
+    ) -> None:
+        for leaver in [newcomer() for _ in range(12)]:
+            with ThreadPoolExecutor(4) as pool:
+                asked = [pool.submit(_statuses_until_refused, leaver) for _ in range(4)]
+                admin.http.delete(f"{SCIM}/ServicePrincipals/{leaver.id}").raise_for_status()
+                assert {status for each in asked for status in each.result()} <= {200, 401}
+
+
+def _statuses_until_refused(caller: Caller) -> list[int]:
+    """What /Me answers, until it is no longer 200."""
+    found = [200]
+    while found[-1] == 200:
+        found.append(caller.http.get(f"{SCIM}/Me").status_code)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from databricks.sdk.errors import InvalidParameterValue, NotFound, PermissionDenied
@@ -54,6 +55,20 @@ def test_patch_adds_and_put_replaces(admin: Caller, newcomer: Callable[[], Calle
     # The owner stays when a replacement leaves him out; administrators are never left out.
     assert set(entries(admin, warehouse)) == {"admin@local", "admins", two.name}
     assert entries(admin, warehouse)[two.name] == [("CAN_USE", False)]
+
+
+def test_entries_added_at_the_same_time_are_all_there(
+    admin: Caller, newcomer: Callable[[], Caller], warehouse: str
+) -> None:
+    names = [newcomer().name for _ in range(8)]
+
+    def add(name: str) -> None:
+        body = {"access_control_list": [{"service_principal_name": name, "permission_level": "CAN_USE"}]}
+        admin.http.patch(f"/api/2.0/permissions/{TYPE}/{warehouse}", json=body).raise_for_status()
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(add, names))
+    assert set(names) <= set(entries(admin, warehouse))
 
 
 def test_the_same_principal_twice_keeps_the_higher_level(admin: Caller, warehouse: str) -> None:

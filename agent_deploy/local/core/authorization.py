@@ -6,7 +6,7 @@ creator; ``acl`` by ``type/id`` with ``entries`` [{kind, name, level}]. Types ar
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from agent_deploy.local.core.errors import ApiError, forbidden, invalid, not_found
 from agent_deploy.local.core.principals import ADMINS, Principal, Principals
@@ -125,10 +125,11 @@ class Authorization:
 
     def forget_acl_entries(self, name: str) -> None:
         """The principal is gone from the ACLs of all objects."""
-        for document in self._store.list("acl"):
-            entries = [entry for entry in document["entries"] if entry["name"] != name]
-            if entries != document["entries"]:
-                self._store.put("acl", document["key"], {**document, "entries": entries})
+        with self._store.transaction() as transaction:
+            for document in transaction.list("acl"):
+                entries = [entry for entry in document["entries"] if entry["name"] != name]
+                if entries != document["entries"]:
+                    transaction.put("acl", document["key"], {**document, "entries": entries})
 
     # Objects -----------------------------------------------------------------------------------------------------
 
@@ -160,10 +161,22 @@ class Authorization:
         document = self._store.get("acl", f"{object_type}/{object_id}")
         return document["entries"] if document else []
 
-    def put_entries(self, object_type: str, object_id: str, entries: list[Document]) -> None:
-        """Replace the direct entries, unchecked."""
+    def change_entries(
+        self, object_type: str, object_id: str, change: Callable[[list[Document]], list[Document]]
+    ) -> None:
+        """Replace the direct entries by what ``change`` makes of them, unchecked; nobody writes in between."""
         key = f"{object_type}/{object_id}"
-        self._store.put("acl", key, {"key": key, "entries": entries})
+        with self._store.transaction() as transaction:
+            document = transaction.get("acl", key) or {"entries": []}
+            transaction.put("acl", key, {"key": key, "entries": change(document["entries"])})
+
+    def add_entry(self, object_type: str, object_id: str, entry: Document) -> None:
+        """One more direct entry, unless it is there."""
+
+        def added(entries: list[Document]) -> list[Document]:
+            return entries if entry in entries else [*entries, entry]
+
+        self.change_entries(object_type, object_id, added)
 
     def object_levels(self, principal: Principal, object_type: str, object_id: str) -> frozenset[str]:
         """Every level that the caller has on an object, those included in others too."""

@@ -84,10 +84,11 @@ class Principals:
         for other in ("token", "oauth_secret"):
             for document in self._store.list(other, parent=principal_id):
                 self._store.delete(other, document["key"])
-        for group in self._store.list("group"):
-            remaining = [member for member in group["members"] if member["value"] != principal_id]
-            if remaining != group["members"]:
-                self._store.put("group", group["id"], {**group, "members": remaining})
+        with self._store.transaction() as transaction:
+            for group in transaction.list("group"):
+                remaining = [member for member in group["members"] if member["value"] != principal_id]
+                if remaining != group["members"]:
+                    transaction.put("group", group["id"], {**group, "members": remaining})
         return self._store.delete(kind, principal_id)
 
     def issue_token(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -124,7 +125,7 @@ class VendorResource(Resource):
         if name in self.caseless and isinstance(value, str):
             return value.lower()
         if name in self.sets and isinstance(value, list) and not any(item is UNKNOWN for item in value):
-            return sorted(value, key=repr)
+            return sorted(value, key=_rank)
         return value
 
     def foresee(self, context: Context, old: Values | None, inputs: Values) -> Values:
@@ -162,6 +163,11 @@ def declared(inputs: Mapping[str, Any]) -> Values:
 def present(values: Mapping[str, Any]) -> Values:
     """Without what is false, zero or empty: the vendor's plugin leaves it out of what it sends."""
     return {name: value for name, value in values.items() if value}
+
+
+def _rank(item: Any) -> str:
+    """One place in a sorted list for equal items, whatever the order of their fields."""
+    return json.dumps(item, sort_keys=True, default=str)
 
 
 def _suffix() -> str:

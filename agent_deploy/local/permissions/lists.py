@@ -53,26 +53,31 @@ class Lists:
     def replace(self, kind: ObjectType, object_id: str, body: Document) -> None:
         """PUT: these are all direct entries, but for the platform's hidden principals and an owner left out."""
         wanted = self._entries(kind, body)
-        held = self._authorization.entries(kind.path, object_id)
-        if kind.has_owner:
-            wanted = _with_owner(kind, wanted, held)
         hidden = self._principals.hidden_names()
-        kept = [entry for entry in held if entry["name"] in hidden]
-        self._authorization.put_entries(kind.path, object_id, [*wanted, *kept])
+
+        def replaced(held: list[Document]) -> list[Document]:
+            kept = [entry for entry in held if entry["name"] in hidden]
+            return [*(_with_owner(kind, wanted, held) if kind.has_owner else wanted), *kept]
+
+        self._authorization.change_entries(kind.path, object_id, replaced)
 
     def update(self, kind: ObjectType, object_id: str, body: Document) -> None:
         """PATCH: set these principals' levels; the others keep theirs."""
         wanted = self._entries(kind, body)
         changed = {entry["name"] for entry in wanted}
         takes_over = any(entry["level"] == IS_OWNER for entry in wanted)
-        held = [
-            {**entry, "level": CAN_MANAGE} if takes_over and entry["level"] == IS_OWNER else entry
-            for entry in self._authorization.entries(kind.path, object_id)
-            if entry["name"] not in changed
-        ]
-        if kind.has_owner:
-            _require_one_owner(kind, [*held, *wanted])
-        self._authorization.put_entries(kind.path, object_id, [*held, *wanted])
+
+        def updated(held: list[Document]) -> list[Document]:
+            others = [
+                {**entry, "level": CAN_MANAGE} if takes_over and entry["level"] == IS_OWNER else entry
+                for entry in held
+                if entry["name"] not in changed
+            ]
+            if kind.has_owner:
+                _require_one_owner(kind, [*others, *wanted])
+            return [*others, *wanted]
+
+        self._authorization.change_entries(kind.path, object_id, updated)
 
     def _entries(self, kind: ObjectType, body: Document) -> list[Document]:
         found: dict[str, Document] = {}

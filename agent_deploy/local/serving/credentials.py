@@ -58,10 +58,8 @@ class Credentials:
             return
         if not workspace.authorization.allows_object(deployer, _EXPERIMENTS, experiment_id, _EDIT):
             return
-        entries = workspace.authorization.entries(_EXPERIMENTS, experiment_id)
         entry = {"kind": "service_principal", "name": document["application_id"], "level": _EDIT}
-        if entry not in entries:
-            workspace.authorization.put_entries(_EXPERIMENTS, experiment_id, [*entries, entry])
+        workspace.authorization.add_entry(_EXPERIMENTS, experiment_id, entry)
 
     def release(self, model: str, version: str, mask: Mask) -> None:
         """The process with this mask has ended."""

@@ -44,9 +44,7 @@ def grant(workspace: Workspace, application_id: str, resources: Iterable[Resourc
                 workspace.authorization.change_grants(target.type, target.name, application_id, [access.privilege])
         elif (object_id := _id(workspace, target)) is not None:
             entry = {"kind": "service_principal", "name": application_id, "level": access.privilege}
-            entries = workspace.authorization.entries(target.type, object_id)
-            if entry not in entries:
-                workspace.authorization.put_entries(target.type, object_id, [*entries, entry])
+            workspace.authorization.add_entry(target.type, object_id, entry)
 
 
 def _has(workspace: Workspace, creator: Principal, access: Access) -> bool:

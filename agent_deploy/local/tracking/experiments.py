@@ -123,4 +123,4 @@ class Experiments:
         access.register_object(OBJECT, experiment_id, principal, name)
         if name.startswith("/Shared/"):
             everybody = {"kind": "group", "name": USERS, "level": MANAGE}
-            access.put_entries(OBJECT, experiment_id, [*access.entries(OBJECT, experiment_id), everybody])
+            access.add_entry(OBJECT, experiment_id, everybody)

@@ -35,7 +35,7 @@ class Tree:
                 self._put(path, DIRECTORY, admin)
             shared = self._store.get("workspace_object", "/Shared") or {}
             entry = {"kind": "group", "name": USERS, "level": "CAN_MANAGE"}
-            self._authorization.put_entries("directories", str(shared["object_id"]), [entry])
+            self._authorization.change_entries("directories", str(shared["object_id"]), lambda _: [entry])
 
     def get(self, path: str, principal: Principal, level: str = "CAN_READ") -> Document:
         """The object at a path; raises 404, and 403 without the level on it or a directory above it."""
