@@ -230,7 +230,19 @@ def _taken(remote: Remote, inputs: Values) -> str:
     return (
         f"A serving endpoint {name!r} exists already: {whose}{created}. Choose another name (endpoint_name of an "
         f"AgentDeployment), or delete it; a ServingEndpoint of your own program takes it over with the resource option "
-        f"import_={name!r}{transform}."
+        f"import_={name!r}{transform}.{_renamed(owner, inputs)}"
+    )
+
+
+def _renamed(owner: str | None, inputs: Values) -> str:
+    """What keeps the endpoint, where a resource of this very stack has it: perhaps it is this one's former name."""
+    # project/stack/resource; a resource's name may have slashes, too.
+    theirs, ours = ((mark or "").split("/", 2) for mark in (owner, inputs.get("ownerMark")))
+    if len(theirs) < 3 or theirs[:2] != ours[:2]:
+        return ""
+    return (
+        f" If this is {theirs[2]!r} under a new name, it keeps its endpoint with the resource option "
+        f'pulumi.ResourceOptions(aliases=[pulumi.Alias(name="{theirs[2]}")]).'
     )
 
 

@@ -136,6 +136,8 @@ def test_a_component_that_is_renamed_keeps_its_endpoint_and_transforms_reach_it(
     assert "KEY as a secret in environment, as version 1, which is kept, reads it" in refused.output
     before = site.endpoint("renamed")
     assert {"key": "cost-center", "value": "42"} in before["tags"]
+    stack.write(program("agent", "[]", model_version="2"))
+    assert 'aliases=[pulumi.Alias(name="qa")]' in stack.preview(check=False).output
     renamed = program("agent", "[pulumi.Alias(name='qa')]", model_version="2", keep_previous=1)
     stack.write(renamed)
     site.forget_requests()

@@ -106,6 +106,17 @@ def test_a_name_that_is_taken_is_told_of_a_new_endpoint_alone(api: ServingApi, m
     assert resource.check(context, {}, inputs(routeOptimized=True))[1] == []
 
 
+@pytest.mark.parametrize(
+    ("mark", "former"), [("p/s/old", "old"), ("p/s/a/b", "a/b"), ("p/t/old", ""), ("p/s", ""), ("s", ""), ("", "")]
+)
+def test_who_renames_a_deployment_is_told_of_aliases(api: ServingApi, mark: str, former: str) -> None:
+    taken(api, mark)
+    _, said = check(api, inputs())
+    assert "exists already" in said
+    remedy = f'pulumi.ResourceOptions(aliases=[pulumi.Alias(name="{former}")])'
+    assert remedy in said if former else "aliases" not in said
+
+
 def test_an_endpoint_that_an_interrupted_run_has_made_is_no_strangers(api: ServingApi) -> None:
     taken(api, "p/s/e")
     assert check(api, inputs())[1] == ""
