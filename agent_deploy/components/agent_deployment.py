@@ -86,7 +86,7 @@ class AgentDeployment(pulumi.ComponentResource):
                 owner_mark,
                 invoke,
                 environment.made_here(),
-                misshapen,
+                [*misshapen, *environment.useless()],
                 former_marks,
                 environment.misplaced(),
             )

@@ -11,6 +11,7 @@ import pulumi
 from agent_deploy.resources.databricks import SecretScope
 from agent_deploy.resources.secret import Secret
 from agent_deploy.rules.credentials import CLIENT_SECRET
+from agent_deploy.rules.environment import check_secret
 from agent_deploy.rules.environment import references as secret_references
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.review import principals
@@ -82,6 +83,14 @@ class Environment:
     def misplaced(self) -> list[Problem]:
         """Secrets where none can be kept: a single one would make secrets of all that is declared. After `separate`."""
         return self._misplaced
+
+    def useless(self) -> list[Problem]:
+        """Secrets for variables that a deployment sets itself. After `separate`."""
+        return [
+            problem
+            for index, key in self._secrets
+            for problem in check_secret("environment" if index is None else f"versions[{index}].environment", key)
+        ]
 
     def store_secrets(self, name: str, scope_name: str, opts: pulumi.ResourceOptions) -> References:
         """A scope named after the endpoint with one secret for each value; returns the references to them."""

@@ -56,8 +56,8 @@ async def verify(
     """The deployment, verified against the workspace; raises DeploymentError with every problem that was found.
 
     The arguments are judged here, all that is looked up by one call of the provider. Wrong arguments do not keep the
-    rest from being looked up, so that one run tells everything. ``misshapen`` ones were left out of ``args``;
-    ``misplaced`` are secrets where none can be kept.
+    rest from being looked up, so that one run tells everything. ``misshapen`` ones were left out of ``args``, or
+    cannot be judged by it; ``misplaced`` are secrets where none can be kept.
     """
     if misplaced:
         # Whatever else is wrong might be told with a secret's value.

@@ -14,6 +14,7 @@ AGENT_ENVIRONMENT = {
     "ENABLE_MLFLOW_TRACING": "true",
     "RETURN_REQUEST_ID_IN_RESPONSE": "true",
 }
+_WHY_FIXED = "Agents need it to trace and to answer with request ids; leave it out"
 EXPERIMENT_VARIABLE = "MLFLOW_EXPERIMENT_ID"
 EXPERIMENT_TAG = "MONITOR_EXPERIMENT_ID"
 
@@ -39,12 +40,15 @@ def check_environment(field: str, environment: Mapping[str, object]) -> list[Pro
                 Problem(where, None, expected, "Correct the braces, the word 'secrets', the scope or the key")
             )
         elif (fixed := AGENT_ENVIRONMENT.get(key)) is not None and value != fixed:
-            problems.append(
-                Problem(
-                    where, value, repr(fixed), "Agents need it to trace and to answer with request ids; leave it out"
-                )
-            )
+            problems.append(Problem(where, value, repr(fixed), _WHY_FIXED))
     return problems
+
+
+def check_secret(field: str, key: str) -> list[Problem]:
+    """Problems of a variable that is given as a secret; a fixed one's would be stored, and read by nobody."""
+    if (fixed := AGENT_ENVIRONMENT.get(key)) is None:
+        return []
+    return [Problem(f"{field}[{key!r}]", None, f"{fixed!r}, and no secret", _WHY_FIXED)]
 
 
 def agent_environment(user: Mapping[str, str], experiment_id: str | None) -> dict[str, str]:

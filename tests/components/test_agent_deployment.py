@@ -468,6 +468,20 @@ def test_a_secret_where_none_can_be_kept_is_told_with_its_field(workspace: Works
     assert "hush" not in str(raised.value)
 
 
+def test_a_secret_for_a_variable_that_is_fixed_is_told_as_another_value_is(workspace: Workspace) -> None:
+    hidden = pulumi.Output.secret("hush")
+    own = {"RETURN_REQUEST_ID_IN_RESPONSE": hidden, "KEY": hidden}
+    with pytest.raises(DeploymentError) as raised:
+        deploy({"environment": {"ENABLE_MLFLOW_TRACING": hidden}, "versions": [{"version": "9", "environment": own}]})
+    why = "Agents need it to trace and to answer with request ids; leave it out"
+    assert str(raised.value).splitlines()[1:] == [
+        f"  - environment['ENABLE_MLFLOW_TRACING']: expected 'true', and no secret. {why}",
+        f"  - versions[0].environment['RETURN_REQUEST_ID_IN_RESPONSE']: expected 'true', and no secret. {why}",
+        "  - versions[0]: main.default.qa has no version 9",
+    ]
+    assert SECRET not in {typ for typ, _ in workspace.resources}
+
+
 def test_a_variable_without_a_value_is_told_and_not_left_out(workspace: Workspace) -> None:
     unset: Any = None  # as os.environ.get() has it
     with pytest.raises(DeploymentError) as raised:
