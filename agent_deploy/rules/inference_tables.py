@@ -92,7 +92,9 @@ def wanted_pipeline(prefix: str, args: Mapping[str, Any], schema: str) -> dict[s
         return None
     catalog, _, name = schema.partition(".")
     policy = args.get("cluster_policy_id")
-    return {"field": f"{prefix}derive", "catalog": catalog, "schema": name, "policy_id": policy}
+    # Without a policy all is asked for by derive, which may not even be there.
+    field = "cluster_policy_id" if policy else "derive"
+    return {"field": f"{prefix}{field}", "catalog": catalog, "schema": name, "policy_id": policy}
 
 
 def named_tables(prefix: str, args: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -152,6 +152,8 @@ def test_readers_are_given_each_table_and_what_it_is_in(workspace: Workspace) ->
 
 def test_compute_of_ones_own_takes_a_cluster_policy(workspace: Workspace) -> None:
     declare(cluster_policy_id="p1")
+    # Told of the argument that names it, should the workspace refuse.
+    assert workspace.pipeline_asked["field"] == "cluster_policy_id"
     pipeline = workspace.resources[PIPELINE, "logs-pipeline"]
     assert pipeline["serverless"] is False
     assert pipeline["clusters"] == [{"label": "default", "policyId": "p1"}]

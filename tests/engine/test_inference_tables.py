@@ -400,6 +400,7 @@ MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
         {"retention_days": 7, "warehouse_id": "none", "cluster_policy_id": "none", "readers": ["nobody"]},
         [
             "SQL warehouse none: it does not exist",
+            "inference_tables.cluster_policy_id: the workspace refuses a pipeline with cluster policy none",
             "Can't find a cluster policy with id: none",
             "inference_tables.readers[0] 'nobody': expected a principal of this workspace",
         ],
@@ -416,6 +417,8 @@ def test_every_mistake_is_told_in_the_preview(site: Site, name: str, open_: Call
         assert failed.code != 0, args
         assert [text for text in said if text not in failed.output] == [], f"{args}: {failed.output}"
         assert "Traceback" not in failed.output, f"{args}: {failed.output}"
+    stack.write(alone(endpoint_name=name, catalog="main", schema="default", prefix="free", cluster_policy_id="none"))
+    assert "  - cluster_policy_id: the workspace refuses" in stack.preview(check=False).output
     stack.write(alone(endpoint_name="nobody"))
     assert "there is no serving endpoint nobody" in stack.preview(check=False).output
     assert not site.exists(name)

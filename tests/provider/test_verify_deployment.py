@@ -188,6 +188,8 @@ def test_a_schema_for_tables_that_is_not_there_is_told_once_and_a_refused_pipeli
     [problem] = verify(double, versions=[{"version": "1"}])["problems"]
     assert problem.startswith("inference_tables.derive: the workspace refuses a serverless pipeline: ")
     assert "no pipeline today" in problem
+    [problem] = verify(double, versions=[{"version": "1"}], inference_tables={"cluster_policy_id": "p"})["problems"]
+    assert problem.startswith("inference_tables.cluster_policy_id: the workspace refuses a pipeline with cluster")
 
 
 def test_a_model_that_may_not_be_seen_is_told_with_the_privilege_and_nothing_else(double: Double) -> None:
