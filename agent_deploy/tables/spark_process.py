@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,10 +90,13 @@ def _run(session: Any, job: dict[str, Any]) -> list[str]:
     from pyspark.pipelines.spark_connect_graph_element_registry import SparkConnectGraphElementRegistry
     from pyspark.pipelines.spark_connect_pipeline import create_dataflow_graph, start_run
 
-    # No Path.as_uri(): Spark takes an escape as it stands, and checkpoints would be in a folder with "%2C" in its name.
-    source, storage = Path(job["source"]), f"file://{job['storage']}"
+    source = Path(job["source"])
     spec = cli.unpack_pipeline_spec(
-        {"name": source.stem, "storage": storage, "libraries": [{"glob": {"include": source.name}}]}
+        {
+            "name": source.stem,
+            "storage": f"file://{_plainly_named(Path(job['storage']))}",
+            "libraries": [{"glob": {"include": source.name}}],
+        }
     )
     graph = create_dataflow_graph(
         session, default_catalog=CATALOG, default_database=job["database"], sql_conf=job["configuration"]
@@ -116,6 +120,14 @@ def _run(session: Any, job: dict[str, Any]) -> list[str]:
         failed = [event for event in events if "FAILED" in event or "Failed" in event]
         raise RuntimeError("\n".join(_brief(text) for text in [*failed[-3:], str(error)])) from error
     return events
+
+
+def _plainly_named(folder: Path) -> Path:
+    """A link to the folder: of a name with a blank or a comma in it, Spark escapes some of its mentions only."""
+    folder.mkdir(parents=True, exist_ok=True)
+    link = Path(tempfile.mkdtemp(dir=Path.cwd()), "storage")
+    link.symlink_to(folder)
+    return link
 
 
 def _all_completed(events: list[str]) -> bool:

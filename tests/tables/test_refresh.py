@@ -80,6 +80,16 @@ def test_killed_and_run_again_it_ends_the_same(
     assert len(derived(target, "assessments")) == sum(case.elements for case in CASES)
 
 
+@pytest.mark.parametrize("name", ["my tables", "a, b", "100% ü #"])
+def test_the_folder_may_have_any_name(tmp_path: Path, spark: SparkProcess, name: str) -> None:
+    target = Target(tmp_path / name, "main.named.qa_payload")
+    for id in ("one", "two", "three"):
+        append(target, [row(Case(id, ASKED), id), row(Case(f"bad {id}", Raw("{")), f"bad {id}")])
+        assert refresh(target.folder, target.payload, "agents_qa", {}, spark)["requests"] == 1
+    assert {key: len(by_id(target, key)) for key in ("requests", "quarantine")} == {"requests": 3, "quarantine": 3}
+    assert any(target.storage.glob("storage/_checkpoints/**/commits/0"))
+
+
 def test_a_table_that_was_deleted_is_derived_again(tmp_path: Path, spark: SparkProcess) -> None:
     target = Target(tmp_path, "main.deleted.qa_payload")
     append(target, [row(Case("one", ASKED), "one"), row(Case("two", Raw("{")), "two")])
