@@ -21,6 +21,7 @@ from agent_deploy.provider.endpoint_state import PATH, Remote
 from agent_deploy.provider.endpoint_telling import kept_line
 from agent_deploy.provider.endpoint_waiting import EndpointFailed, get, wait_until_ready, when_free
 from agent_deploy.provider.resource import Cancelled, Context, PartialFailure, Values
+from agent_deploy.provider.unity_tables import same_name
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
 
 
@@ -212,4 +213,4 @@ def _same_gateway(wanted: Mapping[str, Any], present: Mapping[str, Any]) -> bool
 
 
 def _same_place(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    return all(ours.get(key, theirs.get(key)) == theirs.get(key) for key in states.TABLE_PLACE)
+    return all(same_name(ours.get(key, theirs.get(key)), theirs.get(key)) for key in states.TABLE_PLACE)

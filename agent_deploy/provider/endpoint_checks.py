@@ -12,7 +12,7 @@ from agent_deploy.provider import endpoint_state as states
 from agent_deploy.provider.endpoint_request import traffic_of
 from agent_deploy.provider.endpoint_waiting import find
 from agent_deploy.provider.resource import UNKNOWN, Context, Failure, Values
-from agent_deploy.provider.unity_tables import table_exists
+from agent_deploy.provider.unity_tables import same_name, table_exists
 from agent_deploy.rules.endpoint_fields import OWNER_TAG, rule_for
 from agent_deploy.rules.environment import AGENT_ENVIRONMENT, check_environment
 from agent_deploy.rules.names import MAX_NAME, check_endpoint_name, check_model_name
@@ -116,7 +116,10 @@ def _is_field(path: tuple[str, ...]) -> bool:
 
 
 class TablePrefixes:
-    """Chooses the prefix of an endpoint's inference table, as Pulumi chooses names: once, and then it is kept."""
+    """Chooses the prefix of an endpoint's inference table, as Pulumi chooses names: once, and then it is kept.
+
+    Names that differ in case alone are one table's, and keep the spelling that they had.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -136,10 +139,13 @@ class TablePrefixes:
         if not table.get("enabled", True):
             return []
         wanted, hint, before = table.get("tableNamePrefix"), table.get("tableNamePrefixHint"), _table(old) or {}
-        same_place = all(before.get(key) == table.get(key) for key in ("catalogName", "schemaName"))
-        if same_place and before.get("tableNamePrefix") and wanted in (None, before["tableNamePrefix"]):
+        place = ("catalogName", "schemaName")
+        same_place = all(same_name(before.get(key), table.get(key)) for key in place)
+        had = before.get("tableNamePrefix")
+        if same_place and had and (wanted is None or same_name(wanted, had)):
+            table.update({key: before[key] for key in place if key in before})
             if hint or wanted:
-                table["tableNamePrefix"] = before["tableNamePrefix"]
+                table["tableNamePrefix"] = had
             return []
         if wanted:
             return self._claim(context, workspace, inputs, table, wanted)
@@ -153,7 +159,7 @@ class TablePrefixes:
         name = states.payload_table(table["catalogName"], table["schemaName"], wanted)
         if self._reserve(context, name) and not table_exists(workspace, name):
             return []
-        if context.urn not in self._known and _prefix_of_own(workspace, inputs, table) == wanted:
+        if context.urn not in self._known and same_name(_prefix_of_own(workspace, inputs, table), wanted):
             return []
         reason = (
             f"the table {name} exists, and an endpoint starts with a table of its own. Choose another prefix "
@@ -175,7 +181,7 @@ class TablePrefixes:
 
     def _reserve(self, context: Context, table: str) -> bool:
         with self._lock:
-            return self._given.setdefault(table, context.urn) == context.urn
+            return self._given.setdefault(table.lower(), context.urn) == context.urn
 
 
 def numbered(hint: str, suffix: str) -> str:
@@ -197,7 +203,10 @@ def _prefix_of_own(workspace: Workspace, inputs: Values, table: Values) -> str |
         return None
     mark = inputs.get("ownerMark")
     found = (remote.get("ai_gateway") or {}).get("inference_table_config") or {}
-    same_place = (found.get("catalog_name"), found.get("schema_name")) == (table["catalogName"], table["schemaName"])
+    same_place = all(
+        same_name(found.get(theirs), table[ours])
+        for theirs, ours in (("catalog_name", "catalogName"), ("schema_name", "schemaName"))
+    )
     if mark and states.tags_of(remote).get(OWNER_TAG) == mark and same_place:
         return str(found.get("table_name_prefix") or "") or None
     return None

@@ -16,7 +16,7 @@ from agent_deploy.provider.endpoint_request import is_on
 from agent_deploy.provider.endpoint_telling import kept_line
 from agent_deploy.provider.endpoint_waiting import find, get, when_free
 from agent_deploy.provider.resource import UNKNOWN, Context, Created, Diff, Failure, Found, Resource, UserError, Values
-from agent_deploy.provider.unity_tables import drop_table
+from agent_deploy.provider.unity_tables import drop_table, same_name
 from agent_deploy.rules.tables import check_prefix
 
 CHANGE_TIMEOUT, LOOK_TIMEOUT = 45 * 60.0, 60.0
@@ -53,8 +53,8 @@ class EndpointInferenceTable(Resource):
         old = {name: old_inputs[name] for name in _PLACE if name in old_inputs}
         before = {"aiGateway": {"inferenceTableConfig": old}} if same_endpoint else {}
         failures = self._prefixes.settle(context, workspace, before, as_gateway)
-        prefix = as_gateway["aiGateway"]["inferenceTableConfig"].get("tableNamePrefix")
-        return {**inputs, **({"tableNamePrefix": prefix} if prefix else {})}, failures
+        settled = as_gateway["aiGateway"]["inferenceTableConfig"]
+        return {**inputs, **{name: settled[name] for name in _PLACE if settled.get(name)}}, failures
 
     def diff(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Diff:
         """A hint has had its effect when the prefix was chosen; a table that others turned on is not ours to move."""
@@ -100,7 +100,7 @@ class EndpointInferenceTable(Resource):
         workspace = _workspace(context, CHANGE_TIMEOUT)
         remote = get(workspace, id)
         present, wanted = _table(remote), _wanted(inputs)
-        moves = any(present.get(field) != wanted[field] for field in _PLACE.values())
+        moves = any(not same_name(present.get(field), wanted[field]) for field in _PLACE.values())
         if moves and is_on(present):
             _write(context, workspace, id, remote, {**present, "enabled": False})
             context.info(kept_line(states.payload_table_of(present)))

@@ -52,6 +52,17 @@ def test_a_table_that_was_on_is_used_left_on_and_not_offered_for_removal() -> No
     assert api.endpoints["theirs"]["ai_gateway"] == {"inference_table_config": ON}
 
 
+def test_a_place_in_other_letters_moves_nothing() -> None:
+    api = api_with()
+    state = create(api)
+    shouted = {"endpointName": "theirs", **{name: value.upper() for name, value in PLACE.items()}}
+    resource = EndpointInferenceTable()
+    assert resource.check(api.context(), dict(WANTED), dict(shouted)) == (WANTED, [])
+    api.calls.clear()
+    resource.update(api.context(), "theirs", WANTED, state, shouted)
+    assert api.changes == []
+
+
 def test_nothing_that_may_fail_comes_between_the_write_and_the_state() -> None:
     api = api_with()
     create(api)

@@ -186,6 +186,36 @@ def test_a_wanted_prefix_that_is_taken_is_an_error(api: ServingApi) -> None:
     assert "inference_tables.prefix of an AgentDeployment" in said
 
 
+def test_a_place_in_other_letters_is_the_same_place(api: ServingApi) -> None:
+    resource, prefixes = ServingEndpoint(), []
+    for urn, hint in (("urn:a", "QA"), ("urn:b", "qa")):
+        context = api.context()
+        context.urn = urn
+        wanted = inputs(name=urn[-1], aiGateway={"inferenceTableConfig": {**HINT, "tableNamePrefixHint": hint}})
+        prefixes.append(prefix(resource.check(context, {}, wanted)[0]))
+    assert prefixes == ["QA", "qa_1"]
+    # What is there keeps its name, and nothing is looked for or changed.
+    api.calls.clear()
+    place = {"catalogName": "main", "schemaName": "default", "tableNamePrefix": "qa"}
+    shouted = {name: value.upper() for name, value in place.items()}
+    old = inputs(aiGateway={"inferenceTableConfig": place})
+    checked, said = check(api, inputs(aiGateway={"inferenceTableConfig": shouted}), old)
+    assert (checked["aiGateway"]["inferenceTableConfig"], said, api.calls) == (place, "", [])
+
+
+def test_an_interrupted_run_finds_its_own_prefix_in_other_letters(api: ServingApi) -> None:
+    ServingEndpoint().create(api.context(), check(api, hinted())[0])
+    api.tables = {"main.default.qa_payload", "main.default.QA_payload", "MAIN.default.qa_payload"}
+    table = {"catalogName": "main", "schemaName": "default", "tableNamePrefix": "QA"}
+    assert check(api, inputs(aiGateway={"inferenceTableConfig": table}))[1] == ""
+    table = {**HINT, "catalogName": "MAIN"}
+    adopted, _ = check(api, inputs(aiGateway={"inferenceTableConfig": table}))
+    assert prefix(adopted) == "qa"
+    api.calls.clear()
+    ServingEndpoint().create(api.context(), adopted)
+    assert "PUT /e/ai-gateway" not in api.calls
+
+
 def test_a_long_hint_is_cut_to_what_the_platform_allows(api: ServingApi) -> None:
     api.tables = {f"main.default.{'x' * 63}_payload"}
     table = {**HINT, "tableNamePrefixHint": "x" * 70}
