@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -48,7 +50,7 @@ def refresh(
     described = _described(endpoint, folder)
     try:
         target = target_of(folder, described)
-        models = _asked(folder, f"/_local/serving/entities/{quote(endpoint, safe='')}")["entities"]
+        models = _served(endpoint, folder)
         with waiting(f"Apache Spark derives what is new in {target.payload}; it takes half a minute to start"):
             added = tables.refresh(target.folder, target.payload, endpoint, models, start_over=start_over)
     except (tables.RefreshFailed, SparkFailed, JavaMissing, JarsMissing) as error:
@@ -89,24 +91,29 @@ def show(
 
 def _described(endpoint: str, folder: Path) -> dict[str, Any]:
     """The endpoint as the workspace on the folder describes it."""
-    from agent_deploy.client.errors import ApiError
     from agent_deploy.client.query import unknown_endpoint
 
-    try:
-        return _asked(folder, f"/api/2.0/serving-endpoints/{quote(endpoint, safe='')}")
-    except CommandError as error:
-        if isinstance(error.__cause__, ApiError) and error.__cause__.is_missing:
-            told = unknown_endpoint(_workspace(folder), endpoint)
-            raise CommandError(f"{told} {_OUTLIVED}") from error
-        raise
+    workspace = _workspace(folder)
+    with _refusals_told():
+        described = workspace.find(f"/api/2.0/serving-endpoints/{quote(endpoint, safe='')}")
+        if described is None:
+            raise CommandError(f"{unknown_endpoint(workspace, endpoint)} {_OUTLIVED}")
+        return described
 
 
-def _asked(folder: Path, path: str) -> dict[str, Any]:
-    """What the workspace on the folder answers its administrator."""
+def _served(endpoint: str, folder: Path) -> Any:
+    """Models and versions of all that the endpoint has served, by the served entity's id."""
+    with _refusals_told():
+        return _workspace(folder).get(f"/_local/serving/entities/{quote(endpoint, safe='')}")["entities"]
+
+
+@contextmanager
+def _refusals_told() -> Iterator[None]:
+    """Turns what goes wrong with the workspace into an error of the command."""
     from agent_deploy.client.errors import WorkspaceError
 
     try:
-        return _workspace(folder).get(path)
+        yield
     except WorkspaceError as error:
         raise CommandError(" ".join(str(error).split())) from error
 
