@@ -14,19 +14,18 @@ from agent_deploy.rules import inference_tables as rules
 from agent_deploy.rules import names
 from agent_deploy.rules.credentials import MANUAL
 from agent_deploy.rules.problems import Problem
-from agent_deploy.rules.tables import PAYLOAD_DAY
 
 
 @dataclass(frozen=True)
 class VerifiedTables:
-    """Where the tables of an endpoint may be; ``payload_table`` when something else fills it."""
+    """Where the tables of an endpoint may be; ``payload_table`` and its day's column when something else fills it."""
 
     endpoint_name: str
     catalog: str = ""
     schema: str = ""
     prefix_hint: str = ""
     payload_table: str = ""
-    day_column: str = PAYLOAD_DAY
+    day_column: str = ""
 
 
 async def verify(name: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> VerifiedTables:

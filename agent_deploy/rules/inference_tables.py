@@ -9,7 +9,7 @@ from typing import Any, Final
 from agent_deploy.rules import names
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.schedule import Schedule, check_schedule, parse_schedule
-from agent_deploy.rules.tables import DERIVED, PAYLOAD_DAY, check_prefix, check_retention, retention_statements
+from agent_deploy.rules.tables import DERIVED, check_prefix, check_retention, retention_statements
 
 # Files lie where every user of a workspace finds them; a path belongs to one payload table.
 SOURCE_FOLDER: Final = "/Shared/agent-deploy"
@@ -134,7 +134,7 @@ def retention_path(payload: str) -> str:
     return f"{SOURCE_FOLDER}/{payload}/retention.sql"
 
 
-def retention_sql(payload: str, days: int, payload_day: str = PAYLOAD_DAY) -> str:
+def retention_sql(payload: str, days: int, payload_day: str) -> str:
     """Text of that file."""
     title = f"-- Deletes what is older than {days} days from {payload} and from what is derived from it.\n"
     return title + "".join(f"{statement};\n" for statement in retention_statements(payload, days, payload_day))

@@ -187,7 +187,7 @@ def day_column(column_names: Sequence[str]) -> str | None:
     return "date" if is_legacy(column_names) else PAYLOAD_DAY if "request_time" in column_names else None
 
 
-def retention_statements(payload: str, days: int, payload_day: str = PAYLOAD_DAY) -> list[str]:
+def retention_statements(payload: str, days: int, payload_day: str) -> list[str]:
     """SQL that deletes what is older than ``days`` from the payload table and from all that is derived from it."""
     tables = derived_tables(payload)
     days_of = {payload: payload_day, tables["requests"]: "date", tables["quarantine"]: "date"}

@@ -34,7 +34,7 @@ def test_layouts_are_told_apart() -> None:
 
 
 def test_retention_covers_all_four_tables() -> None:
-    statements = tables.retention_statements("main.default.my-agent_payload", 30)
+    statements = tables.retention_statements("main.default.my-agent_payload", 30, tables.PAYLOAD_DAY)
     assert [statement.split(" WHERE ")[0] for statement in statements] == [
         "DELETE FROM `main`.`default`.`my-agent_payload`",
         "DELETE FROM `main`.`default`.`my-agent_payload_request_logs`",

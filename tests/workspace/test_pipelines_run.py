@@ -27,6 +27,7 @@ from databricks.sdk.service.pipelines import FileLibrary, PipelineLibrary, Updat
 
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.rules.inference_tables import retention_sql
+from agent_deploy.rules.tables import PAYLOAD_DAY
 from agent_deploy.tables.refresh import Target, counts
 from agent_deploy.tables.source import configuration, pipeline_source
 from tests.tables.corpus import CASES
@@ -218,7 +219,7 @@ def test_a_job_derives_and_then_deletes_what_is_old_when_its_schedule_says_so(
     warehouse = str(admin.sdk.warehouses.create(name=schema, cluster_size="Small").result().id)
     path = f"/Shared/{schema}.sql"
     days = int((time.time() - START.timestamp()) // 86400)  # keeps what is as old as the rows
-    content = base64.b64encode(retention_sql(logs.payload, max(1, days + 1)).encode()).decode()
+    content = base64.b64encode(retention_sql(logs.payload, max(1, days + 1), PAYLOAD_DAY).encode()).decode()
     body = {"path": path, "content": content, "format": "RAW", "overwrite": True}
     admin.http.post("/api/2.0/workspace/import", json=body).raise_for_status()
     tasks = [
@@ -236,7 +237,7 @@ def test_a_job_derives_and_then_deletes_what_is_old_when_its_schedule_says_so(
     assert len(derived(logs.target, "requests")) == 2
 
     # By the clock; everything is too old now.
-    content = base64.b64encode(retention_sql(logs.payload, 1).encode()).decode()
+    content = base64.b64encode(retention_sql(logs.payload, 1, PAYLOAD_DAY).encode()).decode()
     admin.http.post("/api/2.0/workspace/import", json={**body, "content": content}).raise_for_status()
     logs.log(1, first=2)
     schedule = CronSchedule(quartz_cron_expression="* * * * * ?", timezone_id="Europe/Berlin")
