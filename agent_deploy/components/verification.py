@@ -14,6 +14,7 @@ from agent_deploy.resources import functions
 from agent_deploy.rules.credentials import PASSTHROUGH, exposed_warning
 from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.deployment import Deployment, check_arguments, named_versions, plan, resolved_duplicates
+from agent_deploy.rules.known_arguments import of_well_shaped
 from agent_deploy.rules.previous_versions import lost_secrets
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.resources import Resource
@@ -56,13 +57,13 @@ async def verify(
     """The deployment, verified against the workspace; raises DeploymentError with every problem that was found.
 
     The arguments are judged here, all that is looked up by one call of the provider. Wrong arguments do not keep the
-    rest from being looked up, so that one run tells everything. ``misshapen`` ones were left out of ``args``, or
+    rest from being looked up, so that one run tells everything. ``misshapen`` ones are not in ``args``, or
     cannot be judged by it; ``misplaced`` are secrets where none can be kept.
     """
     if misplaced:
         # Whatever else is wrong might be told with a secret's value.
         raise told(DeploymentError.of("AgentDeployment", name, [*misshapen, *misplaced]))
-    problems: list[Problem | str] = [*misshapen, *check_arguments(args)]
+    problems: list[Problem | str] = [*misshapen, *of_well_shaped(check_arguments(args), misshapen)]
     found, place = await functions.verify_deployment(look_ups(args, [owner_mark, *former_marks], made_here), opts)
     problems += [*found["problems"], *resolved_duplicates(named_versions(args), found["numbers"])]
     problems += lost_secrets(found["kept"], args)

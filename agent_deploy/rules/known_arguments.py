@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from agent_deploy.rules.problems import Problem
@@ -73,21 +73,25 @@ MAPPINGS: Mapping[str, str] = {
     "timeouts": '{"create": "45m"}',
 }
 _PLAIN = (str, bytes, int, float)
+_ENTRY = re.compile(rf"(?:{'|'.join(map(re.escape, LISTS))})\[\d+\]")
 
 
 def well_shaped(args: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
-    """The arguments without those that are misshapen, and what is wrong with these. What is not plain data passes."""
+    """The arguments without those that are misshapen, and what is wrong with these. What is not plain data passes.
+
+    An entry that is none becomes an empty one, so that the others keep their indices: `of_well_shaped` leaves out what
+    is then said of it.
+    """
     problems: list[Problem] = []
+    shaped = dict(args)
     for place, example in LISTS.items():
-        value = _at(args, place)
-        entries = value if isinstance(value, (list, tuple)) else ()
+        value = _at(shaped, place)
         if isinstance(value, (*_PLAIN, Mapping)):
             problems.append(Problem(place, value, f"a list, such as {example}"))
-        for index, entry in enumerate(entries):
-            if isinstance(entry, (*_PLAIN, list, tuple)):
-                problems.append(Problem(f"{place}[{index}]", entry, f"an entry as in {example}"))
-            elif place == "versions" and isinstance(entry, Mapping):
-                problems += _not_a_mapping(f"{place}[{index}].environment", entry.get("environment"), "environment")
+        elif isinstance(value, (list, tuple)):
+            entries, of_entries = _well_shaped_entries(place, value)
+            problems += of_entries
+            shaped = _with(shaped, place, entries) if of_entries else shaped
     for place in MAPPINGS:
         problems += _not_a_mapping(place, args.get(place), place)
     missing = [*_without_value("environment", args.get("environment"))]
@@ -96,9 +100,37 @@ def well_shaped(args: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]
             missing += _without_value(f"versions[{index}].environment", entry.get("environment"))
     if isinstance(traffic := args.get("traffic"), Mapping):
         # A version may be written as a number everywhere.
-        args = {**args, "traffic": {str(version): share for version, share in traffic.items()}}
-    misshapen = {re.split(r"[.\[]", problem.field)[0] for problem in problems}
-    return {name: value for name, value in args.items() if name not in misshapen}, problems + missing
+        shaped["traffic"] = {str(version): share for version, share in traffic.items()}
+    misshapen = {problem.field.split(".")[0] for problem in problems if "[" not in problem.field}
+    return {name: value for name, value in shaped.items() if name not in misshapen}, problems + missing
+
+
+def of_well_shaped(problems: Iterable[Problem], misshapen: Iterable[Problem]) -> list[Problem]:
+    """The ``problems`` without those of entries that are told in ``misshapen``, and were judged as empty ones."""
+    entries = {problem.field for problem in misshapen if _ENTRY.fullmatch(problem.field)}
+    return [problem for problem in problems if not (entry := _ENTRY.match(problem.field)) or entry[0] not in entries]
+
+
+def _well_shaped_entries(place: str, given: Sequence[Any]) -> tuple[list[Any], list[Problem]]:
+    entries: list[Any] = []
+    problems: list[Problem] = []
+    for index, entry in enumerate(given):
+        field = f"{place}[{index}]"
+        if entry is None or isinstance(entry, (*_PLAIN, list, tuple)):
+            problems.append(Problem(field, entry, f"an entry as in {LISTS[place]}"))
+            entries.append({})
+        elif place == "versions" and isinstance(entry, Mapping):
+            wrong = list(_not_a_mapping(f"{field}.environment", entry.get("environment"), "environment"))
+            problems += wrong
+            entries.append({name: value for name, value in entry.items() if not wrong or name != "environment"})
+        else:
+            entries.append(entry)
+    return entries, problems
+
+
+def _with(args: Mapping[str, Any], place: str, value: object) -> dict[str, Any]:
+    name, _, inner = place.partition(".")
+    return {**args, name: _with(args[name], inner, value) if inner else value}
 
 
 def _without_value(field: str, environment: object) -> Iterator[Problem]:

@@ -94,9 +94,6 @@ def check_access(args: Mapping[str, Any]) -> list[Problem]:
             if review_app.get(name):
                 expected = "nothing, as review_app.enabled is false"
                 problems.append(Problem(f"review_app.{name}", None, expected, "Take it out, or enable the Review App"))
-    instructions = review_app.get("instructions")
-    if instructions is not None and not isinstance(instructions, str):
-        problems.append(Problem("review_app.instructions", instructions, "a text"))
     return problems
 
 

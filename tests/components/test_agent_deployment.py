@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -244,7 +245,7 @@ def test_reviewers_may_ask_and_write_assessments_and_stand_in_the_one_list_of_pe
         ({"reviewers": [{"group_name": "admins"}]}, "'admins': expected another group. The admins may review anyhow"),
         ({"reviewers": [{"user": "ann"}]}, "review_app.reviewers[0].user: expected a name that AgentDeployment knows"),
         ({"enabled": False, "instructions": "x"}, "review_app.instructions: expected nothing"),
-        ({"instructions": 3}, "review_app.instructions 3: expected a text"),
+        ({"instructions": 3}, "review_app.instructions 3: expected a string"),
         ({"reviewers": "users"}, "review_app.reviewers 'users': expected a list, such as"),
         ({"reviewers": ["users"]}, "review_app.reviewers[0] 'users': expected an entry as in"),
         ({"instruction": "x"}, "Did you mean instructions?"),
@@ -455,6 +456,44 @@ def test_what_is_misshapen_is_told_with_an_example(workspace: Workspace) -> None
     assert "hush" not in text
     with pytest.raises(DeploymentError, match=r"versions\[0\].environment: expected names and values"):
         deploy({"versions": [{"version": "3", "environment": "KEY"}]})
+
+
+def test_an_entry_that_is_misshapen_hides_nothing_else_of_its_list(workspace: Workspace) -> None:
+    unset: Any = None
+    with pytest.raises(DeploymentError) as raised:
+        deploy(
+            {
+                "versions": ["3", {"version": "9", "workload_size": "Huge"}, {"version": "4", "environment": "KEY"}],
+                "traffic": {"3": 90, "9": 5, "4": 5},
+                "permissions": [unset, {"group_name": "nobody", "level": "CAN_QUERY"}, {"group_name": "users"}],
+                "review_app": {"reviewers": ["ann", {}], "instructions": 3},
+                "resources": ["main.default.docs", {"kind": "tabel", "name": "main.default.docs"}],
+            }
+        )
+    told = [line.removeprefix("  - ") for line in str(raised.value).splitlines()[1:]]
+    assert [re.split(": | '", line)[0] for line in told] == [
+        "versions[0]",
+        "versions[2].environment",
+        "permissions[0]",
+        "review_app.reviewers[0]",
+        "resources[0]",
+        "review_app.instructions 3",
+        "resources[1].kind",
+        "versions[1].workload_size",
+        "permissions[2].level",
+        "review_app.reviewers[1]",
+        "versions[1]",
+        "permissions[1].group_name",
+    ]
+
+
+def test_shares_are_judged_when_all_versions_can_be(workspace: Workspace) -> None:
+    second = {"version": "4", "traffic_percentage": 10}
+    with pytest.raises(DeploymentError) as raised:
+        deploy({"versions": ["3", second]})
+    assert "traffic" not in str(raised.value)
+    with pytest.raises(DeploymentError, match="expected percentages that sum to 100"):
+        deploy({"versions": [{"version": "3", "traffic_percentage": 80, "environment": "KEY"}, second]})
 
 
 def test_a_secret_where_none_can_be_kept_is_told_with_its_field(workspace: Workspace) -> None:
