@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -167,7 +167,7 @@ class Program:
 
 
 @contextmanager
-def _counted(workspace: LocalWorkspace) -> Iterator[object]:
+def _counted(workspace: LocalWorkspace) -> Iterator[Callable[[], int]]:
     headers = {"Authorization": f"Bearer {workspace.token}"}
     url = f"{workspace.host}/_local/requests"
     httpx.delete(url, headers=headers).raise_for_status()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,13 @@ class Handbook(ResponsesAgent):
 
     def predict(self, request: ResponsesAgentRequest) -> ResponsesAgentResponse:
         """The whole answer."""
-        text = "".join(self._words(str(request.input[-1].content)))
+        text = "".join(self._words(_asked(request)))
         return ResponsesAgentResponse(output=[self.create_text_output_item(text, "message")])
 
-    def predict_stream(self, request: ResponsesAgentRequest) -> Iterator[ResponsesAgentStreamEvent]:
+    def predict_stream(self, request: ResponsesAgentRequest) -> Generator[ResponsesAgentStreamEvent, None, None]:
         """Word by word."""
         said = []
-        for word in self._words(str(request.input[-1].content)):
+        for word in self._words(_asked(request)):
             said.append(word)
             yield ResponsesAgentStreamEvent(**self.create_text_delta(word, "message"))
         annotations: list[dict[str, Any]] = [{"type": "file_citation", "file_id": "handbook.md", "index": 0}]
@@ -61,6 +61,10 @@ class Handbook(ResponsesAgent):
                     ),
                 ]
             )
+
+
+def _asked(request: ResponsesAgentRequest) -> str:
+    return str(request.input[-1].model_dump()["content"])
 
 
 def _wait_for(file: Path) -> None:

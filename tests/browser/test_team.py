@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -23,13 +24,13 @@ def admin(local_workspace: LocalWorkspace, admin_http: httpx.Client) -> User:
 
 
 @pytest.fixture(scope="module")
-def rated(deploy: Callable[..., Agent], new_user: Callable[..., User], models: object) -> tuple[Agent, User]:
+def rated(deploy: Callable[..., Agent], new_user: Callable[..., User], models: Path) -> tuple[Agent, User]:
     """An agent of whose two versions one was rated well and the other badly, by users who asked over the API."""
     agent = deploy("rated")
     user = new_user("rita", agent.name)
     _ask_and_rate(agent, user, "How many holidays?", "positive")
     _ask_and_rate(agent, user, "May I carry them over?", "positive")
-    register(agent.endpoint.http, agent.model, models / "handbook")  # type: ignore[operator]
+    register(agent.endpoint.http, agent.model, models / "handbook")
     config = agent.endpoint.get()["config"]
     feedback = next(entity for entity in config["served_entities"] if entity["name"] == "feedback")
     kept = {key: feedback[key] for key in ("name", "entity_name", "entity_version", "workload_size")}

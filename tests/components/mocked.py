@@ -71,10 +71,10 @@ class Workspace(pulumi.runtime.Mocks):
             outputs |= {"reference": f"{{{{secrets/{args.inputs['scope']}/{args.inputs['name']}-0a1b2c3}}}}"}
         return f"{args.name}-id", outputs
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         assert args.token.endswith("verifyDeployments")
         self.calls += 1
-        return {"deployments": [self.verified(asked) for asked in args.args["deployments"]]}
+        return {"deployments": [self.verified(asked) for asked in args.args["deployments"]]}, []
 
     def verified(self, asked: Mapping[Any, Any]) -> dict[str, Any]:
         self.asked.append(asked)
@@ -110,8 +110,8 @@ def deploy(args: Mapping[str, Any]) -> dict[str, Any]:
     @pulumi.runtime.test
     def program() -> pulumi.Output[Any]:
         agent = AgentDeployment("qa", {"model_name": MODEL, **args})  # type: ignore[typeddict-item]
-        names = ("endpoint_name", "query_endpoint", "endpoint_url", "review_app_url", "served_entities")
-        names += ("inference_tables", "identities")
+        names = ["endpoint_name", "query_endpoint", "endpoint_url", "review_app_url", "served_entities"]
+        names += ["inference_tables", "identities"]
         return pulumi.Output.all(**{name: getattr(agent, name) for name in names}).apply(outputs.update)
 
     program()

@@ -270,7 +270,8 @@ def test_an_empty_list_is_an_endpoint_ahead_of_its_first_version(workspace: Work
 
 
 def test_feedback_is_opt_out_and_waits_for_the_first_version(workspace: Workspace) -> None:
-    for args in ({"model_version": "1", "feedback_model": False}, {"versions": []}):
+    without: list[dict[str, Any]] = [{"model_version": "1", "feedback_model": False}, {"versions": []}]
+    for args in without:
         workspace.resources.clear()
         deploy(args)
         assert not [typ for typ, _ in workspace.resources if "Feedback" in typ]

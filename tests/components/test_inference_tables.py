@@ -46,21 +46,21 @@ class Workspace(pulumi.runtime.Mocks):
             outputs |= {"quarantine": f"{payload}_quarantine"}
         return f"{args.name}-id", outputs
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         function = args.token.rsplit(":", 1)[-1]
         self.asked.append(function)
         if function == "getEndpointTable":
-            return {"modelName": "main.default.qa", "payloadTable": "", "problem": ""}
+            return {"modelName": "main.default.qa", "payloadTable": "", "problem": ""}, []
         if function == "getPayloadTable":
             lost = args.args["payloadTable"] == "old.logs.lost_payload"
-            return {"dayColumn": "" if lost else "date", "problem": "there is no table" if lost else ""}
+            return {"dayColumn": "" if lost else "date", "problem": "there is no table" if lost else ""}, []
         assert function == "verifyDeployments"
         [asked] = args.args["deployments"]
         self.pipeline_asked = asked.get("pipeline")
         problems = [self.pipeline] if self.pipeline else []
         problems += [f"{each['field']} {each['value']!r}" for each in asked["principals"] if each["value"] == "nobody"]
         found = {"problems": problems, "doubts": [], "openToAll": [], "needs": [], "kept": {}, "numbers": []}
-        return {"deployments": [found]}
+        return {"deployments": [found]}, []
 
 
 @pytest.fixture

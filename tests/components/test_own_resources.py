@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pulumi
 import pytest
 
@@ -13,7 +15,8 @@ from tests.components.mocked import Workspace, in_use
 
 @pytest.mark.parametrize("kind", OwnResource.__subclasses__())
 def test_what_has_an_attribute_is_handed_out_and_what_was_not_given_costs_nothing(kind: type) -> None:
-    attributes = {member.name for member in vars(kind).values() if isinstance(member, property)}
+    members: list[Any] = [member for member in vars(kind).values() if isinstance(member, property)]
+    attributes = {member.name for member in members}
     assert attributes
     assert set(handed_out(kind, {"given": 1, "notGiven": None})) == {*attributes, "given"}
 

@@ -81,8 +81,8 @@ def open_(site: Site, open_stack: Callable[..., Stack], tmp_path: Path) -> Calla
 
 def inside(name: str, version: str = "1", **tables: Any) -> str:
     """A program with an AgentDeployment, without feedback and registration."""
-    args = {"model_name": MODEL, "endpoint_name": name, "model_version": version, "inference_tables": tables}
-    args |= {"feedback_model": False, "review_app": {"enabled": False}}
+    args: dict[str, Any] = {"model_name": MODEL, "endpoint_name": name, "model_version": version}
+    args |= {"inference_tables": tables, "feedback_model": False, "review_app": {"enabled": False}}
     return INSIDE.replace("ARGS", repr(json.dumps(args)))
 
 

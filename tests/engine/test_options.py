@@ -39,7 +39,7 @@ def deleted(site: Site) -> set[str]:
 
 
 def test_protected_retained_and_deleted_with_another(site: Site, open_stack: Callable[..., Stack]) -> None:
-    declared = {
+    declared: dict[str, tuple[dict[str, Any], str]] = {
         "guarded": ({}, "protect=True"),
         "retained": ({}, "retain_on_delete=True"),
         "dependent": ({}, "deleted_with=guarded"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.support import ROOT, Stack, eventually, kill_group
+from tests.engine.support import ROOT, Result, Stack, eventually, kill_group
 
 HEAD = "import pulumi\nfrom tests.engine.toy_plugin import ThingResource as Thing, Pair\n"
 SECRET = "s3cr3t-value-of-the-test"
@@ -82,7 +82,7 @@ def test_secrets_stay_secret_in_state_messages_and_failures(toy: Callable[[str],
     assert "ciphertext" in outputs["parts"]["list"]
 
 
-def stack_after(stack: Stack, label: str, more: str = ""):
+def stack_after(stack: Stack, label: str, more: str = "") -> Result:
     stack.write(thing(label, more))
     return stack.up(check=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -42,22 +42,22 @@ class Workspace:
     def __init__(self, host: str, token: str) -> None:
         self._http = httpx.Client(base_url=host, headers={"Authorization": f"Bearer {token}"}, trust_env=False)
 
-    def get(self, path: str) -> dict[str, object] | None:
+    def get(self, path: str) -> dict[str, Any] | None:
         answer = self._http.get(path)
         if answer.status_code == 404:
             return None
         answer.raise_for_status()
-        document: dict[str, object] = answer.json()
+        document: dict[str, Any] = answer.json()
         return document
 
     def scopes(self) -> list[str]:
         found = self.get("/api/2.0/secrets/scopes/list") or {}
-        return [scope["name"] for scope in found.get("scopes", [])]  # type: ignore[attr-defined]
+        return [scope["name"] for scope in found.get("scopes", [])]
 
     def privileges(self, model: str, principal: str) -> set[str]:
         found = self.get(f"/api/2.1/unity-catalog/permissions/function/{model}") or {}
         entries = found.get("privilege_assignments", [])
-        return {one for entry in entries if entry["principal"] == principal for one in entry["privileges"]}  # type: ignore[attr-defined]
+        return {one for entry in entries if entry["principal"] == principal for one in entry["privileges"]}
 
     def patch_principal(self, id: str, name: str) -> None:
         operation = {"op": "replace", "path": "displayName", "value": name}
@@ -130,7 +130,7 @@ def test_replacement_makes_the_new_one_first(open_program: Callable[..., Stack],
     assert "replace" in stack.preview().operations["secret"]
     stack.up()
     path = f"/api/2.0/accounts/servicePrincipals/{before['principal']}/credentials/secrets"
-    assert len((actual.get(path) or {})["secrets"]) == 1  # type: ignore[arg-type]
+    assert len((actual.get(path) or {})["secrets"]) == 1
     assert outputs(stack)["secret"] != before["secret"]
     stack.destroy()
 

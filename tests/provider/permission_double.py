@@ -18,6 +18,7 @@ ANN = "ann@example.com"
 CATALOG = "/api/2.1/unity-catalog"
 SCIM = "/api/2.0/preview/scim/v2"
 Reply = dict[str, Any] | int | httpx.Response
+Entry = tuple[str, str, str] | tuple[str, str, str, bool]
 
 
 class Double:
@@ -64,7 +65,7 @@ class Double:
         self.answers[f"{CATALOG}/{route}/{name}"] = 403
         self.answers[f"{CATALOG}/effective-permissions/{kind}/{name}"] = 403
 
-    def acl(self, object_path: str, *entries: tuple[str, str, str] | tuple[str, str, str, bool]) -> None:
+    def acl(self, object_path: str, *entries: Entry) -> None:
         """``acl("genie/x", ("user", "ann@example.com", "CAN_RUN"))``; a fourth True is inherited."""
         found: dict[tuple[str, str], dict[str, Any]] = {}
         for kind, name, level, *inherited in entries:

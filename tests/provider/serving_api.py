@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -15,6 +16,16 @@ from agent_deploy.provider.resource import Context
 PATH = "/api/2.0/serving-endpoints"
 HOST = "https://one.example.com"
 Answer = tuple[int, dict[str, Any]]
+
+
+@dataclass
+class ToldContext(Context):
+    """Keeps in ``told`` what the user is told."""
+
+    told: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.log = lambda _severity, text, _ephemeral: self.told.append(text)
 
 
 class ServingApi:
@@ -39,14 +50,9 @@ class ServingApi:
         """A client of it."""
         return Workspace(Settings(host=HOST, method=PAT, token="t"), httpx.MockTransport(self._handle))
 
-    def context(self, **more: Any) -> Context:
+    def context(self, **more: Any) -> ToldContext:
         """An operation against it."""
-        told: list[str] = more.setdefault("told", [])
-        del more["told"]
-        context = Context(name="qa", urn="urn:qa", configuration=self.workspace(), **more)
-        context.log = lambda severity, text, ephemeral: told.append(text)
-        context.told = told  # type: ignore[attr-defined]
-        return context
+        return ToldContext(name="qa", urn="urn:qa", configuration=self.workspace(), **more)
 
     @property
     def changes(self) -> list[str]:

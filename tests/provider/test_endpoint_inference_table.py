@@ -30,7 +30,7 @@ def create(api: ServingApi) -> Values:
 def delete(api: ServingApi, state: Values) -> str:
     context = api.context()
     EndpointInferenceTable().delete(context, "theirs", WANTED, state)
-    return "\n".join(context.told)  # type: ignore[attr-defined]
+    return "\n".join(context.told)
 
 
 def test_a_table_that_was_turned_on_is_turned_off_and_the_rest_stays() -> None:

@@ -10,7 +10,7 @@ import pytest
 from agent_deploy.provider import object_permission
 from agent_deploy.provider.object_permission import ObjectPermission, Place
 from agent_deploy.provider.resource import UNKNOWN, Context, UserError
-from tests.provider.permission_double import Double
+from tests.provider.permission_double import Double, Entry
 
 WAREHOUSE = "sql/warehouses/abc"
 BO = "bo@example.com"
@@ -37,10 +37,12 @@ def double() -> Double:
 
 
 def give(double: Double, *entries: tuple[str, str, str]) -> None:
-    held = [
-        ("user" if "@" in name else "group", name, level, *([True] * inherited)) for name, level, inherited in OTHERS
-    ]
-    double.acl(WAREHOUSE, *entries, *held)  # type: ignore[arg-type]
+    double.acl(WAREHOUSE, *entries, *(_entry(*other) for other in OTHERS))
+
+
+def _entry(name: str, level: str, inherited: bool) -> Entry:
+    kind = "user" if "@" in name else "group"
+    return (kind, name, level, True) if inherited else (kind, name, level)
 
 
 def state(created: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -173,7 +175,9 @@ def test_deleting_what_is_gone_is_no_error(double: Double) -> None:
     resource.delete(double.context, *state(created))
 
 
-def test_a_writer_who_brings_the_entry_back_is_followed_by_another_try(double: Double) -> None:
+def test_a_writer_who_brings_the_entry_back_is_followed_by_another_try(
+    double: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
     resource = ObjectPermission()
     created = resource.create(double.context, dict(INPUTS))
     stale = [1, 1]
@@ -185,11 +189,11 @@ def test_a_writer_who_brings_the_entry_back_is_followed_by_another_try(double: D
             # What another process wrote from what it had read before we began lands right after ours.
             original = double.acl
 
-            def acl(path: str, *entries: Any) -> None:
-                double.acl = original  # type: ignore[method-assign]
+            def acl(path: str, *entries: Entry) -> None:
+                monkeypatch.setattr(double, "acl", original)
                 original(path, *entries, ("user", BO, "CAN_USE"))
 
-            double.acl = acl  # type: ignore[method-assign]
+            monkeypatch.setattr(double, "acl", acl)
 
     double.before_put = put_back
     resource.delete(double.context, *state(created))

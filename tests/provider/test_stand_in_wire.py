@@ -261,7 +261,7 @@ def test_properties_are_those_of_the_vendors_sdk(kind: str) -> None:
 
     vendor = getattr(pulumi_databricks, kind)
     members = [member for member in vars(vendor).values() if isinstance(member, property)]
-    names = {member.fget._pulumi_name for member in members if hasattr(member.fget, "_pulumi_name")}
+    names = {getattr(member.fget, "_pulumi_name", None) for member in members}
     resource = RESOURCES[token(kind)]
     assert {*resource.inputs, *resource.outputs} <= names
 

@@ -80,5 +80,8 @@ def _body(request: httpx.Request) -> Any:
     message = message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + content, policy=HTTP)
     parts: dict[str, Any] = {}
     for part in message.iter_parts():
-        parts[part.get_param("name", header="Content-Disposition")] = part.get_payload(decode=True).decode()
+        name, payload = part.get_param("name", header="Content-Disposition"), part.get_payload(decode=True)
+        assert isinstance(name, str)
+        assert isinstance(payload, bytes)
+        parts[name] = payload.decode()
     return parts

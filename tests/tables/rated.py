@@ -47,7 +47,7 @@ def assessments(draw: st.DrawFn, kind: str) -> tuple[dict[str, Any], dict[str, A
     sent_ratings, kept_ratings = draw(ratings())
     sent: dict[str, Any] = {"ratings": sent_ratings}
     kept: dict[str, Any] = {"ratings": kept_ratings}
-    fields = {"step_id": TEXT, "free_text_comment": TEXT}
+    fields: dict[str, st.SearchStrategy[Any]] = {"step_id": TEXT, "free_text_comment": TEXT}
     fields |= {"suggested_output": TEXT} if kind == "text" else {"position": st.integers(0, 2**31 - 1)}
     for name, values in fields.items():
         kept[name] = draw(st.none() | values)

@@ -9,6 +9,7 @@ from typing import Any
 
 import mlflow
 import pytest
+from mlflow.types.responses import ResponsesAgentRequest
 
 from stacks.agents.docs_agent.agent import DocsAgent
 
@@ -54,7 +55,7 @@ def agent(docs: Path) -> DocsAgent:
 
 def ask(asked: DocsAgent, *said: str, **more: Any) -> dict[str, Any]:
     messages = [{"role": "user", "content": text} for text in said]
-    return asked.predict({"input": messages, **more}).model_dump(exclude_none=True)
+    return asked.predict(ResponsesAgentRequest(input=messages, **more)).model_dump(exclude_none=True)
 
 
 def text(answer: dict[str, Any]) -> str:
@@ -97,16 +98,18 @@ def test_a_follow_up_is_about_what_was_asked_before(docs: Path) -> None:
 
 
 def test_the_stream_is_the_answer_in_pieces(docs: Path) -> None:
-    events = list(agent(docs).predict_stream({"input": [{"role": "user", "content": "What do whales eat?"}]}))
-    pieces = [event.delta for event in events if event.type == "response.output_text.delta"]  # type: ignore[attr-defined]
+    question = ResponsesAgentRequest(input=[{"role": "user", "content": "What do whales eat?"}])
+    events = [event.model_dump() for event in agent(docs).predict_stream(question)]
+    pieces = [event["delta"] for event in events if event["type"] == "response.output_text.delta"]
     assert len(pieces) > 5
-    assert "".join(pieces) == events[-1].item["content"][0]["text"]  # type: ignore[attr-defined]
+    assert "".join(pieces) == events[-1]["item"]["content"][0]["text"]
 
 
 def test_databricks_options_and_parts_of_content_are_understood(docs: Path) -> None:
     content = [{"type": "input_text", "text": "What do whales eat?"}]
     options = {"return_trace": True, "conversation_id": "c"}
-    answer = agent(docs).predict({"input": [{"role": "user", "content": content}], "databricks_options": options})
+    question = {"input": [{"role": "user", "content": content}], "databricks_options": options}
+    answer = agent(docs).predict(ResponsesAgentRequest(**question))
     assert text(answer.model_dump()).startswith("Whales eat krill.")
 
 

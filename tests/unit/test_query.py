@@ -64,7 +64,8 @@ def test_a_responses_agent_is_asked_with_input_and_its_pieces_arrive_one_by_one(
         "item": {"id": "m", "content": [{"type": "output_text", "text": "ab"}]},
     }
     pieces = [{"type": "response.output_text.delta", "item_id": "m", "delta": piece} for piece in "ab"]
-    service, heard = Service(endpoint(), events(*pieces, done)), []
+    service = Service(endpoint(), events(*pieces, done))
+    heard: list[str] = []
     assert service.ask(on_text=heard.append).text == "ab"
     assert heard == ["a", "b"]
     assert service.asked == [{"input": [{"role": "user", "content": "why?"}], "stream": True}]

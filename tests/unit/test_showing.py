@@ -24,9 +24,9 @@ def test_a_row_in_a_pipe_is_one_line_with_whole_words(capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize(("width", "lines"), [(200, 4 + len(ROWS)), (60, 3 * len(ROWS))])
 def test_where_a_table_is_too_wide_each_cell_is_a_line_of_its_own(width: int, lines: int) -> None:
-    console = Console(file=io.StringIO(), width=width, soft_wrap=True)
-    show_table(console, COLUMNS, ROWS)
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    written = io.StringIO()
+    show_table(Console(file=written, width=width, soft_wrap=True), COLUMNS, ROWS)
+    shown = written.getvalue()
     assert len(shown.splitlines()) == lines
     assert all(cell in shown for row in ROWS for cell in row)
 

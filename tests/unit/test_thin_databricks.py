@@ -26,8 +26,8 @@ class _Nothing(pulumi.runtime.Mocks):
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         return f"{args.name}-id", args.inputs
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        return {}
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        return {}, []
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def register(build: typing.Callable[[], pulumi.Resource], requests: list[Any]) -
 @pytest.mark.parametrize("name", sorted(BY_NAME))
 def test_registers_what_the_vendors_class_registers(name: str, requests: list[Any]) -> None:
     thin, vendor = BY_NAME[name], vendor_class(BY_NAME[name])
-    plain = {argument: f"value of {argument}" for argument in arguments(thin) if argument not in NESTED}
+    plain: dict[str, Any] = {argument: f"value of {argument}" for argument in arguments(thin) if argument not in NESTED}
     ours, theirs = dict(plain), dict(plain)
     for argument in set(arguments(thin)) & set(NESTED):
         ours[argument] = [{"permissionLevel": "CAN_QUERY", "servicePrincipalName": "s", "groupName": "g"}]

@@ -90,7 +90,7 @@ def test_unity_catalog_resources_need_their_parents_too() -> None:
 
 def test_all_failures_come_at_once() -> None:
     resources = [example(kind) for kind in KINDS]
-    requirements = Requirements("main.default.agent", "agents_x", "logs.raw", "scope", True, False)
+    requirements = Requirements("main.default.agent", "agents_x", "logs.raw", ("scope",), True, False)
     wanted = needs(resources, requirements)
     facts = {need.access.target: Held(FOUND) for need in wanted}
     found = verdict(wanted, facts, ANN, requirements)

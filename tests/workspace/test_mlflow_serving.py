@@ -38,8 +38,11 @@ def deploy(workspace: LocalWorkspace) -> LocalWorkspace:
     with http_client(workspace.host, workspace.token) as http:
         query = {"experiment_name": EXPERIMENT}
         found = http.get("/api/2.0/mlflow/experiments/get-by-name", params=query).raise_for_status().json()
-        entity = {"name": "docs_1", "entity_name": MODEL, "entity_version": "1", "workload_size": "Small"}
-        entity |= {
+        entity = {
+            "name": "docs_1",
+            "entity_name": MODEL,
+            "entity_version": "1",
+            "workload_size": "Small",
             "scale_to_zero_enabled": True,
             "environment_vars": deployed_environment(found["experiment"]["experiment_id"]),
         }

@@ -15,6 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import AssessmentSource, AssessmentSourceType, SpanType
 from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import PythonModel
 
 from agent_deploy.local import LocalWorkspace
 from tests.workspace.conftest import Caller
@@ -127,8 +128,8 @@ def test_older_clients_get_signed_urls(mlflow_client: MlflowClient, experiment: 
 
 
 def test_a_logged_model_has_its_files_and_parameters(mlflow_client: MlflowClient, experiment: str) -> None:
-    class Model(mlflow.pyfunc.PythonModel):
-        def predict(self, model_input: list[str]) -> list[str]:
+    class Model(PythonModel):
+        def predict(self, context: Any, model_input: list[str], params: Any = None) -> list[str]:
             return model_input
 
     info = mlflow.pyfunc.log_model(name="m", python_model=Model(), pip_requirements=["mlflow"], params={"k": 3})
@@ -159,6 +160,7 @@ def test_feedback_stays_with_the_trace(traced: str) -> None:
     trace = mlflow.get_trace(traced)
     assert trace
     assert {(a.name, a.rationale) for a in trace.info.assessments} == {("correct", "Cites it."), ("expected", None)}
+    assert given.assessment_id
     mlflow.delete_assessment(trace_id=traced, assessment_id=given.assessment_id)
     trace = mlflow.get_trace(traced)
     assert trace

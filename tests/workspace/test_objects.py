@@ -19,7 +19,7 @@ def share(admin: Caller, path: str, stranger: Caller) -> None:
 
 
 def test_apps(admin: Caller, stranger: Caller, name: str) -> None:
-    made = admin.sdk.apps.create(App(name=name, description="asks the agent"), no_compute=True).response
+    made: App = admin.sdk.apps.create(App(name=name, description="asks the agent"), no_compute=True).response
     assert (made.name, made.description, made.creator) == (name, "asks the agent", admin.name)
     with pytest.raises(DatabricksError, match="already exists"):
         admin.sdk.apps.create(App(name=name))
@@ -39,7 +39,8 @@ def test_apps(admin: Caller, stranger: Caller, name: str) -> None:
 
 
 def test_database_instances(admin: Caller, stranger: Caller, name: str) -> None:
-    made = admin.sdk.database.create_database_instance(DatabaseInstance(name=name, capacity="CU_1")).response
+    wanted = DatabaseInstance(name=name, capacity="CU_1")
+    made: DatabaseInstance = admin.sdk.database.create_database_instance(wanted).response
     assert (made.name, made.capacity, made.creator) == (name, "CU_1", admin.name)
     with pytest.raises(PermissionDenied):
         stranger.sdk.database.get_database_instance(name)

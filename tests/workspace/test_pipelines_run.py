@@ -170,7 +170,12 @@ def test_who_runs_a_pipeline_needs_the_privileges(
 def test_a_pipeline_of_another_kind_is_refused_with_what_it_lacks(admin: Caller, name: str) -> None:
     pipeline = admin.sdk.pipelines.create(name=name, serverless=True).pipeline_id
     update = admin.sdk.pipelines.start_update(str(pipeline)).update_id
-    eventually(lambda: admin.sdk.pipelines.get_update(str(pipeline), str(update)).update.state in ENDED)  # type: ignore[union-attr]
+
+    def ended() -> bool:
+        found = admin.sdk.pipelines.get_update(str(pipeline), str(update)).update
+        return found is not None and found.state in ENDED
+
+    eventually(ended)
     newest = next(iter(admin.sdk.pipelines.list_pipeline_events(str(pipeline))))
     assert "agent_deploy.payload_table in the configuration" in str(newest.message)
 

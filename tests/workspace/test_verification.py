@@ -6,7 +6,7 @@ Set up by unmodified clients; asked by a service principal that may do nothing y
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -308,7 +308,7 @@ def test_remedies_mend(admin: Caller, deployer: Deployer, name: str) -> None:
 
 
 @pytest.fixture
-def agent(admin: Caller, schema: str, mlflow_client: Any, tmp_path: Path, deployer: Deployer) -> Iterator[str]:
+def agent(admin: Caller, schema: str, mlflow_client: Any, tmp_path: Path, deployer: Deployer) -> str:
     """A model version that declares a table and an app, logged by MLflow."""
     import mlflow
     from mlflow.models.resources import DatabricksTable

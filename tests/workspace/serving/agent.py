@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import mlflow
@@ -15,13 +15,13 @@ class Obedient(ResponsesAgent):
     """The last message is a command and its argument."""
 
     def predict(self, request: ResponsesAgentRequest) -> ResponsesAgentResponse:
-        command, _, argument = str(request.input[-1].content).partition(" ")
+        command, _, argument = _said(request).partition(" ")
         # MLflow tries a greeting when it saves the model.
         text = getattr(self, f"_{command}", self._say)(argument, request)
         return ResponsesAgentResponse(output=[self.create_text_output_item(str(text), "message-1")])
 
-    def predict_stream(self, request: ResponsesAgentRequest) -> Iterator[ResponsesAgentStreamEvent]:
-        words = str(request.input[-1].content).split()
+    def predict_stream(self, request: ResponsesAgentRequest) -> Generator[ResponsesAgentStreamEvent, None, None]:
+        words = _said(request).split()
         if words[0] == "fail":
             raise RuntimeError("failed before the first event")
         for number, word in enumerate(words):
@@ -80,6 +80,10 @@ class Obedient(ResponsesAgent):
             time.sleep(600)
             os._exit(0)
         return child
+
+
+def _said(request: ResponsesAgentRequest) -> str:
+    return str(request.input[-1].model_dump()["content"])
 
 
 def _wait_for(file: Path) -> None:

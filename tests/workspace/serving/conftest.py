@@ -147,7 +147,7 @@ def create(admin: Caller, name: str) -> Iterator[Callable[..., Endpoint]]:
         endpoint = Endpoint(admin.http, fields.pop("name", f"{name}-{len(made)}"))
         made.append(endpoint)
         routes = fields.pop("routes", None)
-        config = {"served_entities": list(entities)}
+        config: dict[str, Any] = {"served_entities": list(entities)}
         config |= {} if routes is None else {"traffic_config": {"routes": routes}}
         ok(admin.http.post(API, json={"name": endpoint.name, "config": config, **fields}))
         endpoint.settled()

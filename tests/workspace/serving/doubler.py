@@ -3,9 +3,10 @@
 from typing import Any
 
 import mlflow
+from mlflow.pyfunc import PythonModel
 
 
-class Doubler(mlflow.pyfunc.PythonModel):
+class Doubler(PythonModel):
     """Rows in, rows out."""
 
     def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:

@@ -70,7 +70,7 @@ def test_review_apps(admin: Caller, name: str) -> None:
     base = "/api/2.0/managed-evals"
     refused(admin.http.request("GET", f"{base}/monitors/{name}", json={}), 404, "RESOURCE_DOES_NOT_EXIST")
     assert ok(admin.http.get(f"{base}/review-apps", params={"filter": f"experiment_id={name}"})) == {"review_apps": []}
-    wanted = {"review_app_id": None, "experiment_id": name, "agents": [], "labeling_schemas": []}
+    wanted: dict[str, Any] = {"review_app_id": None, "experiment_id": name, "agents": [], "labeling_schemas": []}
     app = ok(admin.http.post(f"{base}/review-apps", json=wanted))
     agents = [{"agent_name": "m", "model_serving_endpoint": {"endpoint_name": "e"}}]
     path = f"{base}/review-apps/{app['review_app_id']}"

@@ -108,7 +108,8 @@ def place(local_workspace: LocalWorkspace, admin: Caller, models: Path) -> Itera
         made.append(endpoint)
     for endpoint in made:
         assert endpoint.settled()["state"]["ready"] == "READY"
-    yield Place(local_workspace, workspace, *made, f"{schema}.agent_payload")
+    first, second, bare = made
+    yield Place(local_workspace, workspace, first, second, bare, f"{schema}.agent_payload")
     for endpoint in made:
         admin.http.delete(endpoint.url)
     model.delete(context, created.id, inputs, created.properties)
