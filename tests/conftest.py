@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import pytest
@@ -13,6 +14,12 @@ from agent_deploy.local.databricks_plugin.selection import select
 # How long an example takes says more of the machine than of the code: other work may run beside the tests.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+
+def pytest_configure() -> None:
+    """In the background of a script, Ctrl-C is ignored, and so it would be by what the tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -27,12 +27,17 @@ def read(
     """
     import pyarrow.compute as pc
     from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
 
     path = target.path(key)
+    name = target.payload if key == "payload" else tables.derived_tables(target.payload)[key]
     if not (path.is_dir() and DeltaTable.is_deltatable(str(path))):
-        name = target.payload if key == "payload" else tables.derived_tables(target.payload)[key]
         raise RefreshFailed(f"There is no table {name} in {target.folder} yet: agent-deploy tables refresh {endpoint}")
-    dataset = DeltaTable(path).to_pyarrow_dataset()
+    try:
+        dataset = DeltaTable(path).to_pyarrow_dataset()
+    except DeltaError as error:
+        # A run that goes on after one that was killed in its first batch makes the table anew.
+        raise RefreshFailed(f"{name} cannot be read ({error}). If a run is making it anew, try again.") from error
     time = next(name for name in _TIMES if name in dataset.schema.names)
     bound: Any = since
     if since is not None and time == "timestamp_ms":

@@ -15,6 +15,7 @@ import pytest
 from deltalake import write_deltalake
 
 from agent_deploy.tables import refresh as refreshing
+from agent_deploy.tables.reading import read
 from agent_deploy.tables.refresh import RefreshFailed, Target, refresh
 from agent_deploy.tables.spark import SparkFailed, SparkProcess
 from tests.tables.cases import ASKED, Case, Raw
@@ -156,3 +157,12 @@ def test_two_at_the_same_time_are_refused(tmp_path: Path) -> None:
 def test_without_a_payload_table(tmp_path: Path) -> None:
     with pytest.raises(RefreshFailed, match="inference tables enabled"):
         refresh(tmp_path, "main.none.qa_payload", "agents_qa")
+
+
+def test_a_table_that_is_being_made_anew_is_told_to_whoever_reads_it(tmp_path: Path) -> None:
+    target = Target(tmp_path, "main.remade.qa_payload")
+    append(target, [row(Case("one", ASKED), "one")])
+    append(target, [row(Case("two", ASKED), "two")])
+    next(target.path().glob("_delta_log/*0.json")).unlink()
+    with pytest.raises(RefreshFailed, match=r"main\.remade\.qa_payload cannot be read \(.*try again"):
+        read(target, "payload")

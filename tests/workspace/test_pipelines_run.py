@@ -24,6 +24,7 @@ from databricks.sdk.service.jobs import (
     TaskDependency,
 )
 from databricks.sdk.service.pipelines import FileLibrary, PipelineLibrary, UpdateInfoState
+from deltalake.exceptions import DeltaError
 
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.rules.inference_tables import retention_sql
@@ -326,7 +327,15 @@ def test_a_workspace_that_is_stopped_or_killed_leaves_nothing_of_spark(
         (scratch / "left" / "behind").mkdir(parents=True)
         workspace.start()
         logs.log(1, first=2)
-        eventually(lambda: counts(logs.target)["requests"] == 3)
+        eventually(lambda: _logged_after_a_kill(logs.target) == 3)
     assert list(scratch.glob("*")) == []
     assert list(temporary.iterdir()) == []
     assert {path.name for path in folder.parent.iterdir()} == {"temporary", folder.name}
+
+
+def _logged_after_a_kill(target: Target) -> int:
+    """Rows of the request logs; none while the table of a run that was killed in its first batch makes way."""
+    try:
+        return counts(target)["requests"]
+    except DeltaError:
+        return 0
