@@ -1,21 +1,21 @@
 """The plugin process `pulumi-resource-agent-deploy`."""
 
-import gc
-import sys
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agent_deploy.provider.resource import Package
 
 
 def main() -> None:
     """The console script; imports only when run, so that a test of one rule does not load gRPC."""
-    # httpx would load the command line that it brings (click, rich): half of its time. It does without, if it must.
-    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+    from agent_deploy.provider.starting import start
 
-    # The engine waits for the plugin to start. Nothing of what is loaded is ever garbage, and to look for some in it
-    # takes a quarter of that time.
-    gc.disable()
+    start(_package)
+
+
+def _package() -> Package:
     from agent_deploy.provider.package import package
-    from agent_deploy.provider.process import serve
 
-    loaded = package()
-    gc.freeze()
-    gc.enable()
-    serve(loaded)
+    return package()

@@ -8,11 +8,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc.aio
-from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import provider_pb2_grpc
 
 from agent_deploy.provider.resource import Package
-from agent_deploy.provider.servicer import Servicer
+from agent_deploy.provider.servicer import CHANNEL_OPTIONS, Servicer
 
 # Operations wait in threads, for minutes; the engine runs as many at once as the user allows (`--parallel`).
 MAX_THREADS = 256
@@ -31,7 +30,7 @@ def serve(package: Package) -> None:
 
 async def _serve(package: Package, engine_address: str) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MAX_THREADS, package.name))
-    server = grpc.aio.server(options=_GRPC_CHANNEL_OPTIONS)
+    server = grpc.aio.server(options=CHANNEL_OPTIONS)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(package, engine_address), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -219,8 +219,8 @@ class Package:
     functions: Mapping[str, Function] = field(default_factory=dict)
     # The Pulumi schema of resources, functions and configuration, without the components, which are inferred.
     schema: Callable[[], dict[str, Any]] = dict
-    # The component classes, imported when first asked for.
-    components: Callable[[], list[type]] = list
+    # The component classes, imported when first asked for; None without any.
+    components: Callable[[], list[type]] | None = None
     # The provider's inputs to the object that implementations see as `context.configuration`; called once, no I/O.
     configure: Callable[[Values], Any] = dict
     check_configuration: Callable[[Values], list[Failure]] = lambda _: []

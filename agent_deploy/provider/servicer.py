@@ -1,7 +1,7 @@
 """Answers the engine for any Package: custom resources, functions and components in one process.
 
-Pulumi's wire is known here and in property_values.py only. The base, `pulumi.provider.server.ProviderServicer`, is not
-promised to stay as it is: the tests run it against the oldest and the newest supported pulumi.
+Pulumi's wire is known here and in property_values.py only; nothing else of its SDK is loaded before somebody asks for a
+component.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ import sys
 import threading
 import traceback
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import grpc
 import grpc.aio
-import pulumi
 from google.protobuf import any_pb2, empty_pb2, struct_pb2
-from pulumi.provider import Provider
-from pulumi.provider import server as classic
-from pulumi.runtime import proto
-from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, status_pb2
+from pulumi.runtime.proto import (
+    engine_pb2,
+    engine_pb2_grpc,
+    plugin_pb2,
+    provider_pb2,
+    provider_pb2_grpc,
+    status_pb2,
+)
 
 from agent_deploy.provider.property_values import Secrets, decode, encode, path_text
 from agent_deploy.provider.resource import (
@@ -41,6 +43,15 @@ from agent_deploy.provider.resource import (
 )
 from agent_deploy.rules.problems import InvalidInput
 
+if TYPE_CHECKING:
+    from agent_deploy.provider.components import Components
+
+# Long texts are sent (400 MB, as by Pulumi), and wait while operations do (seconds).
+CHANNEL_OPTIONS: Final = [
+    ("grpc.max_receive_message_length", 400 * 1024 * 1024),
+    ("grpc.server_max_unrequested_time_in_server", 30 * 60),
+]
+
 _SEVERITIES = {
     "debug": engine_pb2.DEBUG,
     "info": engine_pb2.INFO,
@@ -48,50 +59,51 @@ _SEVERITIES = {
     "error": engine_pb2.ERROR,
 }
 _UPDATE_KINDS = {
-    (Kind.ADD, False): proto.PropertyDiff.ADD,
-    (Kind.ADD, True): proto.PropertyDiff.ADD_REPLACE,
-    (Kind.DELETE, False): proto.PropertyDiff.DELETE,
-    (Kind.DELETE, True): proto.PropertyDiff.DELETE_REPLACE,
-    (Kind.UPDATE, False): proto.PropertyDiff.UPDATE,
-    (Kind.UPDATE, True): proto.PropertyDiff.UPDATE_REPLACE,
+    (Kind.ADD, False): provider_pb2.PropertyDiff.ADD,
+    (Kind.ADD, True): provider_pb2.PropertyDiff.ADD_REPLACE,
+    (Kind.DELETE, False): provider_pb2.PropertyDiff.DELETE,
+    (Kind.DELETE, True): provider_pb2.PropertyDiff.DELETE_REPLACE,
+    (Kind.UPDATE, False): provider_pb2.PropertyDiff.UPDATE,
+    (Kind.UPDATE, True): provider_pb2.PropertyDiff.UPDATE_REPLACE,
 }
 # The engine takes FAILED_PRECONDITION for "nothing happened", and UNKNOWN for "the object may be in any state".
 _NOTHING_HAPPENED = grpc.StatusCode.FAILED_PRECONDITION
 _ANYTHING_MAY_HAVE_HAPPENED = grpc.StatusCode.UNKNOWN
 
 
-class Servicer(classic.ProviderServicer):
+class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     """The engine's calls, translated to the Package's plain functions."""
 
     def __init__(self, package: Package, engine_address: str = "") -> None:
-        super().__init__(_NoComponents(package.version), [], engine_address)
         self._package = package
+        self._engine_address = engine_address
         self._configuration: Any = None
         self._cancelled = threading.Event()
         self._engine: engine_pb2_grpc.EngineStub | None = None
+        self._components: Components | None = None
         self._components_lock = asyncio.Lock()
 
     # ---- about the plugin
 
     async def Handshake(self, request: Any, context: Any) -> Any:
-        self.engine_address = request.engine_address or self.engine_address
+        self._engine_address = request.engine_address or self._engine_address
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True, accept_outputs=True)
 
     async def Attach(self, request: Any, context: Any) -> Any:
-        self.engine_address = request.address
+        self._engine_address = request.address
         self._engine = None
         return empty_pb2.Empty()
 
     async def GetPluginInfo(self, request: Any, context: Any) -> Any:
-        return proto.PluginInfo(version=self._package.version)
+        return plugin_pb2.PluginInfo(version=self._package.version)
 
     async def GetSchema(self, request: Any, context: Any) -> Any:
         return await self._guarded(context, Secrets(), self._schema())
 
     async def _schema(self) -> Any:
-        await self._with_components()
-        inferred = json.loads(self.provider.schema or "{}")
-        return proto.GetSchemaResponse(schema=json.dumps(merged(self._package.schema(), inferred)))
+        components = await self._with_components()
+        inferred = json.loads(components.schema if components else "{}")
+        return provider_pb2.GetSchemaResponse(schema=json.dumps(merged(self._package.schema(), inferred)))
 
     async def Cancel(self, request: Any, context: Any) -> Any:
         self._cancelled.set()
@@ -103,7 +115,7 @@ class Servicer(classic.ProviderServicer):
         secrets = Secrets(self._package.secret_configuration)
         values = decode(request.news, secrets)
         failures = self._package.check_configuration(values)
-        return proto.CheckResponse(inputs=encode(values, secrets), failures=_check_failures(failures, secrets))
+        return provider_pb2.CheckResponse(inputs=encode(values, secrets), failures=_check_failures(failures, secrets))
 
     async def DiffConfig(self, request: Any, context: Any) -> Any:
         secrets = Secrets()
@@ -111,8 +123,8 @@ class Servicer(classic.ProviderServicer):
         new = decode(request.news, secrets)
         # A provider is never replaced: that would replace every resource that it made.
         changed = [name for name in sorted({*old, *new} - {"version"}) if old.get(name) != new.get(name)]
-        changes = proto.DiffResponse.DIFF_SOME if changed else proto.DiffResponse.DIFF_NONE
-        return proto.DiffResponse(changes=changes, diffs=changed)
+        changes = provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE
+        return provider_pb2.DiffResponse(changes=changes, diffs=changed)
 
     async def Configure(self, request: Any, context: Any) -> Any:
         secrets = Secrets(self._package.secret_configuration)
@@ -120,7 +132,7 @@ class Servicer(classic.ProviderServicer):
 
         async def configure() -> Any:
             self._configuration = self._package.configure(values)
-            return proto.ConfigureResponse(
+            return provider_pb2.ConfigureResponse(
                 acceptSecrets=True, supportsPreview=True, acceptResources=True, acceptOutputs=True
             )
 
@@ -136,7 +148,9 @@ class Servicer(classic.ProviderServicer):
 
         async def check() -> Any:
             inputs, failures = await self._run(operation, resource.check, operation, old, new)
-            return proto.CheckResponse(inputs=encode(inputs, secrets), failures=_check_failures(failures, secrets))
+            return provider_pb2.CheckResponse(
+                inputs=encode(inputs, secrets), failures=_check_failures(failures, secrets)
+            )
 
         return await self._guarded(context, secrets, check())
 
@@ -161,9 +175,9 @@ class Servicer(classic.ProviderServicer):
         async def create() -> Any:
             if request.preview:
                 foreseen = await self._run(operation, resource.foresee, operation, None, inputs)
-                return proto.CreateResponse(properties=encode(foreseen, secrets))
+                return provider_pb2.CreateResponse(properties=encode(foreseen, secrets))
             created = await self._run(operation, resource.create, operation, inputs)
-            return proto.CreateResponse(id=created.id, properties=encode(created.properties, secrets))
+            return provider_pb2.CreateResponse(id=created.id, properties=encode(created.properties, secrets))
 
         return await self._guarded(context, secrets, create())
 
@@ -175,8 +189,8 @@ class Servicer(classic.ProviderServicer):
         async def read() -> Any:
             found = await self._run(operation, resource.read, operation, request.id, old_inputs, old)
             if found is None:
-                return proto.ReadResponse()
-            return proto.ReadResponse(
+                return provider_pb2.ReadResponse()
+            return provider_pb2.ReadResponse(
                 id=found.id, properties=encode(found.properties, secrets), inputs=encode(found.inputs, secrets)
             )
 
@@ -193,7 +207,7 @@ class Servicer(classic.ProviderServicer):
                 values = await self._run(operation, resource.foresee, operation, old, new)
             else:
                 values = await self._run(operation, resource.update, operation, request.id, old_inputs, old, new)
-            return proto.UpdateResponse(properties=encode(values, secrets))
+            return provider_pb2.UpdateResponse(properties=encode(values, secrets))
 
         return await self._guarded(context, secrets, update())
 
@@ -224,7 +238,7 @@ class Servicer(classic.ProviderServicer):
             try:
                 result = await self._run(operation, function, operation, arguments)
             except self._told as error:
-                failure = proto.CheckFailure(reason=secrets.hidden(str(error)))
+                failure = provider_pb2.CheckFailure(reason=secrets.hidden(str(error)))
                 return provider_pb2.InvokeResponse(failures=[failure])
             return provider_pb2.InvokeResponse(**{"return": encode(result, Secrets())})
 
@@ -232,8 +246,9 @@ class Servicer(classic.ProviderServicer):
 
     async def Construct(self, request: Any, context: Any) -> Any:
         async def construct() -> Any:
-            await self._with_components()
-            return await self._construct(request, context)
+            if (components := await self._with_components()) is None:
+                raise UserError(f"There is no component {request.type}.")
+            return await components.construct(request, context)
 
         secrets = Secrets()
         decode(request.inputs, secrets)
@@ -241,29 +256,20 @@ class Servicer(classic.ProviderServicer):
 
     async def Call(self, request: Any, context: Any) -> Any:
         async def call() -> Any:
-            await self._with_components()
-            return await self._call(request, context)
+            if (components := await self._with_components()) is None:
+                raise UserError(f"There is no method {request.tok}.")
+            return await components.call(request, context)
 
         return await self._guarded(context, Secrets(), call())
 
-    @staticmethod
-    def _construct_options(request: Any) -> pulumi.ResourceOptions:
-        options = classic.ProviderServicer._construct_options(request)
-        given = request.customTimeouts
-        if given.create or given.update or given.delete:
-            # The base class reads the timeouts and drops them.
-            options.custom_timeouts = pulumi.CustomTimeouts(given.create, given.update, given.delete)
-        return options
-
-    async def _with_components(self) -> None:
-        """Infers the components' schema, which costs imports, the first time that somebody needs it."""
+    async def _with_components(self) -> Components | None:
+        """What makes the components, if there are any; loaded the first time that somebody needs it."""
         async with self._components_lock:
-            if not isinstance(self.provider, _NoComponents):
-                return
-            if components := self._package.components():
-                from pulumi.provider.experimental.component import ComponentProvider
+            if self._components is None and self._package.components is not None:
+                from agent_deploy.provider.components import Components
 
-                self.provider = ComponentProvider(components, self._package.name, None, self._package.version)
+                self._components = Components(self._package, self._package.components(), self._engine_address)
+            return self._components
 
     # ---- one operation
 
@@ -310,8 +316,8 @@ class Servicer(classic.ProviderServicer):
     async def _tell(self, operation: _Operation) -> None:
         while (line := await operation.lines.get()) is not None:
             severity, text, ephemeral = line
-            if self.engine_address and self._engine is None:
-                channel = grpc.aio.insecure_channel(self.engine_address, options=_GRPC_CHANNEL_OPTIONS)
+            if self._engine_address and self._engine is None:
+                channel = grpc.aio.insecure_channel(self._engine_address, options=CHANNEL_OPTIONS)
                 self._engine = engine_pb2_grpc.EngineStub(channel)
             if self._engine is not None:
                 message = engine_pb2.LogRequest(
@@ -337,18 +343,11 @@ class Servicer(classic.ProviderServicer):
             await _abort_partially(context, failure, secrets)
         except Cancelled:
             await context.abort(_NOTHING_HAPPENED, "Interrupted; the next run goes on from here.")
-        except classic.ComponentInitError as error:
-            await self._abort(context, error.inner, secrets)
         except Exception as error:  # noqa: BLE001 - the boundary: whatever it is must reach the user as a text
             await self._abort(context, error, secrets)
 
     async def _abort(self, context: Any, error: Exception, secrets: Secrets) -> NoReturn:
-        if isinstance(error, pulumi.InputPropertiesError):
-            lines = [f"{e['property_path']}: {e['reason']}" for e in error.errors or []]
-            await context.abort(_NOTHING_HAPPENED, secrets.hidden("\n".join([error.message, *lines]).strip()))
-        if isinstance(error, pulumi.InputPropertyError):
-            await context.abort(_NOTHING_HAPPENED, secrets.hidden(f"{error.property_path}: {error.reason}"))
-        if isinstance(error, (*self._told, pulumi.RunError)):
+        if isinstance(error, self._told):
             await context.abort(_NOTHING_HAPPENED, secrets.hidden(str(error)))
         text = unexpected(error, self._package)
         await context.abort(_ANYTHING_MAY_HAVE_HAPPENED, secrets.hidden(text))
@@ -362,16 +361,6 @@ class _Operation(Context):
         super().__init__(**fields)
         self.lines: asyncio.Queue[tuple[str, str, bool] | None] = asyncio.Queue()
         self.telling: asyncio.Task[None] | None = None
-
-
-class _NoComponents(Provider):
-    """Stands for the component provider until a component is needed."""
-
-    def construct(self, name: str, resource_type: str, inputs: Any, options: Any = None) -> NoReturn:
-        raise UserError(f"There is no component {resource_type}.")
-
-    def call(self, token: str, args: Any) -> NoReturn:
-        raise UserError(f"There is no method {token}.")
 
 
 class _Missing(Resource):
@@ -436,18 +425,18 @@ def _check_failures(failures: list[Failure], secrets: Secrets) -> list[Any]:
     for failure in failures:
         where = failure.path if isinstance(failure.path, str) else path_text(failure.path)
         reasons.append(f"{where}: {failure.reason}" if where else failure.reason)
-    return [proto.CheckFailure(reason=secrets.hidden(reason)) for reason in reasons]
+    return [provider_pb2.CheckFailure(reason=secrets.hidden(reason)) for reason in reasons]
 
 
 def _diff_response(diff: Diff) -> Any:
     detailed = {
-        path_text(path): proto.PropertyDiff(
+        path_text(path): provider_pb2.PropertyDiff(
             kind=_UPDATE_KINDS[change.kind, change.replaces], inputDiff=change.of_inputs
         )
         for path, change in diff.changes.items()
     }
-    return proto.DiffResponse(
-        changes=proto.DiffResponse.DIFF_SOME if detailed else proto.DiffResponse.DIFF_NONE,
+    return provider_pb2.DiffResponse(
+        changes=provider_pb2.DiffResponse.DIFF_SOME if detailed else provider_pb2.DiffResponse.DIFF_NONE,
         diffs=list(dict.fromkeys(str(path[0]) for path in diff.changes)),
         replaces=list(dict.fromkeys(str(path[0]) for path, change in diff.changes.items() if change.replaces)),
         detailedDiff=detailed,

@@ -13,7 +13,7 @@ import pytest
 
 from tests.engine.support import ROOT, Result, Stack, eventually, kill_group
 
-HEAD = "import pulumi\nfrom tests.engine.toy_plugin import ThingResource as Thing, Pair\n"
+HEAD = "import pulumi\nfrom tests.engine.toy_components import ThingResource as Thing, Pair\n"
 SECRET = "s3cr3t-value-of-the-test"
 
 
@@ -182,7 +182,6 @@ def alive(pid: int) -> bool:
 def test_components_and_functions_run_in_the_same_process(toy: Callable[[str], Stack]) -> None:
     program = (
         "import pulumi\n"
-        "from tests.engine.toy_plugin import greet\n"
         "provider = pulumi.ProviderResource('toy', 'named', {'host': 'there', 'password': 'hush-hush'})\n"
         "class Remote(pulumi.ComponentResource):\n"
         "    gens: pulumi.Output[str]\n"

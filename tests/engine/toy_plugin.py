@@ -1,15 +1,12 @@
 """A plugin on the generic servicer whose workspace is a folder of JSON files: what the engine sees of the servicer."""
 
-# No `from __future__ import annotations`: the schema of Pair is inferred from this module.
+from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
-from typing import Any, ClassVar, TypedDict
+from typing import ClassVar
 
-import pulumi
-
-from agent_deploy.provider.process import serve
 from agent_deploy.provider.resource import (
     Cancelled,
     Context,
@@ -22,6 +19,7 @@ from agent_deploy.provider.resource import (
     UserError,
     Values,
 )
+from agent_deploy.provider.starting import start
 
 STORE = "TOY_STORE"
 
@@ -81,36 +79,6 @@ class Thing(Resource):
             raise PartialFailure(context.name, {**properties, "label": "half"}, inputs, [reason])
 
 
-class PairArgs(TypedDict):
-    """Arguments of Pair."""
-
-    label: pulumi.Input[str]
-    """Label of both."""
-
-
-class ThingResource(pulumi.CustomResource):
-    """The thin class."""
-
-    gen: pulumi.Output[str]
-
-    def __init__(self, name: str, inputs: dict[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("toy:index:Thing", name, {**inputs, "gen": None}, opts)
-
-
-class Pair(pulumi.ComponentResource):
-    """Two things."""
-
-    gens: pulumi.Output[str]
-    """Both results."""
-
-    def __init__(self, name: str, args: PairArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("toy:index:Pair", name, {}, opts)
-        options = pulumi.ResourceOptions(parent=self)
-        both = [ThingResource(f"{name}-{side}", {"label": args["label"]}, options) for side in ("left", "right")]
-        self.gens = pulumi.Output.concat(both[0].gen, "+", both[1].gen)
-        self.register_outputs({"gens": self.gens})
-
-
 def greet(context: Context, arguments: Values) -> Values:
     """A function."""
     if arguments.get("name") == "nobody":
@@ -120,19 +88,27 @@ def greet(context: Context, arguments: Values) -> Values:
 
 def main() -> None:
     """Runs the plugin."""
-    serve(
-        Package(
-            name="toy",
-            version="1.2.3",
-            resources={"toy:index:Thing": Thing()},
-            functions={"toy:index:greet": greet},
-            schema=lambda: {"name": "toy", "resources": {"toy:index:Thing": {"inputProperties": {}}}},
-            components=lambda: [Pair],
-            configure=lambda values: values,
-            secret_configuration=frozenset({"password"}),
-            issues_url="https://example.org/issues",
-        )
+    start(_package)
+
+
+def _package() -> Package:
+    return Package(
+        name="toy",
+        version="1.2.3",
+        resources={"toy:index:Thing": Thing()},
+        functions={"toy:index:greet": greet},
+        schema=lambda: {"name": "toy", "resources": {"toy:index:Thing": {"inputProperties": {}}}},
+        components=_components,
+        configure=lambda values: values,
+        secret_configuration=frozenset({"password"}),
+        issues_url="https://example.org/issues",
     )
+
+
+def _components() -> list[type]:
+    from tests.engine.toy_components import Pair
+
+    return [Pair]
 
 
 def _store() -> Path:

@@ -182,19 +182,43 @@ def test_wrong_configuration_is_told_and_secrets_of_it_are_marked() -> None:
     assert json_format.MessageToDict(answer.inputs)["token"] == secret("hush")
 
 
-HEAVY = ("pulumi_databricks", "databricks", "mlflow", "pandas", "fastapi", "sqlalchemy")
+# Pulumi's SDK among them: of it a plugin needs the protocol alone.
+HEAVY = (
+    "pulumi",
+    "pulumi_databricks",
+    "databricks",
+    "mlflow",
+    "pandas",
+    "fastapi",
+    "sqlalchemy",
+    "rich",
+    "agent_deploy.local",
+)
 
 
-def test_the_plugin_starts_without_anything_heavy() -> None:
+@pytest.mark.parametrize("main", ["agent_deploy.provider", "agent_deploy.local.databricks_plugin.__main__"])
+def test_a_plugin_starts_without_anything_heavy(main: str) -> None:
+    line = [sys.executable, "-X", "importtime", "-c", f"from {main} import main; main()", "127.0.0.1:1"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as plugin:
+        assert plugin.stdout is not None
+        port = plugin.stdout.readline()
+        plugin.kill()
+        _, told = plugin.communicate()
+    assert port.strip().isdecimal()
+    loaded = {line.rpartition("|")[2].strip() for line in told.splitlines() if line.startswith("import time:")}
+    assert "agent_deploy.provider.process" in loaded
+    assert [name for name in HEAVY if name in loaded and not main.startswith(name)] == []
+
+
+def test_the_protocol_that_was_loaded_alone_is_the_one_that_the_whole_sdk_has() -> None:
     program = (
-        "import sys; from agent_deploy.provider.package import package; from agent_deploy.provider import process; "
-        "package(); print([name for name in sys.argv[1:] if name in sys.modules])"
+        "from agent_deploy.provider.starting import load_protocol; load_protocol(); "
+        "from pulumi.runtime.proto import provider_pb2 as alone; import sys; assert 'pulumi' not in sys.modules; "
+        "from agent_deploy.provider import components; from pulumi.provider.experimental import server; "
+        "import pulumi; print(pulumi.runtime.proto.ConstructRequest is alone.ConstructRequest, pulumi.Output)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, *HEAVY, "agent_deploy.components.agent_deployment", "agent_deploy.local"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stdout.strip() == "[]"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("True <class")
 
 
 def test_started_by_hand_the_plugin_says_what_it_is() -> None:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from agent_deploy.local.databricks_plugin.package import package
-from agent_deploy.provider.process import serve
+from typing import TYPE_CHECKING
+
+from agent_deploy.provider.starting import start
+
+if TYPE_CHECKING:
+    from agent_deploy.provider.resource import Package
 
 
 def main() -> None:
     """Serves until the engine ends the process."""
-    serve(package())
+    start(_package)
+
+
+def _package() -> Package:
+    from agent_deploy.local.databricks_plugin.package import package
+
+    return package()
 
 
 if __name__ == "__main__":
