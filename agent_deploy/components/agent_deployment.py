@@ -27,6 +27,7 @@ from agent_deploy.components.outputs import join
 from agent_deploy.components.signature import takes_one_dict
 from agent_deploy.components.verification import Verified
 from agent_deploy.resources.databricks import Permissions
+from agent_deploy.resources.head_start import start_provider
 from agent_deploy.resources.properties import to_wire
 from agent_deploy.resources.provider import in_workspace
 from agent_deploy.resources.serving_endpoint import ServingEndpoint
@@ -74,6 +75,7 @@ class AgentDeployment(pulumi.ComponentResource):
     @takes_one_dict
     def __init__(self, name: str, args: AgentDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agent-deploy:index:AgentDeployment", name, {}, in_workspace(name, opts))
+        start_provider(self)
         args, misshapen = well_shaped(args)  # type: ignore[assignment]
         environment = Environment(args)
         invoke = pulumi.InvokeOptions(parent=self)

@@ -1,0 +1,76 @@
+"""The provider is started ahead: once for a program, for nothing, and without harm when it cannot be."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import json_format
+from pulumi.runtime.proto.resource_pb2_grpc import ResourceMonitorStub
+
+from agent_deploy.resources import head_start
+
+
+class Engine(ResourceMonitorStub):
+    """What a program asks, kept."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.asked: list[Any] = []
+        self.answered = threading.Event()
+        self._failure = failure
+
+    def Invoke(self, request: Any) -> None:
+        self.asked.append((request.tok, json_format.MessageToDict(request.args)))
+        self.answered.set()
+        if self._failure is not None:
+            raise self._failure
+
+
+class Component:
+    """A component, with a provider of its own or without."""
+
+    def __init__(self, provider: object = None) -> None:
+        self._provider = provider
+
+    def get_provider(self, member: str) -> object:
+        assert member.startswith("agent-deploy:")
+        return self._provider
+
+
+def started(engine: object, *components: Any, monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
+    """The threads that ask, ended."""
+    monkeypatch.setattr(head_start, "get_monitor", lambda: engine)
+    before = set(threading.enumerate())
+    for component in components:
+        head_start.start_provider(component)
+    made = [thread for thread in threading.enumerate() if thread not in before]
+    for thread in made:
+        thread.join(10)
+    return made
+
+
+def test_it_is_asked_once_and_to_verify_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine()
+    started(engine, Component(), Component(), monkeypatch=monkeypatch)
+    assert engine.answered.wait(10)
+    assert engine.asked == [("agent-deploy:index:verifyDeployments", {"deployments": []})]
+
+
+def test_a_provider_of_the_programs_own_starts_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine()
+    started(engine, Component("explicit"), monkeypatch=monkeypatch)
+    assert engine.asked == []
+
+
+def test_one_that_does_not_start_is_told_by_who_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, died = Engine(grpc.RpcError("no plugin")), list[Any]()
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    started(engine, Component(), monkeypatch=monkeypatch)
+    assert engine.answered.wait(10)
+    assert died == []
+
+
+def test_mocks_are_asked_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert started(object(), Component(), monkeypatch=monkeypatch) == []
