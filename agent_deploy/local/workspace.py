@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from agent_deploy.local.running import LOG_FILE, TOKEN_FILE
+from agent_deploy.local.running import LOG_FILE, TOKEN_FILE, sign_without_tables
 
 START_SECONDS = 120.0  # a cold file cache and MLflow's import are slow
 STOP_SECONDS = 40.0
@@ -146,6 +146,10 @@ def launch(
     stop_with_parent: bool,
 ) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
     """Start the server's process; returns it and its status once it answers. Raises WorkspaceError."""
+    if sign := sign_without_tables(folder):
+        raise WorkspaceError(
+            f"No Delta table can be kept below {str(folder)!r}, for {sign!r} in it: name another folder."
+        )
     reading, writing = os.pipe()
     command = [sys.executable, "-m", "agent_deploy.local.server", "--folder", str(folder), "--port", str(port)]
     command += ["--settings", json.dumps(options), "--ready-fd", str(writing)]

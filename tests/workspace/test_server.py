@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.local.running import status, stop
@@ -78,6 +80,16 @@ class TestSurvival:
     def test_a_folder_has_one_server(self, tmp_path: Path) -> None:
         with LocalWorkspace(tmp_path), pytest.raises(WorkspaceError, match="Another local workspace"):
             LocalWorkspace(tmp_path).start()
+
+    @pytest.mark.parametrize("sign", ["[", "]", "^", "|", "\\", "\t", "%41"])
+    def test_a_folder_that_no_table_can_be_in_is_told_before_it_is_made(self, tmp_path: Path, sign: str) -> None:
+        folder = tmp_path / f"a{sign}b"
+        with pytest.raises(WorkspaceError, match="No Delta table can be kept below"):
+            LocalWorkspace(folder).start()
+        assert not folder.exists()
+        # The rule is delta-rs's, which the next version may change.
+        with pytest.raises(BaseException, match=r"object store|not found|parsing Path"):
+            _written_twice(folder / "table")
 
     def test_a_port_that_is_taken_is_told(self, tmp_path: Path, local_workspace: LocalWorkspace) -> None:
         port = int(local_workspace.host.rpartition(":")[2])
@@ -207,3 +219,10 @@ def _read_state(workspace: LocalWorkspace) -> str:
     with http_client(workspace.host, workspace.token) as http:
         answers = [http.get(path).raise_for_status().json() for path in paths]
     return json.dumps(answers, sort_keys=True)
+
+
+def _written_twice(table: Path) -> int:
+    rows = pa.table({"a": [1]})
+    for _ in range(2):
+        write_deltalake(table, rows, mode="append")
+    return DeltaTable(table).count()
