@@ -121,10 +121,16 @@ def _asked(
             if response.headers.get("content-type", "").startswith("text/event-stream"):
                 return read_events(response.iter_lines(), on_text)
             return read_document(_json(response), on_text)
-    except ApiError as error:
-        if not stream or error.status not in _SCHEMA_MISTAKES or "stream" not in error.message.lower():
+    except WorkspaceError as error:
+        if not stream or not _is_without_streams(error):
             raise
     return _asked(workspace, path, question, conversation_field, False, on_text, read_timeout)
+
+
+def _is_without_streams(error: WorkspaceError) -> bool:
+    """Whether the agent answers, but not piece by piece: it has no such method, or its signature has no such field."""
+    has_no_field = isinstance(error, ApiError) and error.status in _SCHEMA_MISTAKES
+    return "stream" in str(error).lower() and (has_no_field or "NotImplementedError" in str(error))
 
 
 def _json(response: httpx.Response) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pulumi
 
+from agent_deploy.components.signature import no_secret
 from agent_deploy.resources.databricks import SecretScope
 from agent_deploy.resources.secret import Secret
 from agent_deploy.rules.credentials import CLIENT_SECRET
@@ -19,7 +20,6 @@ from agent_deploy.rules.verifiable import Place
 
 _MAY_BE_SECRET = ("environment", "client_secret")
 _KEYED_BY_USER = ("tags", "traffic")
-_NO_SECRET = "a value that is no secret, as all who see the endpoint see it"
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,7 @@ class Environment:
         for place, value in self._variables():
             if isinstance(value, pulumi.Output) and await value.is_secret():
                 self._secrets[place] = value
-        self._misplaced = [
-            Problem(field, None, _NO_SECRET, "If it is none, say so: pulumi.Output.unsecret(…)")
-            for field, value in _outputs("", self._args)
-            if await value.is_secret()
-        ]
+        self._misplaced = [no_secret(field) for field, value in _outputs("", self._args) if await value.is_secret()]
         plain = dict(self._args)
         if plain.get("environment"):
             plain["environment"] = self._masked(None, plain["environment"])

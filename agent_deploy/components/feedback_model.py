@@ -1,16 +1,16 @@
 """FeedbackModel: the model of a schema that takes feedback on its agents, to be served beside them."""
 
 # No `from __future__ import annotations` here: the schema is inferred from this module.
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 from typing_extensions import TypedDict
 
-from agent_deploy.components.errors import DeploymentError
+from agent_deploy.components.errors import DeploymentError, told
 from agent_deploy.components.options import child_options
-from agent_deploy.components.signature import check_names, takes_one_dict
+from agent_deploy.components.signature import check_names, misplaced_secrets, takes_one_dict
 from agent_deploy.components.verification import Verified
 from agent_deploy.resources.feedback_model_version import FeedbackModelVersion
 from agent_deploy.resources.properties import to_wire
@@ -18,6 +18,7 @@ from agent_deploy.resources.provider import in_workspace
 from agent_deploy.rules import deployment as rules
 from agent_deploy.rules import names
 from agent_deploy.rules.feedback_model import full_name
+from agent_deploy.rules.problems import Problem
 
 
 class FeedbackModelArgs(TypedDict):
@@ -50,7 +51,7 @@ class FeedbackModel(pulumi.ComponentResource):
         place = pulumi.Output.all(args["catalog"], args["schema"])
         model = FeedbackModelVersion(
             name,
-            model_name=place.apply(lambda p: full_name(p[0], p[1])),
+            model_name=place.apply(lambda p: _model_name(name, args, p)),
             owner_mark=f"{pulumi.get_project()}/{pulumi.get_stack()}/{name}",
             opts=child_options(self),
         )
@@ -58,6 +59,16 @@ class FeedbackModel(pulumi.ComponentResource):
         self.version = model.version
         self.created = model.created
         self.register_outputs({"modelName": self.model_name, "version": self.version, "created": self.created})
+
+
+async def _model_name(name: str, args: FeedbackModelArgs, place: Sequence[Any]) -> str:
+    problems = await misplaced_secrets(args)
+    if not problems:
+        told_of = zip(("catalog", "schema"), place, strict=True)
+        problems = [Problem(field, value, "a string") for field, value in told_of if not isinstance(value, str)]
+    if problems:
+        raise told(DeploymentError.of("FeedbackModel", name, problems))
+    return full_name(*place)
 
 
 @dataclass(frozen=True)

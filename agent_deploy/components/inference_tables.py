@@ -8,10 +8,10 @@ from typing import Any
 import pulumi
 from typing_extensions import NotRequired, TypedDict
 
-from agent_deploy.components.errors import DeploymentError
+from agent_deploy.components.errors import DeploymentError, told
 from agent_deploy.components.options import child_options
 from agent_deploy.components.outputs import join
-from agent_deploy.components.signature import takes_one_dict
+from agent_deploy.components.signature import misplaced_secrets, takes_one_dict
 from agent_deploy.components.tables_verification import VerifiedTables, verify
 from agent_deploy.resources.databricks import Job, Pipeline, WorkspaceFile
 from agent_deploy.resources.derived_tables import DerivedTables
@@ -142,7 +142,13 @@ class InferenceTables(pulumi.ComponentResource):
         invoke = pulumi.InvokeOptions(parent=self)
         plain: Any = dict(args)
         resolved: pulumi.Output[Any] = pulumi.Output.from_input(plain)
-        return resolved.apply(lambda known: verify(name, known, invoke))
+
+        async def verified(known: Mapping[str, Any]) -> VerifiedTables:
+            if misplaced := await misplaced_secrets(args):
+                raise told(DeploymentError.of("InferenceTables", name, misplaced))
+            return await verify(name, known, invoke)
+
+        return resolved.apply(verified)
 
     def _derive(self, name: str, args: InferenceTablesArgs, payload: pulumi.Output[str]) -> DerivedTables:
         plan = rules.plan(args)

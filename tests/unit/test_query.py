@@ -113,9 +113,20 @@ def test_without_a_task_messages_are_tried_when_input_is_refused() -> None:
     assert [next(iter(body)) for body in service.asked] == ["input", "messages"]
 
 
-def test_an_agent_that_cannot_stream_is_asked_again_without() -> None:
+NO_STREAM = "NotImplementedError: Streaming implementation not provided."  # an MLflow agent without predict_stream
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        error(400, "INVALID_PARAMETER_VALUE", "This model does not stream"),
+        error(500, "INTERNAL_ERROR", NO_STREAM),
+        events({"error": {"message": NO_STREAM}}),
+    ],
+)
+def test_an_agent_that_cannot_stream_is_asked_again_without(refusal: httpx.Response) -> None:
     whole = httpx.Response(200, json={"predictions": "x"})
-    service = Service(endpoint(), error(400, "INVALID_PARAMETER_VALUE", "This model does not stream"), whole)
+    service = Service(endpoint(), refusal, whole)
     assert service.ask().text == "x"
     assert [body.get("stream") for body in service.asked] == [True, None]
 
