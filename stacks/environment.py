@@ -11,18 +11,44 @@ import pulumi
 
 from agent_deploy import AgentDeploymentArgs
 
+# Variables and tags of all agents are kept beside an agent's own; everything else an agent overrides.
+_SHARED = {
+    "environment": "variables by their names, such as {ANSWER_STYLE: short}",
+    "tags": "tags by their names, such as {team: search}",
+    "secrets": "the keys of secrets by variables, such as {API_KEY: docsApiKey}",
+}
+
 
 def declared_agents(config: pulumi.Config) -> dict[str, AgentDeploymentArgs]:
     """Name → arguments; raises the engine's own error when ``agents:agents`` is missing."""
-    defaults = config.get_object("defaults") or {}
-    declared = config.require_object("agents")
-    return {name: _arguments({**defaults, **(agent or {})}, defaults, config) for name, agent in declared.items()}
+    of_all, of_each = f"{config.name}:defaults", f"{config.name}:agents"
+    defaults = _mapping(
+        of_all, config.get_object("defaults"), "arguments by their names, such as {workload_size: Small}"
+    )
+    agents = _mapping(
+        of_each, config.require_object("agents"), "agents by their names, such as {docs: {model_name: …}}"
+    )
+    shared = {name: _mapping(f"{of_all}.{name}", defaults.get(name), _SHARED[name]) for name in _SHARED}
+    return {
+        name: _arguments(f"{of_each}.{name}", agent, {**defaults, **shared}, config) for name, agent in agents.items()
+    }
 
 
-def _arguments(agent: dict[str, Any], defaults: dict[str, Any], config: pulumi.Config) -> AgentDeploymentArgs:
-    # Variables and tags of all agents are kept beside an agent's own; everything else an agent overrides.
-    for shared in ("environment", "tags", "secrets"):
-        agent[shared] = {**(defaults.get(shared) or {}), **(agent.get(shared) or {})}
+def _arguments(place: str, given: object, defaults: dict[str, Any], config: pulumi.Config) -> AgentDeploymentArgs:
+    own = _mapping(place, given, 'arguments by their names, such as {model_name: …, versions: [{version: "1"}]}')
+    agent = {**defaults, **own}
+    for name, expected in _SHARED.items():
+        agent[name] = {**defaults[name], **_mapping(f"{place}.{name}", own.get(name), expected)}
     for variable, key in agent.pop("secrets").items():
         agent["environment"][variable] = config.require_secret(key)
     return cast(AgentDeploymentArgs, agent)
+
+
+def _mapping(place: str, value: object, expected: str) -> dict[str, Any]:
+    """What stands at a place, empty where nothing does. Its value is not told: there may be secrets in it."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        remedy = f"Correct it in Pulumi.{pulumi.get_stack()}.yaml"
+        raise pulumi.RunError(f"{place}: expected {expected}, and not a {type(value).__name__}. {remedy}")
+    return value

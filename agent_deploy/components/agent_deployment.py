@@ -22,6 +22,7 @@ from agent_deploy.components.inference_tables import (
     InferenceTablesArgs,
     table_names,
 )
+from agent_deploy.components.late_values import OF_DEPLOYMENT, without_late
 from agent_deploy.components.options import child_options, owner_marks
 from agent_deploy.components.outputs import join
 from agent_deploy.components.signature import takes_one_dict
@@ -76,7 +77,8 @@ class AgentDeployment(pulumi.ComponentResource):
     def __init__(self, name: str, args: AgentDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agent-deploy:index:AgentDeployment", name, {}, in_workspace(name, opts))
         start_provider(self)
-        args, misshapen = well_shaped(args)  # type: ignore[assignment]
+        in_time, late = without_late(args, OF_DEPLOYMENT)
+        args, misshapen = well_shaped(in_time)  # type: ignore[assignment]
         environment = Environment(args)
         invoke = pulumi.InvokeOptions(parent=self)
         owner_mark, *former_marks = owner_marks(name, opts)
@@ -88,7 +90,7 @@ class AgentDeployment(pulumi.ComponentResource):
                 owner_mark,
                 invoke,
                 environment.made_here(),
-                [*misshapen, *environment.useless()],
+                [*late, *misshapen, *environment.useless()],
                 former_marks,
                 environment.misplaced(),
             )

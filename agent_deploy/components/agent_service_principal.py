@@ -10,6 +10,7 @@ import pulumi
 from typing_extensions import NotRequired, TypedDict
 
 from agent_deploy.components.errors import DeploymentError, told
+from agent_deploy.components.late_values import OF_PRINCIPAL, without_late
 from agent_deploy.components.options import child_options
 from agent_deploy.components.signature import check_names, takes_one_dict
 from agent_deploy.resources import functions
@@ -20,6 +21,7 @@ from agent_deploy.resources.secret import Secret
 from agent_deploy.resources.securable_grant import SecurableGrant
 from agent_deploy.rules.credentials import CLIENT_ID, CLIENT_SECRET, check_rotation
 from agent_deploy.rules.declared_resources import from_program
+from agent_deploy.rules.known_arguments import of_well_shaped
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.resources import agent_grants, agent_permissions
 from agent_deploy.rules.rotation import period
@@ -99,9 +101,11 @@ class AgentServicePrincipal(pulumi.ComponentResource):
     @takes_one_dict
     def __init__(self, name: str, args: AgentServicePrincipalArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agent-deploy:index:AgentServicePrincipal", name, {}, in_workspace(name, opts))
-        resources, problems = from_program("resources", args.get("resources") or [])
+        in_time, problems = without_late(args, OF_PRINCIPAL)
+        resources, of_resources = from_program("resources", in_time.get("resources") or [])
+        problems += of_well_shaped(of_resources, problems)
         problems += check_names("AgentServicePrincipal", AgentServicePrincipalArgs, args)
-        problems += check_rotation("", args.get("rotation_days"), args.get("secret_lifetime_days"))
+        problems += check_rotation("", in_time.get("rotation_days"), in_time.get("secret_lifetime_days"))
         if problems:
             raise DeploymentError.of("AgentServicePrincipal", name, problems)
         existing = args.get("existing")

@@ -23,6 +23,10 @@ class DeploymentError(pulumi.RunError):
         return cls("\n".join([f"{component} {name!r} cannot be deployed:", *(f"  - {line}" for line in lines)]))
 
 
+class ArgumentsError(TypeError, pulumi.RunError):
+    """A component is called with arguments of a wrong kind: Python's own error for it, which Pulumi tells plainly."""
+
+
 # The first error of each program, by its engine.
 _FIRST: WeakKeyDictionary[Any, DeploymentError] = WeakKeyDictionary()
 

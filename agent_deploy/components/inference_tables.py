@@ -9,6 +9,7 @@ import pulumi
 from typing_extensions import NotRequired, TypedDict
 
 from agent_deploy.components.errors import DeploymentError, told
+from agent_deploy.components.late_values import OF_TABLES, without_late
 from agent_deploy.components.options import child_options
 from agent_deploy.components.outputs import join
 from agent_deploy.components.signature import misplaced_secrets, takes_one_dict
@@ -246,7 +247,8 @@ class InferenceTables(pulumi.ComponentResource):
 
 def check(args: Mapping[str, Any]) -> list[Problem]:
     """All problems that show without asking the workspace."""
-    problems = list(unknown_names("", args, tuple(InferenceTablesArgs.__annotations__), "InferenceTables"))
+    args, problems = without_late(args, OF_TABLES)
+    problems += unknown_names("", args, tuple(InferenceTablesArgs.__annotations__), "InferenceTables")
     problems += non_booleans("", args, TABLES_BOOLEANS)
     problems += rules.check_tables("", args) + rules.check_derivation_off("", args)
     for field in ("catalog", "schema", "prefix"):

@@ -545,6 +545,32 @@ def test_arguments_by_keyword_are_told_to_be_one_dict(workspace: Workspace, comp
     assert list(inspect.signature(component).parameters) == ["name", "args", "opts"]
 
 
+@pytest.mark.parametrize("component", [AgentDeployment, AgentServicePrincipal, FeedbackModel, InferenceTables])
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (["hush"], "and not as a value of type list"),
+        ("hush", "and not as a value of type str"),
+        (None, "and not None"),
+    ],
+)
+def test_arguments_that_are_no_dict_are_told_without_a_traceback(
+    workspace: Workspace, component: Any, given: object, why: str
+) -> None:
+    name = component.__name__
+    for call in (lambda: component("docs", given), lambda: component("docs", args=given)):
+        with pytest.raises(pulumi.RunError) as raised:
+            call()
+        assert isinstance(raised.value, TypeError)
+        assert str(raised.value) == (
+            f'{name} takes its arguments as one dict, {why}: write {name}("name", {{…}}, opts)'
+        )
+    with pytest.raises(pulumi.RunError, match="as one dict, and there is none"):
+        component("docs")
+    with pytest.raises(pulumi.RunError, match="not by keyword"):
+        component("docs", model_name=MODEL)
+
+
 def test_the_known_names_are_those_that_are_declared() -> None:
     declared = {
         "": arguments.AgentDeploymentArgs,

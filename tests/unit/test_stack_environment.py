@@ -1,0 +1,54 @@
+"""The agents of a stack's configuration: what has not the shape of one is told by its key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime.config import set_all_config
+
+from stacks.environment import declared_agents
+
+
+@pytest.fixture(autouse=True)
+def _no_configuration_is_left() -> Iterator[None]:
+    yield
+    set_all_config({})
+
+
+def declared(**configured: Any) -> dict[str, Any]:
+    set_all_config({f"agents:{key}": json.dumps(value) for key, value in configured.items()})
+    return dict(declared_agents(pulumi.Config("agents")))
+
+
+def test_variables_and_tags_of_all_agents_stand_beside_an_agents_own() -> None:
+    defaults = {"workload_size": "Small", "tags": {"environment": "dev"}, "environment": {"A": "1", "B": "1"}}
+    agents = {"docs": {"workload_size": "Large", "environment": {"B": "2"}}, "sql": None}
+    assert declared(defaults=defaults, agents=agents) == {
+        "docs": {"workload_size": "Large", "tags": {"environment": "dev"}, "environment": {"A": "1", "B": "2"}},
+        "sql": defaults,
+    }
+    assert declared(agents={}) == {}
+
+
+@pytest.mark.parametrize(
+    ("configured", "said"),
+    [
+        ({"agents": ["hush"]}, "agents:agents: expected agents by their names"),
+        ({"agents": {"docs": "hush"}}, "agents:agents.docs: expected arguments by their names"),
+        ({"agents": {"docs": ["hush"]}}, "agents:agents.docs: expected arguments by their names"),
+        ({"agents": {"docs": {"environment": ["hush"]}}}, "agents:agents.docs.environment: expected variables"),
+        ({"agents": {"docs": {"secrets": "hush"}}}, "agents:agents.docs.secrets: expected the keys of secrets"),
+        ({"agents": {}, "defaults": ["hush"]}, "agents:defaults: expected arguments by their names"),
+        ({"agents": {}, "defaults": {"tags": ["hush"]}}, "agents:defaults.tags: expected tags"),
+    ],
+)
+def test_what_is_misshapen_is_told_by_its_key_without_its_value(configured: dict[str, Any], said: str) -> None:
+    with pytest.raises(pulumi.RunError) as raised:
+        declared(**configured)
+    assert str(raised.value).startswith(said)
+    assert ", and not a " in str(raised.value)
+    assert "hush" not in str(raised.value)
