@@ -19,7 +19,7 @@ def in_workspace(name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Resou
 
     As they are when the user chose a provider, or no workspace is configured: the plugin then looks further by itself.
     """
-    if _has_provider(opts) or (provider := _provider(name)) is None:
+    if _is_child(opts) or _has_provider(opts) or (provider := _provider(name)) is None:
         return opts
     return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers={PACKAGE: provider}))
 
@@ -38,6 +38,12 @@ def _provider(name: str) -> pulumi.ProviderResource | None:
         setattr(root, _ATTRIBUTE, pulumi.ProviderResource(PACKAGE, "databricks-configuration", values))
     provider: pulumi.ProviderResource = getattr(root, _ATTRIBUTE)
     return provider
+
+
+def _is_child(opts: pulumi.ResourceOptions | None) -> bool:
+    """Whether it belongs to a component of ours, which has been through this: what that was given, it inherits."""
+    parent = opts.parent if opts else None
+    return isinstance(parent, pulumi.ComponentResource) and parent.pulumi_resource_type.startswith(f"{PACKAGE}:")
 
 
 def _has_provider(opts: pulumi.ResourceOptions | None) -> bool:
