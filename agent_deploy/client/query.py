@@ -129,8 +129,10 @@ def _asked(
 
 def _is_without_streams(error: WorkspaceError) -> bool:
     """Whether the agent answers, but not piece by piece: it has no such method, or its signature has no such field."""
+    # Of what the model says: the error's text has the request as well, and so the endpoint's name.
+    said = error.message if isinstance(error, ApiError) else str(error)
     has_no_field = isinstance(error, ApiError) and error.status in _SCHEMA_MISTAKES
-    return "stream" in str(error).lower() and (has_no_field or "NotImplementedError" in str(error))
+    return "stream" in said.lower() and (has_no_field or "NotImplementedError" in said)
 
 
 def _json(response: httpx.Response) -> dict[str, Any]:

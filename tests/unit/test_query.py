@@ -48,10 +48,10 @@ class Service:
             self.described if isinstance(self.described, httpx.Response) else httpx.Response(200, json=self.described)
         )
 
-    def ask(self, question: Question | None = None, **options: Any) -> Any:
+    def ask(self, question: Question | None = None, name: str = "docs", **options: Any) -> Any:
         settings = resolve({"host": "http://127.0.0.1:1", "token": "dapi-test-token"})
         workspace = Workspace(settings, transport=httpx.MockTransport(self))
-        return ask(workspace, "docs", question or Question("why?"), **options)
+        return ask(workspace, name, question or Question("why?"), **options)
 
 
 def error(status: int, code: str, message: str) -> httpx.Response:
@@ -129,6 +129,13 @@ def test_an_agent_that_cannot_stream_is_asked_again_without(refusal: httpx.Respo
     service = Service(endpoint(), refusal, whole)
     assert service.ask().text == "x"
     assert [body.get("stream") for body in service.asked] == [True, None]
+
+
+def test_an_endpoint_whose_name_speaks_of_streams_is_not_asked_again_for_a_refusal_of_another_kind() -> None:
+    service = Service(endpoint(), error(400, "BAD_REQUEST", "Failed to enforce schema"))
+    with pytest.raises(WorkspaceError, match=r"Failed to enforce schema .*streaming-docs"):
+        service.ask(name="streaming-docs")
+    assert len(service.asked) == 1
 
 
 def test_conversation_and_trace_travel_in_databricks_options_and_the_trace_comes_back() -> None:
