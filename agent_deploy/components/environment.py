@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi
 
-from agent_deploy.components.signature import no_secret
+from agent_deploy.components.misplaced_secrets import misplaced_secrets
 from agent_deploy.resources.databricks import SecretScope
 from agent_deploy.resources.secret import Secret
 from agent_deploy.rules.credentials import CLIENT_SECRET
@@ -17,9 +17,6 @@ from agent_deploy.rules.environment import references as secret_references
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.review import principals
 from agent_deploy.rules.verifiable import Place
-
-_MAY_BE_SECRET = ("environment", "client_secret")
-_KEYED_BY_USER = ("tags", "traffic")
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class Environment:
         for place, value in self._variables():
             if isinstance(value, pulumi.Output) and await value.is_secret():
                 self._secrets[place] = value
-        self._misplaced = [no_secret(field) for field, value in _outputs("", self._args) if await value.is_secret()]
+        self._misplaced = await misplaced_secrets(self._args)
         plain = dict(self._args)
         if plain.get("environment"):
             plain["environment"] = self._masked(None, plain["environment"])
@@ -149,20 +146,6 @@ class Environment:
         version = self._args["versions"][index]
         label = version.get("version") or version.get("alias")
         return str(index) if isinstance(label, pulumi.Output) else str(label)
-
-
-def _outputs(field: str, value: object) -> Iterator[tuple[str, pulumi.Output[Any]]]:
-    """The Outputs in the arguments, each with its field; those that may be secrets are left out."""
-    if isinstance(value, pulumi.Output):
-        yield field, value
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            if key not in _MAY_BE_SECRET:
-                within = f"{field}[{key!r}]" if field in _KEYED_BY_USER else f"{field}.{key}" if field else str(key)
-                yield from _outputs(within, inner)
-    elif isinstance(value, (list, tuple)):
-        for index, inner in enumerate(value):
-            yield from _outputs(f"{field}[{index}]", inner)
 
 
 def _holds_outputs(value: object) -> bool:

@@ -9,8 +9,9 @@ import pulumi
 from typing_extensions import TypedDict
 
 from agent_deploy.components.errors import DeploymentError, told
+from agent_deploy.components.misplaced_secrets import misplaced_secrets
 from agent_deploy.components.options import child_options
-from agent_deploy.components.signature import check_names, misplaced_secrets, takes_one_dict
+from agent_deploy.components.signature import check_names, takes_one_dict
 from agent_deploy.components.verification import Verified
 from agent_deploy.resources.feedback_model_version import FeedbackModelVersion
 from agent_deploy.resources.properties import to_wire

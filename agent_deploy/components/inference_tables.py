@@ -10,9 +10,10 @@ from typing_extensions import NotRequired, TypedDict
 
 from agent_deploy.components.errors import DeploymentError, told
 from agent_deploy.components.late_values import OF_TABLES, without_late
+from agent_deploy.components.misplaced_secrets import misplaced_secrets
 from agent_deploy.components.options import child_options
 from agent_deploy.components.outputs import join
-from agent_deploy.components.signature import misplaced_secrets, takes_one_dict
+from agent_deploy.components.signature import takes_one_dict
 from agent_deploy.components.tables_verification import VerifiedTables, verify
 from agent_deploy.resources.databricks import Job, Pipeline, WorkspaceFile
 from agent_deploy.resources.derived_tables import DerivedTables

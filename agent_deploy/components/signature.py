@@ -4,8 +4,6 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import pulumi
-
 from agent_deploy.components.errors import ArgumentsError
 from agent_deploy.rules.known_arguments import unknown_names
 from agent_deploy.rules.problems import Problem
@@ -54,15 +52,3 @@ def check_names(component: str, shape: Any, given: Mapping[str, Any]) -> Iterato
     for name in sorted(shape.__required_keys__):
         if given.get(name) is None:
             yield Problem(name, None, f"a value: {component} cannot do without")
-
-
-def no_secret(field: str) -> Problem:
-    """A secret where none can be kept."""
-    expected = "a value that is no secret, as all who see what it names see it"
-    return Problem(field, None, expected, "If it is none, say so: pulumi.Output.unsecret(…)")
-
-
-async def misplaced_secrets(given: Mapping[str, Any]) -> list[Problem]:
-    """Arguments that are secrets, of a component that keeps none: told before anything is told of their values."""
-    outputs = {name: value for name, value in given.items() if isinstance(value, pulumi.Output)}
-    return [no_secret(name) for name, value in outputs.items() if await value.is_secret()]
