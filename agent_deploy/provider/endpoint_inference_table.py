@@ -153,7 +153,7 @@ def _leave_alone(old_inputs: Values, old: Values, inputs: Values) -> None:
 def _elsewhere(inputs: Mapping[str, Any], present: Mapping[str, Any]) -> str:
     """Why a table that somebody else turned on is not the wanted one; empty when it is."""
     wanted = {theirs: inputs.get(ours) for ours, theirs in _PLACE.items()}
-    if all(value is None or str(value).lower() == str(present.get(field)).lower() for field, value in wanted.items()):
+    if all(value is None or same_name(value, present.get(field)) for field, value in wanted.items()):
         return ""
     table = states.payload_table_of(present)
     return (

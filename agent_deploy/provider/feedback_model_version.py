@@ -30,6 +30,7 @@ from agent_deploy.provider.resource import (
     UserError,
     Values,
 )
+from agent_deploy.provider.unity_tables import same_name
 from agent_deploy.rules.feedback_model import EXECUTED_BY, MADE_BY_TAG, USED_BY_TAG, files
 from agent_deploy.rules.names import check_model_name
 
@@ -193,9 +194,6 @@ def _users(workspace: Workspace, name: str, model: RegisteredModel, own_tag: str
         f"serving endpoint {endpoint['name']}"
         for endpoint in endpoints
         for config in (endpoint.get("config"), endpoint.get("pending_config"))
-        if any(
-            str(entity.get("entity_name")).lower() == name.lower()
-            for entity in (config or {}).get("served_entities") or ()
-        )
+        if any(same_name(entity.get("entity_name"), name) for entity in (config or {}).get("served_entities") or ())
     ]
     return [*sorted(marks), *dict.fromkeys(serving)]

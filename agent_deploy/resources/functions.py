@@ -9,7 +9,7 @@ import pulumi.runtime
 from pulumi.runtime.settings import get_monitor
 
 from agent_deploy.resources.properties import to_wire
-from agent_deploy.resources.provider import PACKAGE
+from agent_deploy.resources.provider import PACKAGE, provider_of
 
 
 class ModelVersion(TypedDict):
@@ -155,7 +155,7 @@ async def verify_deployment(wanted: Mapping[str, Any], opts: pulumi.InvokeOption
     Whoever asks in the same turn of the event loop, as all agents of a program do, is answered by one call: a call each
     would take all the threads that the engine allows, and nothing would be registered while they wait.
     """
-    key = (get_monitor(), opts.provider or (opts.parent and opts.parent.get_provider(f"{PACKAGE}:index:Any")))
+    key = (get_monitor(), opts.provider or provider_of(opts.parent))
     if key not in _ASKED:
         _ASKED[key] = ([], asyncio.ensure_future(_verify(key, opts)))
     questions, answers = _ASKED[key]

@@ -12,7 +12,7 @@ from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.proto.resource_pb2_grpc import ResourceMonitorStub
 from pulumi.runtime.settings import get_monitor
 
-from agent_deploy.resources.provider import PACKAGE
+from agent_deploy.resources.provider import PACKAGE, provider_of
 
 # The programs (by their engines) whose provider was started.
 _STARTED: WeakSet[Any] = WeakSet()
@@ -26,7 +26,7 @@ def start_provider(component: pulumi.Resource) -> None:
     engine = get_monitor()
     if not isinstance(engine, ResourceMonitorStub) or engine in _STARTED:
         return
-    if component.get_provider(f"{PACKAGE}:index:Any") is None:
+    if provider_of(component) is None:
         _STARTED.add(engine)
         threading.Thread(target=_ask, args=(engine,), daemon=True).start()
 

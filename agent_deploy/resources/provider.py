@@ -24,6 +24,11 @@ def in_workspace(name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Resou
     return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers={PACKAGE: provider}))
 
 
+def provider_of(component: pulumi.Resource | None) -> pulumi.ProviderResource | None:
+    """What was chosen for a component's children of our package; None: the default provider, or no component."""
+    return component.get_provider(f"{PACKAGE}:index:Any") if component is not None else None
+
+
 def _provider(name: str) -> pulumi.ProviderResource | None:
     config = pulumi.Config("databricks")
     values: dict[str, pulumi.Input[str]] = {key: value for key in _SETTINGS if (value := config.get(key))}
@@ -56,4 +61,4 @@ def _has_provider(opts: pulumi.ResourceOptions | None) -> bool:
         given += opts.providers
     if any(provider.package == PACKAGE for provider in given):
         return True
-    return opts.parent is not None and opts.parent.get_provider(f"{PACKAGE}:index:Any") is not None
+    return provider_of(opts.parent) is not None

@@ -167,8 +167,10 @@ class Authorization:
         """Replace the direct entries by what ``change`` makes of them, unchecked; nobody writes in between."""
         key = f"{object_type}/{object_id}"
         with self._store.transaction() as transaction:
-            document = transaction.get("acl", key) or {"entries": []}
-            transaction.put("acl", key, {"key": key, "entries": change(document["entries"])})
+            document = transaction.get("acl", key)
+            held = document["entries"] if document else []
+            if (entries := change(held)) != held:
+                transaction.put("acl", key, {"key": key, "entries": entries})
 
     def add_entry(self, object_type: str, object_id: str, entry: Document) -> None:
         """One more direct entry, unless it is there."""

@@ -38,6 +38,11 @@ class Principal:
         return self.groups | {self.name}
 
 
+def gone() -> ApiError:
+    """Of a token whose principal is there no more."""
+    return ApiError(401, "UNAUTHENTICATED", "The token's principal does not exist or is not active.")
+
+
 class Principals:
     """Documents: ``user`` and ``service_principal`` by id, ``group`` by id with ``members`` [{value: principal id}].
 
@@ -135,7 +140,7 @@ class Principals:
                 groups = self.groups_of(principal_id)
                 principal = Principal(kind, principal_id, document[name], document.get("displayName", ""), groups)
                 return known.setdefault(principal_id, principal)
-        raise ApiError(401, "UNAUTHENTICATED", "The token's principal does not exist or is not active.")
+        raise gone()
 
     def by_name(self, name: str) -> Principal | None:
         """By user name (in any case) or application id; None also for one that is not active."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_deploy.local.core.context import Workspace
-from agent_deploy.local.core.errors import ApiError
-from agent_deploy.local.core.principals import ADMINS, USERS
+from agent_deploy.local.core.principals import ADMINS, USERS, gone
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.identity.scim import ScimError, entries
 
@@ -81,7 +80,7 @@ class Resources:
     def own(self, kind: Kind, resource_id: str) -> Document:
         """The caller's own document, which he sees even when it is hidden from others; 401 when he is just gone."""
         if (document := self._store.get(kind.kind, resource_id)) is None:
-            raise ApiError(401, "UNAUTHENTICATED", "The token's principal does not exist or is not active.")
+            raise gone()
         return document
 
     def create(self, kind: Kind, body: Document) -> Document:
