@@ -83,7 +83,8 @@ class AgentDeployment(pulumi.ComponentResource):
         invoke = pulumi.InvokeOptions(parent=self)
         owner_mark, *former_marks = owner_marks(name, opts)
         # Whatever the children need goes through `verified`: nothing is registered unless every check has passed.
-        verified: pulumi.Output[Verified] = environment.plain().apply(
+        plain = environment.plain()
+        verified: pulumi.Output[Verified] = plain.apply(
             lambda plain: verification.verify(
                 name,
                 plain.args,
@@ -95,11 +96,14 @@ class AgentDeployment(pulumi.ComponentResource):
                 environment.misplaced(),
             )
         )
-        # Only the running program knows which values are secret, so what is declared of them is declared in the apply.
-        declared = verified.apply(lambda v: self._declared(name, v, environment))
+        # Only the running program knows which values are secret, so what is declared of them is declared in the apply:
+        # while the verification is under way, for which their scope's name waits.
+        endpoint_name = verified.apply(lambda v: v.deployment.endpoint_name)
+        stored = plain.apply(lambda _: environment.store_secrets(name, endpoint_name, child_options(self)))
+        declared = join(lambda v, references: self._declared(name, v, references, environment), verified, stored)
         endpoint = ServingEndpoint(
             name,
-            name=verified.apply(lambda v: v.deployment.endpoint_name),
+            name=endpoint_name,
             served_entities=declared.apply(lambda d: _served_entities(d, environment)),
             traffic=declared.apply(_traffic),
             ai_gateway=verified.apply(_ai_gateway),
@@ -127,8 +131,7 @@ class AgentDeployment(pulumi.ComponentResource):
         self.inference_tables = self._tables(name, args, endpoint)
         self._set_outputs(endpoint)
 
-    def _declared(self, name: str, verified: Verified, environment: Environment) -> _Declared:
-        references = environment.store_secrets(name, verified.deployment.endpoint_name, child_options(self))
+    def _declared(self, name: str, verified: Verified, references: References, environment: Environment) -> _Declared:
         secret = environment.existing_secret(verified.args, references)
         identities = declare(name, self, verified, secret)
         return _Declared(verified, references, identities, served_feedback(name, self, verified))

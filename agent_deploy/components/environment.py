@@ -85,7 +85,7 @@ class Environment:
             for problem in check_secret("environment" if index is None else f"versions[{index}].environment", key)
         ]
 
-    def store_secrets(self, name: str, scope_name: str, opts: pulumi.ResourceOptions) -> References:
+    def store_secrets(self, name: str, scope_name: pulumi.Input[str], opts: pulumi.ResourceOptions) -> References:
         """A scope named after the endpoint with one secret for each value; returns the references to them."""
         if not self._secrets:
             return References({})

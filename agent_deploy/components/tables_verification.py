@@ -50,7 +50,7 @@ async def _refusals(args: Mapping[str, Any], found: VerifiedTables, opts: pulumi
         "pipeline": rules.wanted_pipeline("", args, schema),
         "requirements": {"inference_schema": schema, "sql_warehouse": args.get("warehouse_id")},
     }
-    answer, _ = await functions.verify_deployment(asked, opts)
+    answer = await functions.verify_deployment(asked, opts)
     return list(answer["problems"])
 
 

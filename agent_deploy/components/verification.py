@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,15 +63,11 @@ async def verify(
         # Whatever else is wrong might be told with a secret's value.
         raise told(DeploymentError.of("AgentDeployment", name, [*misshapen, *misplaced]))
     problems: list[Problem | str] = [*misshapen, *of_well_shaped(check_arguments(args), misshapen)]
-    found, place = await functions.verify_deployment(look_ups(args, [owner_mark, *former_marks], made_here), opts)
+    found = await functions.verify_deployment(look_ups(args, [owner_mark, *former_marks], made_here), opts)
     problems += [*found["problems"], *resolved_duplicates(named_versions(args), found["numbers"])]
     problems += lost_secrets(found["kept"], args)
     if problems:
         raise told(DeploymentError.of("AgentDeployment", name, problems))
-    # One after the other: the first one's resources are on their way, and the vendor's plugin starts for them, while
-    # those of the others are yet to be declared.
-    for _ in range(place):
-        await asyncio.sleep(0)
     for doubt in found["doubts"]:
         pulumi.log.warn(f"could not be verified: {doubt}", opts.parent)
     if exposed := exposed_credentials(args):

@@ -52,6 +52,9 @@ _POOL = ThreadPoolExecutor(32, "deployment")
 
 def verify_deployments(context: Context, arguments: Values) -> Values:
     """See the schema; a failure that is no deployment's own, such as no workspace at all, is raised for all of them."""
+    if not arguments["deployments"]:
+        # A program that is still declaring (resources/head_start.py): who deploys is what all of its agents will ask.
+        facts_of(context).principal(None, with_entitlements=True)
     return {"deployments": list(_POOL.map(partial(verify_deployment, context), arguments["deployments"]))}
 
 

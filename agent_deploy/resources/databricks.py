@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypedDict
 import pulumi
 from pulumi import Input, Output, ResourceOptions
 
+from agent_deploy.resources.head_start import start_vendor
 from agent_deploy.resources.properties import handed_out, output
 
 _PRERELEASES = {"a": "alpha", "b": "beta", "rc": "rc"}
@@ -52,8 +53,9 @@ class VendorResource(pulumi.CustomResource):
     def __init__(self, resource_name: str, inputs: Mapping[str, Any], opts: ResourceOptions | None) -> None:
         # As the vendor's SDK does: a version in the user's own options wins, secret outputs add up.
         ours = ResourceOptions(version=vendor_version(), additional_secret_outputs=list(self.secret_outputs))
-        properties = handed_out(type(self), inputs)
-        super().__init__(self.token, resource_name, properties, ResourceOptions.merge(ours, opts))
+        options = ResourceOptions.merge(ours, opts)
+        start_vendor(self.token, options)
+        super().__init__(self.token, resource_name, handed_out(type(self), inputs), options)
 
 
 class SecretScope(VendorResource):

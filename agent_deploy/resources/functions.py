@@ -147,8 +147,8 @@ class VerifiedDeployment(TypedDict):
 _ASKED: dict[tuple[object, object], tuple[list[Mapping[str, Any]], asyncio.Task[list[VerifiedDeployment]]]] = {}
 
 
-async def verify_deployment(wanted: Mapping[str, Any], opts: pulumi.InvokeOptions) -> tuple[VerifiedDeployment, int]:
-    """All look-ups of a deployment at once, and its place among those of the same call.
+async def verify_deployment(wanted: Mapping[str, Any], opts: pulumi.InvokeOptions) -> VerifiedDeployment:
+    """All look-ups of a deployment at once.
 
     ``wanted`` is what rules/verifiable.py makes of a program's arguments.
 
@@ -161,7 +161,7 @@ async def verify_deployment(wanted: Mapping[str, Any], opts: pulumi.InvokeOption
     questions, answers = _ASKED[key]
     questions.append(wanted)
     place = len(questions) - 1
-    return (await answers)[place], place
+    return (await answers)[place]
 
 
 async def _verify(key: tuple[object, object], opts: pulumi.InvokeOptions) -> list[VerifiedDeployment]:
@@ -195,6 +195,15 @@ async def get_payload_table(payload_table: str, opts: pulumi.InvokeOptions) -> P
     return cast(PayloadTable, await _call("getPayloadTable", {"payload_table": payload_table}, opts))
 
 
+# How the engine's connection answers while it shuts down, as when a plugin cannot be started or the user interrupts.
+_ENGINE_ENDS = "the client connection is closing"
+
+
 async def _call(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> Mapping[str, Any]:
     token = f"{PACKAGE}:index:{function}"
-    return cast(Mapping[str, Any], await pulumi.runtime.invoke_async(token, to_wire(args), opts))
+    try:
+        return cast(Mapping[str, Any], await pulumi.runtime.invoke_async(token, to_wire(args), opts))
+    except Exception as error:
+        if _ENGINE_ENDS not in str(error):
+            raise
+        raise pulumi.RunError(f"Pulumi ended before {function} was answered; what it says besides tells why.") from None

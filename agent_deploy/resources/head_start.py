@@ -1,10 +1,12 @@
-"""The provider starts while the program is still declaring: the engine starts it when it is first asked."""
+"""Plugins start while the program is still declaring: the engine starts one when it is first asked for something of it.
+
+Otherwise they start one after the other: ours when the program's module has ended, the vendor's when all is verified.
+"""
 
 from __future__ import annotations
 
 import threading
-from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import grpc
 import pulumi
@@ -14,27 +16,61 @@ from pulumi.runtime.settings import get_monitor
 
 from agent_deploy.resources.provider import PACKAGE, provider_of
 
-# The programs (by their engines) whose provider was started.
-_STARTED: WeakSet[Any] = WeakSet()
+
+class _Start:
+    """A package whose plugin is asked for beside the program; ``is_up`` once it has answered."""
+
+    def __init__(
+        self, engine: ResourceMonitorStub, request: resource_pb2.ResourceInvokeRequest, after: _Start | None = None
+    ) -> None:
+        """``after`` another one has answered, and only if it has."""
+        self.is_up = False
+        self._thread = threading.Thread(target=self._ask, args=(engine, request, after), daemon=True)
+        self._thread.start()
+
+    def _ask(
+        self, engine: ResourceMonitorStub, request: resource_pb2.ResourceInvokeRequest, after: _Start | None
+    ) -> None:
+        if after is not None:
+            after._thread.join()
+            if not after.is_up:
+                return
+        try:
+            engine.Invoke(request)
+            self.is_up = True
+        except grpc.RpcError as error:
+            pulumi.log.debug(f"asked for {request.tok}, so that its plugin starts: {error}")
+
+
+# The programs, by their engines: what was started for each, by package.
+_STARTED: WeakKeyDictionary[ResourceMonitorStub, dict[str, _Start]] = WeakKeyDictionary()
 
 
 def start_provider(component: pulumi.Resource) -> None:
-    """Has the default provider started beside the program; the SDK's own calls wait until the program's module ends.
+    """Has our default provider started beside the program; the SDK's own calls wait until the program's module ends.
 
-    It is asked to verify nothing. What goes wrong goes wrong again when it is asked for something, and is told then.
+    It is asked to verify nothing, for which it finds out who deploys, and no more. What goes wrong goes wrong again
+    when it is asked for something, and is told then.
     """
     engine = get_monitor()
-    if not isinstance(engine, ResourceMonitorStub) or engine in _STARTED:
+    if isinstance(engine, ResourceMonitorStub) and engine not in _STARTED and provider_of(component) is None:
+        request = resource_pb2.ResourceInvokeRequest(tok=f"{PACKAGE}:index:verifyDeployments")
+        request.args.update({"deployments": []})
+        _STARTED[engine] = {PACKAGE: _Start(engine, request)}
+
+
+def start_vendor(token: str, opts: pulumi.ResourceOptions) -> None:
+    """Has the default provider of a vendor's resource started that is being declared, while it is verified.
+
+    It is asked for a function that it does not have: it says so at once, and has asked nobody. Only when ours has
+    reached the workspace: one that cannot be configured ends the program before our error says why.
+    """
+    engine, package = get_monitor(), token.partition(":")[0]
+    if not isinstance(engine, ResourceMonitorStub):
         return
-    if provider_of(component) is None:
-        _STARTED.add(engine)
-        threading.Thread(target=_ask, args=(engine,), daemon=True).start()
-
-
-def _ask(engine: ResourceMonitorStub) -> None:
-    request = resource_pb2.ResourceInvokeRequest(tok=f"{PACKAGE}:index:verifyDeployments")
-    request.args.update({"deployments": []})
-    try:
-        engine.Invoke(request)
-    except grpc.RpcError as error:
-        pulumi.log.debug(f"{PACKAGE} could not be started ahead: {error}")
+    started = _STARTED.get(engine, {})
+    if PACKAGE not in started or package in started:
+        return
+    if opts.provider is None and (opts.parent is None or opts.parent.get_provider(token) is None):
+        request = resource_pb2.ResourceInvokeRequest(tok=f"{package}:index/nothing:nothing", version=opts.version or "")
+        started[package] = _Start(engine, request, after=started[PACKAGE])

@@ -286,3 +286,42 @@ def principals(site: Site) -> set[str]:
     """Display names of the workspace's service principals."""
     found = site.workspace.get("/api/2.0/preview/scim/v2/ServicePrincipals").get("Resources", [])
     return {principal["displayName"] for principal in found}
+
+
+def test_the_vendors_plugin_is_started_ahead_and_leaves_no_trace(
+    site: Site, open_stack: Callable[..., Stack], tmp_path: Path
+) -> None:
+    plugins = both_plugins(tmp_path / "plugins")
+    stack = open_stack(
+        program("ahead", model_version="1", permissions=[{"group_name": "users", "level": "CAN_QUERY"}]),
+        environment=site.environment,
+        plugins=plugins,
+    )
+    said = stack.preview("--debug")
+    assert "asked for databricks:index/nothing:nothing" in said.output + said.messages
+    # One provider of each package, as without it, and nobody is told of an error.
+    steps = [event["resourcePreEvent"]["metadata"] for event in said.events if "resourcePreEvent" in event]
+    providers = [step["type"] for step in steps if step["type"].startswith("pulumi:providers:")]
+    assert sorted(providers) == ["pulumi:providers:agent-deploy", "pulumi:providers:databricks"]
+    assert [event for event in said.events if event.get("diagnosticEvent", {}).get("severity") == "error"] == []
+
+
+def test_a_plugin_that_is_not_there_is_told_without_a_stack_trace(
+    site: Site, open_stack: Callable[..., Stack], tmp_path: Path
+) -> None:
+    ours = {"agent-deploy": both_plugins(tmp_path / "plugins")["agent-deploy"]}
+    stack = open_stack(
+        program("alone", model_version="7", permissions=[{"group_name": "users", "level": "CAN_QUERY"}]),
+        environment={
+            **site.environment,
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            "PULUMI_HOME": str(tmp_path / "home"),
+        },
+        plugins=ours,
+    )
+    said = stack.preview(check=False)
+    shown = [each["diagnosticEvent"] for each in said.events if "diagnosticEvent" in each]
+    told = said.output + "".join(each["message"] for each in shown if each["severity"] != "debug")
+    assert said.code != 0
+    assert "Traceback" not in told
+    assert "pulumi-resource-databricks" in told or "has no version 7" in told
