@@ -26,7 +26,7 @@ from bench import models
 from bench.report import Progress, Row
 
 AGENTS = (1, 10, 50)
-ROUNDS = 3
+ROUNDS = 5
 MODEL = "main.default.echo"
 # Written by each program when it ends: its peak memory in kB.
 MEASURE = """
