@@ -34,7 +34,7 @@ def feedback(
         typer.Option(help="POSITION:NAME=VALUE of a retrieved document, 0 the first; may be repeated."),
     ] = None,
     source: Annotated[str, typer.Option(help="Who rates; default: you.")] = "",
-    source_type: Annotated[str, typer.Option(help="human, expert, end_user, llm_judge or code.")] = "human",
+    source_type: Annotated[str, typer.Option(help="human, expert, end_user, ai_judge, llm_judge or code.")] = "human",
     again: Annotated[bool, typer.Option("--again", help="Rate even what was rated and withdrawn before.")] = False,
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take your earlier feedback off the trace.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,

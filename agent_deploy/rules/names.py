@@ -72,6 +72,8 @@ def split_model_name(model_name: str) -> tuple[str, str, str]:
 def check_model_name(field: str, model_name: object) -> list[Problem]:
     """Problems of a three-level Unity Catalog name."""
     expected = "a Unity Catalog name of three levels, catalog.schema.model"
+    if model_name is None:
+        return [Problem(field, None, f"it to be given: {expected}")]
     if not isinstance(model_name, str) or len(levels := model_name.split(".")) != 3:
         remedy = "Models of the workspace registry cannot be agents: register it with the registry URI databricks-uc"
         return [Problem(field, model_name, expected, remedy)]

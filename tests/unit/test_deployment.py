@@ -68,6 +68,7 @@ def test_traffic_may_be_given_by_version_or_alias() -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
+        ({"model_name": None}, "model_name: expected it to be given: a Unity Catalog name of three levels"),
         ({"model_name": "qa"}, "model_name 'qa': expected a Unity Catalog name of three levels"),
         ({"model_version": "1", "versions": [{"version": "2"}]}, "either model_version or versions"),
         ({"model_version": "champion"}, "model_version 'champion': expected the number of a model version"),
