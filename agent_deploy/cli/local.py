@@ -134,7 +134,7 @@ def _server_code() -> Any:
         import uvicorn  # noqa: F401
     except ImportError as error:
         message = f"the local workspace needs the extra 'local' ({error.name} is missing)"
-        raise CommandError(f"{message}: pip install 'agent-deploy[local]'") from error
+        raise CommandError(f"{message}: pip install '.[local]' in the repository of agent_deploy") from error
     from agent_deploy.local import workspace
 
     return workspace

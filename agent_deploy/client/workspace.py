@@ -196,14 +196,17 @@ class _Connection:
         return self
 
     def _client(self) -> httpx.Client:
-        local = urlsplit(self.host).hostname in ("127.0.0.1", "localhost", "::1")
         return httpx.Client(
             transport=self._transport,
             timeout=httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT, pool=None),
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=40, keepalive_expiry=20.0),
             headers={"User-Agent": user_agent()},
-            trust_env=not local,  # a proxy has nothing to do with a workspace on this machine
+            trust_env=not self._is_local,  # a proxy has nothing to do with a workspace on this machine
         )
+
+    @property
+    def _is_local(self) -> bool:
+        return urlsplit(self.host).hostname in ("127.0.0.1", "localhost", "::1")
 
     def send(
         self, method: str, path: str, headers: Mapping[str, str] | None, as_text: bool = False, **content: Any
@@ -254,6 +257,8 @@ class _Connection:
         if response.status_code == 401:
             origin = self.settings.origin
             hint = f"{self.host} refused the credentials from {origin}: are they of this workspace, and not expired?"
+            if self._is_local:
+                hint += " Those of a local workspace are told by `agent-deploy local env`."
         request = f"{method} {path}"
         raise ApiError(
             response.status_code, code, self._redacted(message), request, hint, retry_after=_retry_after(response)

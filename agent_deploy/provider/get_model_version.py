@@ -67,7 +67,7 @@ def _find(workspace: Workspace, name: str, version: str, alias: str) -> dict[str
     numbers = sorted(int(each["version"]) for each in listed.get("model_versions") or [])
     there = ", ".join(map(str, numbers)) or "none"
     if version:
-        return f"{name} has no version {version} (there: {there})"
+        return f"{name} has no version {version} (there: {there}). Register it, or give one that is there"
     return f"{name} has no alias {alias!r} (versions: {there}). Set it in Unity Catalog, or give a version"
 
 

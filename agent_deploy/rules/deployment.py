@@ -224,7 +224,8 @@ def _check_name(field_name: str, version: Mapping[str, Any]) -> list[Problem]:
     number, alias = version.get("version"), version.get("alias")
     if (number is None) == (alias is None):
         given = None if number is None else f"version {number} and alias {alias}"
-        return [Problem(field_name, given, "either a version number or an alias")]
+        remedy = "Leave one of them out" if given else 'Write {"version": "3"}, for example'
+        return [Problem(field_name, given, "either a version number or an alias", remedy)]
     if number is not None and not str(_number(number)).isdecimal():
         remedy = f'For an alias write {{"alias": {str(number)!r}}}'
         return [Problem(field_name, number, "the number of a model version, such as '3'", remedy)]

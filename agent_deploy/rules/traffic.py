@@ -25,8 +25,12 @@ def check_traffic(field: str, traffic: Mapping[str, object], served: Sequence[st
         problems += check_percentage(where, percentage)
     if not problems and served and (total := sum(int(p) for p in traffic.values())) != 100:  # type: ignore[call-overload]
         shares = ", ".join(f"{version}: {percentage}" for version, percentage in traffic.items()) or "nothing"
-        problems.append(Problem(field, total, "percentages that sum to 100", f"They are {shares}"))
+        problems.append(Problem(field, total, "percentages that sum to 100", f"They are {shares}. {_way_out(total)}"))
     return problems
+
+
+def _way_out(total: int) -> str:
+    return f"Add {100 - total} to one of them" if total < 100 else f"Take {total - 100} from them"
 
 
 def check_percentage(field: str, value: object) -> list[Problem]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from agent_deploy.rules.problems import Problem
 
 WORKLOAD_SIZES = ("Small", "Medium", "Large")
@@ -17,7 +19,12 @@ def check_workload(prefix: str, size: object, kind: object) -> list[Problem]:
     """Problems of ``workload_size`` and ``workload_type``; None is the default and passes."""
     rows = (("workload_size", size, WORKLOAD_SIZES), ("workload_type", kind, WORKLOAD_TYPES))
     return [
-        Problem(f"{prefix}{field}", value, "one of " + ", ".join(allowed), "Names are case-sensitive")
+        Problem(f"{prefix}{field}", value, "one of " + ", ".join(allowed), _remedy(value, allowed))
         for field, value, allowed in rows
         if value is not None and value not in allowed
     ]
+
+
+def _remedy(value: object, allowed: Iterable[str]) -> str:
+    meant = [name for name in allowed if name.lower() == str(value).lower()]
+    return f"Names are case-sensitive: write {meant[0]!r}" if meant else ""

@@ -107,7 +107,7 @@ def _ivy(folder: Path, java_home: Path) -> list[str]:
     """Ivy comes with Spark; unlike Maven it knows nothing of a user's mirrors."""
     spark = find_spec("pyspark")
     if spark is None or spark.origin is None:
-        raise JarsMissing("pyspark is not installed: pip install 'agent-deploy[spark]'")
+        raise JarsMissing("pyspark is not installed: pip install '.[local,spark]' in the repository of agent_deploy")
     settings, module = folder / "ivysettings.xml", folder / "ivy.xml"
     settings.write_text(_IVY_SETTINGS.format(cache=folder / "ivy"), encoding="utf-8")
     dependencies = [

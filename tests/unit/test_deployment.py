@@ -73,7 +73,9 @@ def test_traffic_may_be_given_by_version_or_alias() -> None:
         ({"model_version": "1", "versions": [{"version": "2"}]}, "either model_version or versions"),
         ({"model_version": "champion"}, "model_version 'champion': expected the number of a model version"),
         ({"versions": [{"version": "1", "alias": "x"}]}, "versions[0] 'version 1 and alias x': expected either"),
-        ({"versions": [{}]}, "versions[0]: expected either a version number or an alias"),
+        ({"versions": [{}]}, "versions[0]: expected either a version number or an alias. Write {"),
+        ({"versions": [{"version": "1", "alias": "x"}]}, "an alias. Leave one of them out"),
+        ({"workload_size": "small"}, "one of Small, Medium, Large. Names are case-sensitive: write 'Small'"),
         ({"versions": [{"version": "1"}, {"version": "1"}]}, "versions '1': expected each version once"),
         ({"versions": [{"version": "1"}, {"version": "2"}]}, "how the requests are shared among versions 1, 2"),
         ({"versions": [{"version": str(n)} for n in range(16)]}, "versions 16: expected at most 15"),
@@ -102,7 +104,14 @@ def test_a_mistake_names_field_value_and_what_was_expected(args: dict[str, Any],
 @pytest.mark.parametrize(
     ("traffic", "said"),
     [
-        ({"1": 60, "2": 30}, "traffic 90: expected percentages that sum to 100. They are 1: 60, 2: 30"),
+        (
+            {"1": 60, "2": 30},
+            "traffic 90: expected percentages that sum to 100. They are 1: 60, 2: 30. Add 10 to one of them",
+        ),
+        (
+            {"1": 60, "2": 50},
+            "traffic 110: expected percentages that sum to 100. They are 1: 60, 2: 50. Take 10 from them",
+        ),
         ({"1": 100, "3": 0}, "traffic['3'] 0: expected a version that is served (1, 2)"),
         ({"1": 101, "2": -1}, "traffic['1'] 101: expected a whole number from 0 to 100"),
         ({"1": 50.5, "2": 49.5}, "traffic['1'] 50.5: expected a whole number"),
