@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+INSTALL: Final = "pip install '.[local,spark]' in the repository of agent_deploy"
 DELTA_VERSION: Final = "4.4.0"
 # All that delta-spark needs of what Spark does not bring along.
 ARTIFACTS: Final = {
@@ -107,7 +108,7 @@ def _ivy(folder: Path, java_home: Path) -> list[str]:
     """Ivy comes with Spark; unlike Maven it knows nothing of a user's mirrors."""
     spark = find_spec("pyspark")
     if spark is None or spark.origin is None:
-        raise JarsMissing("pyspark is not installed: pip install '.[local,spark]' in the repository of agent_deploy")
+        raise JarsMissing(f"pyspark is not installed: {INSTALL}")
     settings, module = folder / "ivysettings.xml", folder / "ivy.xml"
     settings.write_text(_IVY_SETTINGS.format(cache=folder / "ivy"), encoding="utf-8")
     dependencies = [

@@ -15,11 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from agent_deploy.tables.jars import delta_jars
+from agent_deploy.tables.jars import INSTALL, delta_jars
 from agent_deploy.tables.java import find_java
 from agent_deploy.tables.scratch import remove_scratch
 
-INSTALL: Final = "pip install '.[local,spark]' in the repository of agent_deploy"
 DRIVER_MEMORY: Final = "2g"
 _LOG_TAIL_LINES = 15
 # Spark compiles each plan to code: in the room that Java gives to it without the second compiler, it would be compiled

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -59,8 +58,7 @@ def test_the_page_works_as_it_is_written(
 ) -> None:
     python = Path(sys.executable).name
     assert "main.default.clerk, version 1" in run(python, "log.py")
-    environment: dict[str, Any] = local_workspace.env()
-    stack = open_stack(PROGRAM, environment=environment, plugins=both_plugins(tmp_path / "plugins"))
+    stack = open_stack(PROGRAM, environment=local_workspace.env(), plugins=both_plugins(tmp_path / "plugins"))
     with deployed(stack):
         assert "billing" in run("agent-deploy", "query", ENDPOINT, "Where is my invoice?")
         # What the program sets reaches the agent.
