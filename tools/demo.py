@@ -53,10 +53,9 @@ def main() -> int:
     try:
         with _workspace() as workspace:
             Demo(workspace).run()
-    except (Failed, httpx.HTTPError) as error:
-        console.print(
-            f"\n[bold red]The demo stopped:[/] {error}\nWhat the workspace wrote: {FOLDER / 'workspace' / 'logs'}"
-        )
+    except (Failed, httpx.HTTPError, OSError) as error:
+        console.print(f"\n[bold red]The demo stopped:[/] {escape(str(error))}")
+        console.print(f"What the workspace wrote: {FOLDER / 'workspace' / 'logs'}")
         return 1
     console.print(f"\n[bold green]Done[/] in {time.monotonic() - started:.0f} s. Nothing is running any more.")
     console.print("Next: README.md, then stacks/Pulumi.dev.yaml, which declares the agents of an environment.")
@@ -85,6 +84,8 @@ class Demo:
             "PULUMI_BACKEND_URL": (FOLDER / "state").as_uri(),
             "PULUMI_CONFIG_PASSPHRASE": "demo",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            # Of MLflow's pages for runs and experiments, which a local workspace does not have.
+            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         }
         (FOLDER / "state").mkdir()
         console.print(f"  databricks plugin: {plugin}")
@@ -197,15 +198,17 @@ class Demo:
 
     def _show_rows(self) -> None:
         _step("The logged rows", f"{MODEL}_payload, a Delta table: every request, written within a second.")
-        table = Table("request id", "status", "ms", "question, or feedback")
-        for row in self._rows():
+        table = Table("time (UTC)", "request id", "status", "ms", "question, or feedback")
+        rows = self._rows()
+        for row in rows:
             request = json.loads(row["request"])
             asked = "input" in request
             question = request["input"][-1]["content"] if asked else _told(request["dataframe_records"][0])
             duration = str(row["execution_duration_ms"])
-            table.add_row(row["databricks_request_id"][:8] + "…", str(row["status_code"]), duration, question)
+            moment, request_id = f"{row['request_time']:%H:%M:%S}", row["databricks_request_id"][:8] + "…"
+            table.add_row(moment, request_id, str(row["status_code"]), duration, question)
         console.print(Padding.indent(table, 4))
-        columns = ", ".join(self._rows()[0])
+        columns = ", ".join(rows[0])
         console.print(f"  all columns: {columns}")
 
     def _show_logs(self) -> None:
@@ -239,7 +242,7 @@ class Demo:
         while time.monotonic() < deadline:
             rows: list[dict[str, Any]] = DeltaTable(path).to_pyarrow_table().to_pylist() if path.exists() else []
             if len(rows) >= 4:
-                return rows
+                return sorted(rows, key=lambda row: row["request_time"])
             time.sleep(0.2)
         raise Failed(f"the payload table {path} did not get its rows within 30 s")
 
@@ -254,7 +257,7 @@ class Demo:
         self._command("agent-deploy", "query", ENDPOINT, QUESTION)
 
     def _tear_down(self) -> None:
-        _step("Tear it down", "A real `pulumi destroy`.")
+        _step("Tear it down", "A real `pulumi destroy`. The empty stack stays in the demo's folder.")
         self._pulumi("destroy", "--yes", "--skip-preview")
         _step("Proof that nothing is left", "Asked of the workspace itself.")
         left = {

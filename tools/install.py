@@ -26,7 +26,7 @@ def main() -> int:
             continue
         if step[1]:
             packages.add(step[1])
-            progress.show(f"{len(packages)} packages, now {step[1]}")
+            progress.show(f"packages: {len(packages)}, now {step[1]}")
         else:
             progress.show(f"unpacking {len(packages)} packages", at_once=True)
     progress.end()

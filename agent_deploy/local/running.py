@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import signal
 import time
 from pathlib import Path
@@ -14,16 +13,6 @@ from typing import Any
 STATUS_FILE, LOCK_FILE, PORT_FILE = "server.json", "server.lock", "server.port"
 TOKEN_FILE, LOG_FILE, STATE_FILE = "admin.token", "logs/workspace.log", "workspace.db"
 _POLL_SECONDS = 0.05
-
-
-# In the path of a table, delta-rs takes these for something else or not at all.
-_NO_TABLE_PATH = re.compile(r"[\[\]\\^|\x00-\x1f]|%[0-9A-Fa-f]{2}")
-
-
-def sign_without_tables(folder: Path) -> str:
-    """What in the folder's path keeps Delta tables from being read or written below it; usually empty."""
-    found = _NO_TABLE_PATH.search(str(folder))
-    return found[0] if found else ""
 
 
 def hold(folder: Path) -> int | None:

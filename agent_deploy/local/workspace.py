@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import selectors
 import shutil
 import signal
@@ -16,10 +17,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from agent_deploy.local.running import LOG_FILE, TOKEN_FILE, sign_without_tables
+from agent_deploy.local.running import LOG_FILE, TOKEN_FILE
 
 START_SECONDS = 120.0  # a cold file cache and MLflow's import are slow
 STOP_SECONDS = 40.0
+# In the path of a table, delta-rs takes these for something else or not at all.
+_NO_TABLE_PATH = re.compile(r"[\[\]\\^|\x00-\x1f]|%[0-9A-Fa-f]{2}")
 
 
 class WorkspaceError(Exception):
@@ -146,9 +149,9 @@ def launch(
     stop_with_parent: bool,
 ) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
     """Start the server's process; returns it and its status once it answers. Raises WorkspaceError."""
-    if sign := sign_without_tables(folder):
+    if sign := _NO_TABLE_PATH.search(str(folder)):
         raise WorkspaceError(
-            f"No Delta table can be kept below {str(folder)!r}, for {sign!r} in it: name another folder."
+            f"No Delta table can be kept below {str(folder)!r}, for {sign[0]!r} in it: name another folder."
         )
     reading, writing = os.pipe()
     command = [sys.executable, "-m", "agent_deploy.local.server", "--folder", str(folder), "--port", str(port)]

@@ -156,7 +156,7 @@ class EndpointChange:
         if is_on(table) and not (wants_table and _same_place(wanted["inference_table_config"], table)):
             # Its place changes only while it is off.
             self._put_gateway({**others, "inference_table_config": {**table, "enabled": False}})
-            self._context.info(kept_line(states.payload_table_of(table)))
+            self._context.info(kept_line(states.payload_table_in(table)))
         if wants_table or not is_on(table):
             self._put_gateway({**others, **{k: wanted[k] for k in ("inference_table_config",) if wants_table}})
         self._remote = get(self._workspace, self._name)

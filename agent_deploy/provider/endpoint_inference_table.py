@@ -80,10 +80,10 @@ class EndpointInferenceTable(Resource):
         if is_on(present):
             if reason := _elsewhere(inputs, present):
                 raise UserError(reason)
-            return Created(name, {**inputs, "payloadTable": states.payload_table_of(present), "switchedOn": False})
+            return Created(name, {**inputs, "payloadTable": states.payload_table_in(present), "switchedOn": False})
         _write(context, workspace, name, remote, _wanted(inputs))
         # Nothing that may fail comes after the write: the next run would take the table for one that was on before.
-        return Created(name, {**inputs, "payloadTable": states.payload_table_of(_wanted(inputs)), "switchedOn": True})
+        return Created(name, {**inputs, "payloadTable": states.payload_table_in(_wanted(inputs)), "switchedOn": True})
 
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """None when the endpoint or its table is off."""
@@ -91,7 +91,7 @@ class EndpointInferenceTable(Resource):
         if remote is None or not is_on(present := _table(remote)):
             return None
         inputs = {**old_inputs, "endpointName": id, **{ours: present[theirs] for ours, theirs in _PLACE.items()}}
-        outputs = {"payloadTable": states.payload_table_of(present), "switchedOn": bool(old.get("switchedOn", True))}
+        outputs = {"payloadTable": states.payload_table_in(present), "switchedOn": bool(old.get("switchedOn", True))}
         return Found(id, {**inputs, **outputs}, inputs)
 
     def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
@@ -103,13 +103,13 @@ class EndpointInferenceTable(Resource):
         moves = any(not same_name(present.get(field), wanted[field]) for field in _PLACE.values())
         if moves and is_on(present):
             _write(context, workspace, id, remote, {**present, "enabled": False})
-            context.info(kept_line(states.payload_table_of(present)))
+            context.info(kept_line(states.payload_table_in(present)))
         if moves or not is_on(present):
             _write(context, workspace, id, remote, wanted)
         switched_on = bool(old.get("switchedOn")) or moves or not is_on(present)
         return {
             **inputs,
-            "payloadTable": states.payload_table_of(_table(get(workspace, id))),
+            "payloadTable": states.payload_table_in(_table(get(workspace, id))),
             "switchedOn": switched_on,
         }
 
@@ -155,7 +155,7 @@ def _elsewhere(inputs: Mapping[str, Any], present: Mapping[str, Any]) -> str:
     wanted = {theirs: inputs.get(ours) for ours, theirs in _PLACE.items()}
     if all(value is None or same_name(value, present.get(field)) for field, value in wanted.items()):
         return ""
-    table = states.payload_table_of(present)
+    table = states.payload_table_in(present)
     return (
         f"Endpoint {inputs['endpointName']} logs to {table} already, and one endpoint has one table. Leave catalog, "
         "schema and prefix out to derive from that one, or turn it off where it was turned on"

@@ -100,7 +100,7 @@ def payload_table(catalog: object, schema: object, prefix: object) -> str:
     return f"{catalog}.{schema}.{prefix}_payload"
 
 
-def payload_table_of(config: Mapping[str, Any]) -> str:
+def payload_table_in(config: Mapping[str, Any]) -> str:
     """The same of an inference_table_config."""
     return payload_table(*(config.get(field) for field in TABLE_PLACE))
 

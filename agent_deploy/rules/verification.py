@@ -231,14 +231,16 @@ def _of_deployment(wanted: Requirements) -> Iterator[Need]:
             yield from _needs(needed, "schema", f"Schema {schema} ({what})")
     if wanted.sql_warehouse:
         warehouse = Resource("sql_warehouse", wanted.sql_warehouse)
-        yield from _needs(deployer_access(warehouse), warehouse.kind, str(warehouse))
+        shown = f"{warehouse} (warehouse_id of the inference tables)"
+        yield from _needs(deployer_access(warehouse), warehouse.kind, shown)
     if wanted.endpoint_name:
         target = WorkspaceObject("serving-endpoints", wanted.endpoint_name)
         shown = f"Serving endpoint {wanted.endpoint_name}"
         yield Need(Access(target, CAN_MANAGE), "serving_endpoint", shown, may_be_missing=True)
     if wanted.experiment_id:
         target = WorkspaceObject("experiments", wanted.experiment_id)
-        yield Need(Access(target, CAN_MANAGE), "experiment", f"Experiment {wanted.experiment_id}")
+        shown = f"Experiment {wanted.experiment_id} (for the reviewers of the review app)"
+        yield Need(Access(target, CAN_MANAGE), "experiment", shown)
     for scope in wanted.secret_scopes:
         target = WorkspaceObject(SECRET_SCOPE, scope)
         shown = f"Secret scope {scope}"

@@ -399,7 +399,7 @@ MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"retention_days": 7, "warehouse_id": "none", "cluster_policy_id": "none", "readers": ["nobody"]},
         [
-            "SQL warehouse none: it does not exist",
+            "SQL warehouse none (warehouse_id of the inference tables): it does not exist",
             "inference_tables.cluster_policy_id: the workspace refuses a pipeline with cluster policy none",
             "Can't find a cluster policy with id: none",
             "inference_tables.readers[0] 'nobody': expected a principal of this workspace",

@@ -128,12 +128,12 @@ def test_who_lets_reviewers_into_an_experiment_manages_it(double: Double) -> Non
     reviewed: dict[str, Any] = {"versions": [{"version": "1"}], "review_app": {"reviewers": [{"group_name": "users"}]}}
     double.acl("experiments/77", ("group", "team", "CAN_EDIT"))
     [problem] = verify(double, **reviewed)["problems"]
-    assert f"Experiment 77: {ANN} lacks CAN_MANAGE" in problem
+    assert f"Experiment 77 (for the reviewers of the review app): {ANN} lacks CAN_MANAGE" in problem
     assert "PATCH /api/2.0/permissions/experiments/77" in problem
     double.acl("experiments/88", ("user", ANN, "CAN_MANAGE"))
     assert verify(double, **reviewed, experiment_id="88")["problems"] == []
     [problem] = verify(double, **reviewed, experiment_id="99")["problems"]
-    assert "Experiment 99: it does not exist" in problem
+    assert "Experiment 99 (for the reviewers of the review app): it does not exist" in problem
     assert verify(double, versions=[{"version": "1"}])["problems"] == []
 
 

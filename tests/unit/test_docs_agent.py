@@ -81,6 +81,19 @@ def test_a_long_answer_brings_all_passages_with_numbered_sources(docs: Path, mon
     assert answer["custom_outputs"]["answer_style"] == "long"
 
 
+def test_a_long_answer_leaves_out_what_says_nothing_by_itself(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANSWER_STYLE", "long")
+    table = "| animal | meaning |\n|---|---|\n| walrus | sleeps beside narwhals |\n"
+    sea = f"# Sea\n\n## Names\n\nNarwhals have a tooth. These narwhals are known:\n\n{table}\nNarwhals sing.\n"
+    (docs / "sea.md").write_text(sea)
+    told = text(ask(agent(docs), "Tell me about narwhals"))
+    assert "Narwhals sing." in told
+    assert "walrus" not in told
+    assert "known:" not in told
+    # What the question is about is told in any case.
+    assert "walrus" in text(ask(agent(docs), "Where does the walrus sleep?"))
+
+
 def test_top_k_limits_what_is_read(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANSWER_STYLE", "long")
     monkeypatch.setenv("TOP_K", "1")

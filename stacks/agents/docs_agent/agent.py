@@ -68,7 +68,7 @@ class DocsAgent(ResponsesAgent):
             return "Ask me something about agent_deploy: what it does, how to start, what an argument means.", []
         question, before = asked[-1], " ".join(asked[-3:-1])
         found = self._retrieve(question, before)
-        used = _together(found) if self._style == "short" else found
+        used = _together(found) if self._style == "short" else _telling(found)
         return self._compose(question, used), used
 
     def _retrieve(self, question: str, before: str) -> list[Passage]:
@@ -136,6 +136,12 @@ def _together(passages: list[Passage]) -> list[Passage]:
     if best.kind not in ("item", "row"):
         return [best]
     return [passage for passage in passages if (passage.kind, passage.source) == (best.kind, best.source)]
+
+
+def _telling(passages: list[Passage]) -> list[Passage]:
+    """Those that say something by themselves: a list's first line does not, a table's row only if it is the best."""
+    said = [passage for passage in passages if passage.code or not passage.text.endswith(":")] or passages
+    return [passage for number, passage in enumerate(said) if number == 0 or passage.kind != "row"]
 
 
 def _shown(text: str, code: str) -> str:
