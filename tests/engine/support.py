@@ -155,7 +155,7 @@ class Stack:
         return Result(done.returncode, done.stdout)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """A command that the test interrupts or kills; the leader of a group of its own. `close` ends it."""
+        """A command that the test interrupts or kills; the leader of a session of its own. `close` ends it."""
         output = (self.folder / "started.txt").open("a")
         process = subprocess.Popen(
             ["pulumi", *arguments, "--non-interactive"], cwd=self.folder, env=self.environment(), text=True,
@@ -216,13 +216,19 @@ class Stack:
         """Ends what `start` has started, children included."""
         for process in self._started:
             if process.poll() is None:
-                kill_group(process, signal.SIGKILL)
+                end_session(process)
 
 
-def kill_group(process: subprocess.Popen[str], how: signal.Signals) -> None:
-    """Signals a started command and waits for it."""
-    with suppress(ProcessLookupError):  # it ended by itself in between
-        os.killpg(process.pid, how)
+def end_session(process: subprocess.Popen[str]) -> None:
+    """Kills a started command and all that it has started: the engine gives its plugins groups of their own.
+
+    Call it at once when the command has ended by itself: later its id may be somebody else's.
+    """
+    listed = subprocess.run(["ps", "-A", "-o", "pid="], stdout=subprocess.PIPE, text=True, check=True)
+    for pid in map(int, listed.stdout.split()):
+        with suppress(ProcessLookupError, PermissionError):  # it ended in between; another user's
+            if os.getsid(pid) == process.pid:
+                os.kill(pid, signal.SIGKILL)
     process.wait(timeout=60)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.support import ROOT, Result, Stack, eventually, kill_group
+from tests.engine.support import ROOT, Result, Stack, end_session, eventually
 
 HEAD = "import pulumi\nfrom tests.engine.toy_components import ThingResource as Thing, Pair\n"
 SECRET = "s3cr3t-value-of-the-test"
@@ -153,7 +153,7 @@ def test_a_killed_engine_leaves_no_plugin_behind(toy: Callable[[str], Stack]) ->
     os.kill(running.pid, signal.SIGKILL)
     running.wait(timeout=60)
     eventually(lambda: not [pid for pid in plugins if alive(pid)])
-    kill_group(running, signal.SIGKILL)
+    end_session(running)
 
 
 def plugins_of(stack: Stack) -> list[int]:

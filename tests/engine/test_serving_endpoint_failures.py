@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.engine.serving import PATH, Site, entity, program, spec, table
-from tests.engine.support import Stack, eventually, kill_group
+from tests.engine.support import Stack, end_session, eventually
 
 
 def test_a_failing_version_is_told_and_mended(site: Site, deployed: Callable[..., Stack], name: str) -> None:
@@ -85,7 +85,7 @@ def test_killed_in_the_middle_of_an_update(site: Site, deployed: Callable[..., S
         pid = running.pid if victim == "engine" else plugin_of(running.pid)
         os.kill(pid, signal.SIGKILL)
         running.wait(timeout=60)
-        kill_group(running, signal.SIGKILL)
+        end_session(running)
         site.step()
     site.settled(name)
     stack.run("cancel", "--yes", check=False)  # the lock of the run that was killed
@@ -105,7 +105,7 @@ def test_killed_while_creating_the_endpoint_is_taken_over(
     with site.stepped():
         running = stack.start("up", "--yes", "--skip-preview")
         eventually(lambda: site.waits_for_step(name))
-        kill_group(running, signal.SIGKILL)
+        end_session(running)
         site.step()
     first = site.settled(name)
     stack.run("cancel", "--yes", check=False)
