@@ -20,14 +20,15 @@ _SHARED = {
 
 
 def declared_agents(config: pulumi.Config) -> dict[str, AgentDeploymentArgs]:
-    """Name → arguments; raises the engine's own error when ``agents:agents`` is missing."""
+    """Name → arguments; raises pulumi.RunError when ``agents:agents`` is missing or has another shape."""
     of_all, of_each = f"{config.name}:defaults", f"{config.name}:agents"
     defaults = _mapping(
         of_all, config.get_object("defaults"), "arguments by their names, such as {workload_size: Small}"
     )
-    agents = _mapping(
-        of_each, config.require_object("agents"), "agents by their names, such as {docs: {model_name: …}}"
-    )
+    expected, given = "agents by their names, such as {docs: {model_name: …}}", config.get_object("agents")
+    if given is None:
+        raise pulumi.RunError(f"{of_each} is missing: expected {expected}, below `config` in {_file()}")
+    agents = _mapping(of_each, given, expected)
     shared = {name: _mapping(f"{of_all}.{name}", defaults.get(name), _SHARED[name]) for name in _SHARED}
     return {
         name: _arguments(f"{of_each}.{name}", agent, {**defaults, **shared}, config) for name, agent in agents.items()
@@ -49,6 +50,10 @@ def _mapping(place: str, value: object, expected: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        remedy = f"Correct it in Pulumi.{pulumi.get_stack()}.yaml"
-        raise pulumi.RunError(f"{place}: expected {expected}, and not a {type(value).__name__}. {remedy}")
+        kind = type(value).__name__
+        raise pulumi.RunError(f"{place}: expected {expected}, and not a {kind}. Correct it in {_file()}")
     return value
+
+
+def _file() -> str:
+    return f"Pulumi.{pulumi.get_stack()}.yaml"

@@ -60,7 +60,7 @@ def test_the_page_works_as_it_is_written(
     assert "main.default.clerk, version 1" in run(python, "log.py")
     stack = open_stack(PROGRAM, environment=local_workspace.env(), plugins=both_plugins(tmp_path / "plugins"))
     with deployed(stack):
-        assert "billing" in run("agent-deploy", "query", ENDPOINT, "Where is my invoice?")
+        assert "for billing.\n" in run("agent-deploy", "query", ENDPOINT, "Where is my invoice?")
         # What the program sets reaches the agent.
         assert "the front desk" in run("agent-deploy", "query", ENDPOINT, "Who are you?")
         assert "main.default.clerk, version 2" in run(python, "log.py")

@@ -52,3 +52,10 @@ def test_what_is_misshapen_is_told_by_its_key_without_its_value(configured: dict
     assert str(raised.value).startswith(said)
     assert ", and not a " in str(raised.value)
     assert "hush" not in str(raised.value)
+
+
+def test_a_misspelt_or_missing_key_is_told_with_where_it_belongs() -> None:
+    with pytest.raises(
+        pulumi.RunError, match=r"agents:agents is missing: expected agents .* below `config` in Pulumi\..*yaml"
+    ):
+        declared(agent={"docs": {}})
