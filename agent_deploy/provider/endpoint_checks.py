@@ -18,6 +18,7 @@ from agent_deploy.rules.environment import AGENT_ENVIRONMENT, check_environment
 from agent_deploy.rules.names import MAX_NAME, check_endpoint_name, check_model_name
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.secrets import parse_reference
+from agent_deploy.rules.tables import payload_table
 from agent_deploy.rules.traffic import check_count, check_traffic
 from agent_deploy.rules.workload import check_workload
 
@@ -156,7 +157,7 @@ class TablePrefixes:
     def _claim(
         self, context: Context, workspace: Workspace, inputs: Values, table: Values, wanted: str
     ) -> list[Failure]:
-        name = states.payload_table(table["catalogName"], table["schemaName"], wanted)
+        name = payload_table(table["catalogName"], table["schemaName"], wanted)
         if self._reserve(context, name) and not table_exists(workspace, name):
             return []
         if context.urn not in self._known and same_name(_prefix_of_own(workspace, inputs, table), wanted):
@@ -171,7 +172,7 @@ class TablePrefixes:
     def _first_free(self, context: Context, workspace: Workspace, inputs: Values, table: Values, hint: str) -> str:
         for attempt in range(PREFIX_ATTEMPTS):
             prefix = numbered(hint, str(attempt) if attempt else "")
-            name = states.payload_table(table["catalogName"], table["schemaName"], prefix)
+            name = payload_table(table["catalogName"], table["schemaName"], prefix)
             if self._reserve(context, name) and not table_exists(workspace, name):
                 return prefix
             # Perhaps it is the table of this very endpoint, which an interrupted run has made.

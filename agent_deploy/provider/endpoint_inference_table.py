@@ -17,7 +17,7 @@ from agent_deploy.provider.endpoint_telling import kept_line
 from agent_deploy.provider.endpoint_waiting import find, get, when_free
 from agent_deploy.provider.resource import UNKNOWN, Context, Created, Diff, Failure, Found, Resource, UserError, Values
 from agent_deploy.provider.unity_tables import drop_table, same_name
-from agent_deploy.rules.tables import check_prefix
+from agent_deploy.rules.tables import check_prefix, payload_table
 
 CHANGE_TIMEOUT, LOOK_TIMEOUT = 45 * 60.0, 60.0
 _PLACE = {"catalogName": "catalog_name", "schemaName": "schema_name", "tableNamePrefix": "table_name_prefix"}
@@ -66,7 +66,7 @@ class EndpointInferenceTable(Resource):
     def foresee(self, context: Context, old: Values | None, inputs: Values) -> Values:
         """The table's name is known as soon as its parts are."""
         parts = [inputs.get(name) for name in _PLACE]
-        table = UNKNOWN if None in parts or UNKNOWN in parts else states.payload_table(*parts)
+        table = UNKNOWN if None in parts or UNKNOWN in parts else payload_table(*parts)
         before = old or {}
         return {**inputs, "payloadTable": table, "switchedOn": before.get("switchedOn", UNKNOWN)}
 

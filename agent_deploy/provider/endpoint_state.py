@@ -15,6 +15,7 @@ from agent_deploy.client.serving import tags_of as tags_of
 from agent_deploy.provider.endpoint_request import completed, is_on
 from agent_deploy.provider.resource import Values
 from agent_deploy.rules.endpoint_fields import ENTITY_FIELDS, OWNER_TAG
+from agent_deploy.rules.tables import payload_table
 
 # state.config_update, state.ready and a served entity's state.deployment. Source: serving endpoints API reference.
 IN_PROGRESS, NOT_UPDATING, READY = "IN_PROGRESS", "NOT_UPDATING", "READY"
@@ -95,13 +96,8 @@ def outputs_of(remote: Remote, host: str) -> Values:
 TABLE_PLACE = ("catalog_name", "schema_name", "table_name_prefix")
 
 
-def payload_table(catalog: object, schema: object, prefix: object) -> str:
-    """Full name of the raw inference table."""
-    return f"{catalog}.{schema}.{prefix}_payload"
-
-
 def payload_table_in(config: Mapping[str, Any]) -> str:
-    """The same of an inference_table_config."""
+    """Full name of the raw inference table, from an inference_table_config."""
     return payload_table(*(config.get(field) for field in TABLE_PLACE))
 
 

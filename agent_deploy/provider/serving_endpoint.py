@@ -33,6 +33,7 @@ from agent_deploy.provider.resource import (
 from agent_deploy.provider.unity_tables import drop_table, table_exists
 from agent_deploy.rules.endpoint_fields import INPUTS, OWNER_TAG, Changing, rule_for
 from agent_deploy.rules.names import MAX_NAME
+from agent_deploy.rules.tables import payload_table
 
 # Seconds, unless the user sets custom_timeouts. Source: the databricks provider's own defaults.
 CHANGE_TIMEOUT, DELETE_TIMEOUT = 45 * 60.0, 20 * 60.0
@@ -287,7 +288,7 @@ def _foreseen_table(inputs: Mapping[str, Any]) -> Values:
     names = [table.get(field) for field in ("catalogName", "schemaName", "tableNamePrefix")]
     if None in names or UNKNOWN in names:
         return {}
-    return {"payloadTable": states.payload_table(*names), "tableNamePrefix": names[2]}
+    return {"payloadTable": payload_table(*names), "tableNamePrefix": names[2]}
 
 
 def _dicts(values: object) -> list[Values]:

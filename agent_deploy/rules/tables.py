@@ -167,7 +167,7 @@ def ddl(columns: Iterable[Column]) -> str:
     return ", ".join(f"`{c.name}` {c.type} COMMENT '{_quoted(c.comment)}'" for c in columns)
 
 
-def payload_table(catalog: str, schema: str, prefix: str) -> str:
+def payload_table(catalog: object, schema: object, prefix: object) -> str:
     """``main``, ``default``, ``qa`` → ``main.default.qa_payload``."""
     return f"{catalog}.{schema}.{prefix}{PAYLOAD}"
 

@@ -72,9 +72,11 @@ def test_traffic_may_be_given_by_version_or_alias() -> None:
         ({"model_name": "qa"}, "model_name 'qa': expected a Unity Catalog name of three levels"),
         ({"model_version": "1", "versions": [{"version": "2"}]}, "either model_version or versions"),
         ({"model_version": "champion"}, "model_version 'champion': expected the number of a model version"),
-        ({"versions": [{"version": "1", "alias": "x"}]}, "versions[0] 'version 1 and alias x': expected either"),
+        (
+            {"versions": [{"version": "1", "alias": "x"}]},
+            "versions[0] 'version 1 and alias x': expected either a version number or an alias. Leave one of them out",
+        ),
         ({"versions": [{}]}, "versions[0]: expected either a version number or an alias. Write {"),
-        ({"versions": [{"version": "1", "alias": "x"}]}, "an alias. Leave one of them out"),
         ({"workload_size": "small"}, "one of Small, Medium, Large. Names are case-sensitive: write 'Small'"),
         ({"versions": [{"version": "1"}, {"version": "1"}]}, "versions '1': expected each version once"),
         ({"versions": [{"version": "1"}, {"version": "2"}]}, "how the requests are shared among versions 1, 2"),
