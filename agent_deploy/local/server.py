@@ -53,8 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Tokens and keys lie here: the folder may stand in a repository, but nobody shall commit it.
     (folder / ".gitignore").write_text("*\n")
-    lock = hold(folder)
-    if lock is None:
+    if hold(folder) is None:  # else until the process has ended: only then may "stopped" be said
         parent.tell(failed=f"Another local workspace runs on {folder}.")
         return 1
     _start_log(folder / LOG_FILE)
@@ -72,7 +71,6 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         listener.close()
         (folder / STATUS_FILE).unlink(missing_ok=True)
-        os.close(lock)
 
 
 def _serve(

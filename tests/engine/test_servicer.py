@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.support import ROOT, Result, Stack, end_session, eventually
+from tests.processes import alive
 
 HEAD = "import pulumi\nfrom tests.engine.toy_components import ThingResource as Thing, Pair\n"
 SECRET = "s3cr3t-value-of-the-test"
@@ -170,13 +171,6 @@ def plugins_of(stack: Stack) -> list[int]:
         except (PermissionError, FileNotFoundError, ProcessLookupError):
             continue  # not ours, or it ended just now
     return found
-
-
-def alive(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
 
 
 def test_components_and_functions_run_in_the_same_process(toy: Callable[[str], Stack]) -> None:

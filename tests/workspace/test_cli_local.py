@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.processes import alive
+
 
 class Command:
     """Runs `agent-deploy` in a folder of its own."""
@@ -58,6 +60,7 @@ def test_a_life_from_start_to_reset(command: Command) -> None:
     status = json.loads(command("local", "status", "--json").stdout)
     assert (status["running"], status["host"]) == (True, variables["DATABRICKS_HOST"])
     assert command("local", "stop").stdout == "Stopped.\n"
+    assert not alive(status["pid"])
     assert "No local workspace runs" in command("local", "stop").stdout
     stopped = command("local", "status")
     assert (stopped.returncode, stopped.stdout) == (1, "not running\n")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from agent_deploy.local import LocalWorkspace
+from tests.processes import await_end, descendants
 
 UC = "/api/2.0/mlflow/unity-catalog"
 MODEL = "main.default.kept"
+TRACKING_SERVER = "agent_deploy.local.tracking.process"
 
 
 @pytest.fixture
@@ -46,27 +46,11 @@ def check(http: httpx.Client, run_id: str) -> None:
     assert http.get("/api/2.0/mlflow/runs/get", params={"run_id": run_id}).status_code == 200
 
 
-def tracking_server(workspace: LocalWorkspace) -> psutil.Process:
-    children = psutil.Process(workspace.pid).children(recursive=True)
-    [server] = [child for child in children if "agent_deploy.local.tracking.process" in child.cmdline()]
-    return server
-
-
-def await_end(process: psutil.Process, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline, f"{process} still runs"
-        try:
-            process.wait(0.1)
-        except psutil.TimeoutExpired:
-            continue
-
-
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_all_is_there_after_a_restart(workspace: LocalWorkspace, how: str) -> None:
     with client(workspace) as http:
         run_id = fill(http)
-    server = tracking_server(workspace)
+    [server] = descendants(workspace.pid, TRACKING_SERVER)
     workspace.stop() if how == "stop" else workspace.kill()
     await_end(server)
     workspace.start()
@@ -77,8 +61,4 @@ def test_all_is_there_after_a_restart(workspace: LocalWorkspace, how: str) -> No
 def test_the_tracking_server_is_started_only_when_it_is_needed(workspace: LocalWorkspace) -> None:
     with client(workspace) as http:
         http.get(f"{UC}/registered-models/search").raise_for_status()
-    assert not [
-        child
-        for child in psutil.Process(workspace.pid).children(recursive=True)
-        if "agent_deploy.local.tracking.process" in child.cmdline()
-    ]
+    assert descendants(workspace.pid, TRACKING_SERVER) == []

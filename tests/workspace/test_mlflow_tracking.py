@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModel
 
 from agent_deploy.local import LocalWorkspace
+from tests.processes import await_end, descendants
 from tests.workspace.conftest import Caller
 
 ARTIFACTS = "/api/2.0/fs/files/WorkspaceInternal/Mlflow/Artifacts"
@@ -277,16 +279,7 @@ def test_files_of_a_run_that_is_not_of_the_experiment_are_not_served(
 def test_mlflows_server_is_started_again_when_it_died(
     mlflow_client: MlflowClient, experiment: str, local_workspace: LocalWorkspace
 ) -> None:
-    import psutil
-
-    [server] = [
-        child
-        for child in psutil.Process(local_workspace.pid).children()
-        if "agent_deploy.local.tracking.process" in child.cmdline()
-    ]
-    server.kill()
-    deadline = time.monotonic() + 30
-    while server.is_running() and server.status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline, "it does not die"
-        time.sleep(0.05)
+    [server] = descendants(local_workspace.pid, "agent_deploy.local.tracking.process")
+    os.kill(server, signal.SIGKILL)
+    await_end(server)
     assert mlflow_client.get_experiment(experiment).experiment_id == experiment

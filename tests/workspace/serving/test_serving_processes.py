@@ -7,20 +7,12 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from agent_deploy.local import LocalWorkspace
+from tests.processes import alive, descendants
 from tests.workspace.conftest import http_client
 from tests.workspace.serving.conftest import API, Endpoint, ok, question, register, served, wait
-
-
-def running(pid: int) -> bool:
-    """Whether the process lives (a zombie does not)."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.fixture
@@ -82,7 +74,7 @@ def test_idle_models_sleep_and_the_next_request_wakes_them(own: LocalWorkspace, 
     seen = wait(endpoint.get, lambda seen: _message(seen) == "Scaled to zero")
     assert seen["state"]["ready"] == "READY"
     assert endpoint.processes()["first"]["pid"] is None
-    wait(lambda: running(before), lambda there: not there)
+    wait(lambda: alive(before), lambda there: not there)
     # Asked of the process itself: it may sleep again before one looks for it.
     assert int(endpoint.say("pid")) != before
 
@@ -99,11 +91,11 @@ def test_kill_9_leaves_no_process_and_the_restart_resumes(own: LocalWorkspace, e
     wait(lambda: _pids(own), lambda pids: len(pids) >= 3)
     pids = [pid for pid in _pids(own) if pid != grandchild]
     own.kill()
-    wait(lambda: [pid for pid in pids if running(pid)], lambda left: left == [])
+    wait(lambda: [pid for pid in pids if alive(pid)], lambda left: left == [])
     assert building["status"] == "creating"
-    assert not running(model)
+    assert not alive(model)
     own.start()
-    wait(lambda: running(grandchild), lambda there: not there)  # what a model started ends at the latest now
+    wait(lambda: alive(grandchild), lambda there: not there)  # what a model started ends at the latest now
     with http_client(own.host, own.token) as http:
         again = Endpoint(http, endpoint.name)
         seen = again.settled()
@@ -116,14 +108,14 @@ def test_kill_9_leaves_no_process_and_the_restart_resumes(own: LocalWorkspace, e
 def test_an_orderly_stop_ends_all_and_what_is_deleted_leaves_nothing(own: LocalWorkspace, endpoint: Endpoint) -> None:
     model = endpoint.processes()["first"]["pid"]
     own.stop()
-    assert not running(model)
+    assert not alive(model)
     own.start()
     with http_client(own.host, own.token) as http:
         again = Endpoint(http, endpoint.name)
         assert again.say("say back") == "back"
         model = again.processes()["first"]["pid"]
         ok(http.delete(again.url))
-        assert not running(model)
+        assert not alive(model)
         assert list((own.folder / "logs" / "serving").iterdir()) == []
         assert list((own.folder / "serving" / "credentials").iterdir()) == []
 
@@ -149,5 +141,4 @@ def _all_to(name: str) -> list[dict[str, object]]:
 
 
 def _pids(workspace: LocalWorkspace) -> list[int]:
-    children = psutil.Process(workspace.pid).children(recursive=True)
-    return [child.pid for child in children if "model_process" in " ".join(child.cmdline())]  # its forks included
+    return descendants(workspace.pid, "model_process")
