@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,21 +40,30 @@ def is_running(folder: Path) -> bool:
 
 def status(folder: Path) -> dict[str, Any] | None:
     """``host``, ``pid``, ``workspace_id`` of the server that is ready on this folder; None when there is none."""
-    path = folder / STATUS_FILE
-    if not is_running(folder) or not path.exists():
+    if not is_running(folder):
         return None
-    return dict(json.loads(path.read_text()))
+    try:
+        return dict(json.loads((folder / STATUS_FILE).read_text()))
+    except FileNotFoundError:  # it is starting, or about to end
+        return None
 
 
 def stop(folder: Path, seconds: float) -> bool:
-    """Stop the server of this folder in order; False when none runs. Raises TimeoutError when it does not end."""
-    found = status(folder)
-    if found is None:
-        return False
-    os.kill(found["pid"], signal.SIGTERM)
-    deadline = time.monotonic() + seconds
+    """Stop the server of this folder in order, one that is still starting as soon as it is ready; False without one.
+
+    Raises TimeoutError when it does not end.
+    """
+    deadline, found = time.monotonic() + seconds, False
+    told: int | None = None
     while is_running(folder):
+        found = True
+        if told is None and (ready := status(folder)) is not None:
+            told = int(ready["pid"])
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(told, signal.SIGTERM)
         if time.monotonic() > deadline:
-            raise TimeoutError(f"process {found['pid']} did not stop within {seconds:.0f} s")
+            if told is None:
+                raise TimeoutError(f"the workspace is still starting after {seconds:.0f} s: stop it when it is ready")
+            raise TimeoutError(f"process {told} did not stop within {seconds:.0f} s")
         time.sleep(_POLL_SECONDS)
-    return True
+    return found

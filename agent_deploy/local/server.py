@@ -56,6 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
     if hold(folder) is None:  # else until the process has ended: only then may "stopped" be said
         parent.tell(failed=f"Another local workspace runs on {folder}.")
         return 1
+    # A killed server left it: until ours is ready, nobody shall take that one's address and process for ours.
+    (folder / STATUS_FILE).unlink(missing_ok=True)
     _start_log(folder / LOG_FILE)
     try:
         listener = _listen(options.port, folder / PORT_FILE)
