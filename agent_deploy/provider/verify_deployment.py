@@ -222,7 +222,7 @@ class _Verification:
             declared = {**NOTHING_DECLARED, "problem": unreadable(self._model, number, error)}
         problems = [] if replaces else [*declared["problem"].splitlines(), *_unknown(number, declared["unknownKinds"])]
         of_model = from_program("resources", declared["resources"])[0]
-        needed = combine(of_model, self._given or None, replaces)
+        needed = combine(of_model, self._given, replaces)
         if self._asked.get("auth") == PASSTHROUGH:
             granted = needed if declared["problem"] and not replaces else of_model
             problems += beyond_passthrough(number, needed, granted)

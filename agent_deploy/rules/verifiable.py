@@ -41,7 +41,8 @@ def look_ups(args: Mapping[str, Any], owner_marks: Sequence[str], made_here: Col
             for each in given
             if not check_resources("resources", [each])
         ],
-        "replace_resources": bool(args.get("replace_resources")),
+        # An empty list is the wish for nothing; without any list the model's own count.
+        "replace_resources": bool(args.get("replace_resources")) and args.get("resources") is not None,
         "keep_previous": 0 if check_keep_previous(keep) else int(keep or 0),
         "owner_marks": list(owner_marks),
         "references": [{"field": field, "value": value} for field, value in _references(args)],

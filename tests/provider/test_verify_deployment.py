@@ -258,7 +258,14 @@ def test_a_resource_of_a_newer_mlflow_is_told_unless_it_is_replaced(double: Doub
     double.answers[f"{FILES}/1/MLmodel"] = mlmodel("resources: {api_version: '1', databricks: {teapot: [{name: x}]}}")
     [problem] = verify(double, versions=[{"version": "1"}])["problems"]
     assert "version 1 declares a 'teapot'" in problem
-    assert verify(double, versions=[{"version": "1"}], replace_resources=True)["problems"] == []
+    assert verify(double, versions=[{"version": "1"}], replace_resources=True)["problems"] == [problem]
+    assert verify(double, versions=[{"version": "1"}], replace_resources=True, resources=[])["problems"] == []
+
+
+@pytest.mark.parametrize(("given", "needed"), [([], []), (None, ["main.default.docs"])])
+def test_resources_replaced_by_an_empty_list_are_none(double: Double, given: Any, needed: list[str]) -> None:
+    found = verify(double, versions=[{"version": "1"}], replace_resources=True, resources=given)
+    assert [[each["name"] for each in version["resources"]] for version in found["needs"]] == [needed]
 
 
 def test_every_version_gets_a_scope_that_must_be_free_or_ones_own(double: Double) -> None:
