@@ -49,6 +49,8 @@ class EndpointInferenceTable(Resource):
                 return inputs, [Failure("endpointName", reason)]
             return {**inputs, "tableNamePrefix": present["table_name_prefix"]}, []
         config = {name: inputs.get(name) for name in (*_PLACE, "tableNamePrefixHint") if inputs.get(name) is not None}
+        # As the platform names a table: after its endpoint.
+        config.setdefault("tableNamePrefixHint", inputs["endpointName"])
         as_gateway = {"name": inputs["endpointName"], "aiGateway": {"inferenceTableConfig": config}}
         old = {name: old_inputs[name] for name in _PLACE if name in old_inputs}
         before = {"aiGateway": {"inferenceTableConfig": old}} if same_endpoint else {}
@@ -143,7 +145,9 @@ def _wanted(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _leave_alone(old_inputs: Values, old: Values, inputs: Values) -> None:
-    """Raises UserError when a table that was on before is wanted in another place."""
+    """Raises UserError when a table that was on before is wanted in another place of the same endpoint."""
+    if inputs.get("endpointName") != old_inputs.get("endpointName"):
+        return  # a replacement, which leaves that table on
     wanted = {name: None if value == UNKNOWN else value for name, value in inputs.items()}
     present = {theirs: old_inputs.get(ours) for ours, theirs in _PLACE.items()}
     if not old.get("switchedOn", True) and (reason := _elsewhere(wanted, present)):

@@ -259,7 +259,9 @@ _TABLE_INPUTS = {
     "catalogName": _of(_STRING, "Catalog of the table."),
     "schemaName": _of(_STRING, "Schema of the table."),
     "tableNamePrefix": _of(_STRING, "The table is `{prefix}_payload`."),
-    "tableNamePrefixHint": _of(_STRING, "Prefix to take, or to number until it is free; kept from then on."),
+    "tableNamePrefixHint": _of(
+        _STRING, "Prefix to take, or to number until it is free; kept from then on. Default: the endpoint's name."
+    ),
     "deleteOnDestroy": _of(_BOOLEAN, "Whether the table goes with this resource. Default false: it is kept."),
 }
 _TABLE_OUTPUTS = {

@@ -52,6 +52,24 @@ def test_a_table_that_was_on_is_used_left_on_and_not_offered_for_removal() -> No
     assert api.endpoints["theirs"]["ai_gateway"] == {"inference_table_config": ON}
 
 
+def test_another_endpoint_is_a_replacement_also_of_a_table_that_was_on() -> None:
+    api = api_with(inference_table_config=ON)
+    state = create(api)
+    moved = {**WANTED, "endpointName": "other", "tableNamePrefix": "other"}
+    assert EndpointInferenceTable().diff(api.context(), "theirs", WANTED, state, moved).replaces
+
+
+def test_without_any_prefix_the_table_is_named_after_its_endpoint() -> None:
+    api = api_with()
+    api.tables = {"main.default.theirs_payload"}
+    required = {"endpointName": "theirs", "catalogName": "main", "schemaName": "default"}
+    resource = EndpointInferenceTable()
+    checked, failures = resource.check(api.context(), {}, required)
+    assert failures == []
+    assert resource.check(api.context(), checked, required) == (checked, [])
+    assert resource.create(api.context(), checked).properties["payloadTable"] == "main.default.theirs_1_payload"
+
+
 def test_a_place_in_other_letters_moves_nothing() -> None:
     api = api_with()
     state = create(api)
