@@ -13,7 +13,7 @@ from agent_deploy.provider.endpoint_request import traffic_of
 from agent_deploy.provider.endpoint_waiting import find
 from agent_deploy.provider.resource import UNKNOWN, Context, Failure, Values
 from agent_deploy.provider.unity_tables import same_name, table_exists
-from agent_deploy.rules.endpoint_fields import OWNER_TAG, rule_for
+from agent_deploy.rules.endpoint_fields import OWNER_TAG, is_field
 from agent_deploy.rules.environment import AGENT_ENVIRONMENT, check_environment
 from agent_deploy.rules.names import MAX_NAME, check_endpoint_name, check_model_name
 from agent_deploy.rules.problems import Problem
@@ -30,7 +30,8 @@ def check_fields(context: Context, inputs: Mapping[str, Any]) -> list[Failure]:
     """All that can be seen without asking the workspace; what is not known yet is passed over."""
     problems = [] if inputs.get("name") is UNKNOWN else check_endpoint_name("name", inputs.get("name"))
     failures = [Failure("", str(problem)) for problem in problems]
-    failures += [Failure(name, "this field does not exist") for name in inputs if not _is_field((name,))]
+    failures += _unknown_fields("", inputs)
+    failures += _unknown_fields("emailNotifications.", inputs.get("emailNotifications"), "emailNotifications")
     entities = inputs.get("servedEntities")
     if isinstance(entities, dict):
         failures += [Failure("", str(p)) for p in check_count("servedEntities", len(entities))]
@@ -51,9 +52,7 @@ def _check_entity(context: Context, name: str, entity: object) -> Iterator[Failu
     yield from (Failure("", str(p)) for p in check_endpoint_name(f"{where} key", name))
     if not isinstance(entity, dict):
         return
-    for field in entity:
-        if not _is_field(("servedEntities", name, field)):
-            yield Failure(f"{where}.{field}", "this field does not exist")
+    yield from _unknown_fields(f"{where}.", entity, "servedEntities", name)
     problems: list[Problem] = []
     if entity.get("entityName") is not UNKNOWN:
         problems += check_model_name(f"{where}.entityName", entity.get("entityName"))
@@ -95,12 +94,10 @@ def _check_traffic(inputs: Mapping[str, Any]) -> list[Failure]:
 def _check_gateway(gateway: object) -> Iterator[Failure]:
     if not isinstance(gateway, dict):
         return
+    yield from _unknown_fields("aiGateway.", gateway, "aiGateway")
     for part, content in gateway.items():
-        if not _is_field(("aiGateway", part)):
-            yield Failure(f"aiGateway.{part}", "this field does not exist")
-        elif isinstance(content, dict):
-            unknown = [field for field in content if not _is_field(("aiGateway", part, field))]
-            yield from (Failure(f"aiGateway.{part}.{field}", "this field does not exist") for field in unknown)
+        if is_field(("aiGateway", part)):
+            yield from _unknown_fields(f"aiGateway.{part}.", content, "aiGateway", part)
     table = gateway.get("inferenceTableConfig")
     if isinstance(table, dict) and table.get("enabled", True) is True:
         for field in ("catalogName", "schemaName"):
@@ -108,12 +105,11 @@ def _check_gateway(gateway: object) -> Iterator[Failure]:
                 yield Failure(f"aiGateway.inferenceTableConfig.{field}", "needed where inference tables are on")
 
 
-def _is_field(path: tuple[str, ...]) -> bool:
-    try:
-        rule_for(path)
-    except KeyError:
-        return False
-    return True
+def _unknown_fields(where: str, values: object, *path: str) -> Iterator[Failure]:
+    """Names in ``values``, which is at ``path``, that are not in the table of fields; ``where`` begins what is told."""
+    for name in values if isinstance(values, dict) else ():
+        if not is_field((*path, name)):
+            yield Failure(f"{where}{name}", "this field does not exist")
 
 
 class TablePrefixes:

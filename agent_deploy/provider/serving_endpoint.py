@@ -31,7 +31,7 @@ from agent_deploy.provider.resource import (
     differences,
 )
 from agent_deploy.provider.unity_tables import drop_table, table_exists
-from agent_deploy.rules.endpoint_fields import INPUTS, OWNER_TAG, Changing, rule_for
+from agent_deploy.rules.endpoint_fields import INPUTS, OWNER_TAG, Changing, is_field, rule_for
 from agent_deploy.rules.names import MAX_NAME
 from agent_deploy.rules.tables import payload_table
 
@@ -106,7 +106,8 @@ class ServingEndpoint(Resource):
         emptied = before.get("servedEntities") not in (None, {}) and after.get("servedEntities") in (None, {})
         changes = {}
         for path, kind in differences(before, after):
-            if _is_change(path, _at(before, path), _at(after, path)):
+            # A field that does not exist is at most in an old state: it was never sent, and no check lets it in again.
+            if is_field(path) and _is_change(path, _at(before, path), _at(after, path)):
                 replaces = rule_for(path).changing is Changing.REPLACES or (emptied and path[0] == "servedEntities")
                 changes[path] = Change(kind, replaces, of_inputs=False)
         if replacing := [path for path, change in changes.items() if change.replaces]:

@@ -101,10 +101,19 @@ ENTITY_FIELDS = {
 }  # fmt: skip
 
 
+def is_field(path: Sequence[str | int]) -> bool:
+    """Whether there is such a field."""
+    return _pattern(path) in _BY_PATH
+
+
 def rule_for(path: Sequence[str | int]) -> FieldRule:
     """The row of a path in the inputs; raises KeyError for a field that is not in the table."""
+    return _BY_PATH[_pattern(path)]
+
+
+def _pattern(path: Sequence[str | int]) -> str:
     pattern = ""
     for part in path:
         name = "*" if pattern in _KEYED else str(part)
         pattern = f"{pattern}.{name}" if pattern else name
-    return _BY_PATH[pattern]
+    return pattern
