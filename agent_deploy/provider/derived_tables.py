@@ -132,7 +132,7 @@ def _hindrance(workspace: Workspace, name: str, pipeline: str, inputs: Mapping[s
         return f"{name} exists, and no pipeline has made it: drop it, rename it, or choose another prefix"
     if workspace.find(f"{PIPELINES}/{pipeline}") is not None:
         return f"{name} belongs to pipeline {pipeline}: delete that one first, or choose another prefix"
-    if not inputs.get("warehouseId"):
+    if inputs.get("warehouseId") in (None, ""):
         return (
             f"{name} was kept when its pipeline {pipeline} was deleted. Give warehouse_id, so that it can be handed to "
             f"the new pipeline, or remove it: DROP TABLE {sql_name(name)}"

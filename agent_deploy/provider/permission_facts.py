@@ -107,14 +107,26 @@ class PermissionFacts:
     def _entitlements(self, document: Mapping[str, Any], identities: frozenset[str]) -> frozenset[str] | None:
         """Its own and its groups'; None when the workspace tells of nobody's."""
         own = _values(document.get("entitlements"))
-        groups = self.look_up(f"{SCIM}/Groups", {"attributes": "displayName,entitlements", "count": "1000"})
         by_group = {
-            str(group.get("displayName", "")).lower(): _values(group.get("entitlements"))
-            for group in groups.document.get("Resources") or []
+            str(group.get("displayName", "")).lower(): _values(group.get("entitlements")) for group in self._groups()
         }
-        if groups.presence is not Presence.FOUND or not any(by_group.values()):
+        if not any(by_group.values()):
             return None
         return own.union(*(values for group, values in by_group.items() if group in identities))
+
+    def _groups(self) -> list[Mapping[str, Any]]:
+        """All groups, page after page; none when the workspace does not tell of all of them."""
+        found: list[Mapping[str, Any]] = []
+        params = {"attributes": "displayName,entitlements", "count": "1000"}
+        while True:
+            answer = self.look_up(f"{SCIM}/Groups", params)
+            if answer.presence is not Presence.FOUND:
+                return []
+            page = answer.document.get("Resources") or []
+            found += page
+            if not page or len(found) >= int(answer.document.get("totalResults") or 0):
+                return found
+            params["startIndex"] = str(len(found) + 1)  # SCIM counts from 1
 
     # ---- what he has
 

@@ -193,6 +193,19 @@ def test_what_the_deployment_itself_takes(double: Double) -> None:
     ]
 
 
+def test_an_entitlement_is_found_on_any_page_of_the_groups(double: Double) -> None:
+    groups: list[dict[str, Any]] = [{"displayName": name, "entitlements": []} for name in ("a", "b", "c", "d")]
+    groups.append({"displayName": "team", "entitlements": [{"value": "workspace-access"}]})
+
+    def page(request: httpx.Request) -> dict[str, Any]:
+        first = int(request.url.params.get("startIndex", 1)) - 1
+        return {"totalResults": 6, "Resources": groups[first : first + 2]}  # one of the six is gone meanwhile
+
+    double.answers[f"{SCIM}/Groups"] = page
+    assert check(double, requirements={"endpointName": "agents_x"})["failures"] == []
+    assert Counter(path for _, path in double.calls)[f"{SCIM}/Groups"] == 4
+
+
 def test_a_new_endpoint_and_scope_are_no_failure(double: Double) -> None:
     result = check(double, requirements={"endpointName": "agents_x", "secretScopes": ["agents_x"]})
     assert (result["failures"], result["problem"]) == ([], "")
