@@ -19,9 +19,9 @@ from agent_deploy.resources.object_permission import ObjectPermission
 from agent_deploy.resources.provider import in_workspace
 from agent_deploy.resources.secret import Secret
 from agent_deploy.resources.securable_grant import SecurableGrant
-from agent_deploy.rules.credentials import CLIENT_ID, CLIENT_SECRET, check_rotation
+from agent_deploy.rules.credentials import CLIENT_ID, CLIENT_SECRET, check_complete, check_existing, check_rotation
 from agent_deploy.rules.declared_resources import from_program
-from agent_deploy.rules.known_arguments import of_well_shaped
+from agent_deploy.rules.known_arguments import not_a_mapping, of_well_shaped
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.resources import agent_grants, agent_permissions
 from agent_deploy.rules.rotation import period
@@ -50,7 +50,10 @@ class ExistingServicePrincipalArgs(TypedDict):
     application_id: pulumi.Input[str]
     """Its application id."""
     client_secret: pulumi.Input[str]
-    """An OAuth secret of it: a Pulumi secret, or a reference `{{secrets/scope/key}}`."""
+    """An OAuth secret of it: a Pulumi secret, or a reference `{{secrets/scope/key}}`.
+
+    An AgentDeployment keeps a Pulumi secret in a scope. An endpoint of your own takes none: give a reference for it.
+    """
 
 
 class OpenPrivilegeArgs(TypedDict):
@@ -94,7 +97,7 @@ class AgentServicePrincipal(pulumi.ComponentResource):
     application_id: pulumi.Output[str]
     """By which grants and access control lists know it."""
     client_secret: pulumi.Output[str]
-    """Reference to its OAuth secret: `{{secrets/scope/key}}`."""
+    """Reference to its OAuth secret: `{{secrets/scope/key}}`; of an existing one, the secret as it was given."""
     environment: pulumi.Output[Mapping[str, str]]
     """DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET for the agent's environment."""
 
@@ -105,10 +108,12 @@ class AgentServicePrincipal(pulumi.ComponentResource):
         resources, of_resources = from_program("resources", in_time.get("resources") or [])
         problems += of_well_shaped(of_resources, problems)
         problems += check_names("AgentServicePrincipal", AgentServicePrincipalArgs, args)
+        existing = in_time.get("existing")
+        problems += not_a_mapping("existing", existing, "service_principal")
+        problems += [*check_complete("existing", existing), *check_existing("existing", in_time)]
         problems += check_rotation("", in_time.get("rotation_days"), in_time.get("secret_lifetime_days"))
         if problems:
             raise DeploymentError.of("AgentServicePrincipal", name, problems)
-        existing = args.get("existing")
         if existing is None:
             self.application_id, self.client_secret = self._made(name, args)
         else:

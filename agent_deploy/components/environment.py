@@ -131,7 +131,7 @@ class Environment:
             for key, value in (version.get("environment") or {}).items():
                 yield (index, key), value
         if self._args.get("service_principal"):
-            yield (None, CLIENT_SECRET), self._args["service_principal"]["client_secret"]
+            yield (None, CLIENT_SECRET), self._args["service_principal"].get("client_secret")
 
     def _masked(
         self, index: int | None, variables: Mapping[str, Any], variable_of: Mapping[str, str] | None = None

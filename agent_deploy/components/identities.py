@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pulumi
 
@@ -43,11 +44,13 @@ def declare(
     if verified.auth != SERVICE_PRINCIPAL:
         return Identities()
     existing = verified.args.get("service_principal")
-    if existing and existing_secret is not None:
+    if existing:
         # Shared, so declared once: what a version that leaves no longer needs, another may.
         needed = list(dict.fromkeys(r for resources in verified.resources.values() for r in resources))
         args = _args(verified, "", needed)
-        args["existing"] = {"application_id": existing["application_id"], "client_secret": existing_secret}
+        # An Output that turns out to be None is told by the component.
+        given: Any = {"application_id": existing["application_id"], "client_secret": existing_secret}
+        args["existing"] = given
         shared = AgentServicePrincipal(f"{name}-principal", args, child_options(parent))
         return Identities(dict.fromkeys(verified.resources, shared), verified.workspace_url)
     made = {

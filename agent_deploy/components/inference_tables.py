@@ -13,7 +13,7 @@ from agent_deploy.components.late_values import OF_TABLES, without_late
 from agent_deploy.components.misplaced_secrets import misplaced_secrets
 from agent_deploy.components.options import child_options
 from agent_deploy.components.outputs import join
-from agent_deploy.components.signature import takes_one_dict
+from agent_deploy.components.signature import check_names, takes_one_dict
 from agent_deploy.components.tables_verification import VerifiedTables, verify
 from agent_deploy.resources.databricks import Job, Pipeline, WorkspaceFile
 from agent_deploy.resources.derived_tables import DerivedTables
@@ -21,7 +21,7 @@ from agent_deploy.resources.endpoint_inference_table import EndpointInferenceTab
 from agent_deploy.resources.provider import in_workspace
 from agent_deploy.resources.securable_grant import SecurableGrant
 from agent_deploy.rules import inference_tables as rules
-from agent_deploy.rules.known_arguments import TABLES_BOOLEANS, non_booleans, unknown_names
+from agent_deploy.rules.known_arguments import TABLES_BOOLEANS, non_booleans
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.schedule import Schedule
 from agent_deploy.rules.tables import PAYLOAD_DAY
@@ -249,7 +249,7 @@ class InferenceTables(pulumi.ComponentResource):
 def check(args: Mapping[str, Any]) -> list[Problem]:
     """All problems that show without asking the workspace."""
     args, problems = without_late(args, OF_TABLES)
-    problems += unknown_names("", args, tuple(InferenceTablesArgs.__annotations__), "InferenceTables")
+    problems += check_names("InferenceTables", InferenceTablesArgs, args)
     problems += non_booleans("", args, TABLES_BOOLEANS)
     problems += rules.check_tables("", args) + rules.check_derivation_off("", args)
     for field in ("catalog", "schema", "prefix"):

@@ -49,7 +49,7 @@ def check_fields(context: Context, inputs: Mapping[str, Any]) -> list[Failure]:
 
 def _check_entity(context: Context, name: str, entity: object) -> Iterator[Failure]:
     where = f'servedEntities["{name}"]'
-    yield from (Failure("", str(p)) for p in check_endpoint_name(f"{where} key", name))
+    yield from (Failure("", str(p)) for p in check_endpoint_name(f"{where} key", name, "Choose another name"))
     if not isinstance(entity, dict):
         return
     yield from _unknown_fields(f"{where}.", entity, "servedEntities", name)

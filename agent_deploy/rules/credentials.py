@@ -6,8 +6,9 @@ Source: Databricks, "Databricks client unified authentication"; databricks-sdk, 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.secrets import looks_like_reference, parse_reference
@@ -56,6 +57,11 @@ METHODS = (
         frozenset({HOST, "ARM_CLIENT_ID", "ARM_CLIENT_SECRET", "ARM_TENANT_ID"}),
     ),
 )
+# What a service principal that exists is given by.
+_EXISTING = {
+    "application_id": "the application id of a service principal",
+    "client_secret": "an OAuth secret of the service principal, as a Pulumi secret or as {{secrets/scope/key}}",
+}
 _OWN = frozenset().union(*(method.signs for method in METHODS))
 
 
@@ -72,14 +78,31 @@ def check_auth(args: Mapping[str, object]) -> list[Problem]:
     for field in ("rotation_days", "secret_lifetime_days", "service_principal"):
         if auth != SERVICE_PRINCIPAL and args.get(field) is not None:
             problems.append(Problem(field, None, only, "Take it out, or set auth"))
-    existing = args.get("service_principal")
-    if isinstance(existing, Mapping):
-        if _is_exposed(CLIENT_SECRET, existing.get("client_secret")):
-            problems.append(_plain_text("service_principal", "client_secret"))
-        if args.get("rotation_days") is not None:
-            expected = "none beside service_principal, whose secret is rotated by whoever owns it"
-            problems.append(Problem("rotation_days", args["rotation_days"], expected))
+    problems += check_existing("service_principal", args)
     return problems + check_rotation("", args.get("rotation_days"), args.get("secret_lifetime_days"))
+
+
+def check_existing(field: str, args: Mapping[str, Any]) -> list[Problem]:
+    """Problems of a service principal that exists, the argument ``field``, and of what does not go with one."""
+    existing = args.get(field)
+    if not isinstance(existing, Mapping):
+        return []
+    exposed = _is_exposed(CLIENT_SECRET, existing.get("client_secret"))
+    problems = [_plain_text(field, "client_secret")] if exposed else []
+    expected = f"none beside {field}, whose secret is rotated by whoever owns it"
+    beside = [name for name in ("rotation_days", "secret_lifetime_days") if args.get(name) is not None]
+    return problems + [Problem(name, args[name], expected, "Take it out") for name in beside]
+
+
+def check_complete(field: str, existing: object) -> Iterator[Problem]:
+    """What is missing of a service principal that exists; to be asked while None does not stand for a secret yet."""
+    if not isinstance(existing, Mapping):
+        return
+    remedy = f"Give it (config.get() and config.get_secret() have None for a key that is not set), or leave {field} out"
+    for name, expected in _EXISTING.items():
+        value = existing.get(name)
+        if value is None or value == "":
+            yield Problem(f"{field}.{name}", None, expected, remedy)
 
 
 def check_rotation(prefix: str, rotation_days: object, lifetime_days: object) -> list[Problem]:

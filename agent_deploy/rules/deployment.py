@@ -63,7 +63,7 @@ class Deployment:
 
 def check_arguments(args: Mapping[str, Any]) -> list[Problem]:
     """All problems that can be seen without asking the workspace. Values that are None are not known yet."""
-    of_model = names.check_model_name("model_name", args.get("model_name")) or _check_not_feedback(args)
+    of_model = names.check_model_name("model_name", args.get("model_name")) or _check_model(args)
     problems = check_known(args) + check_booleans(args) + check_texts(args) + of_model
     if (endpoint := args.get("endpoint_name")) is not None:
         problems += names.check_endpoint_name("endpoint_name", endpoint)
@@ -164,8 +164,10 @@ def _takes_feedback(args: Mapping[str, Any]) -> bool:
     return args.get("feedback_model") is not False
 
 
-def _check_not_feedback(args: Mapping[str, Any]) -> list[Problem]:
+def _check_model(args: Mapping[str, Any]) -> list[Problem]:
     model = str(args["model_name"])
+    if of_entities := names.check_servable_name("model_name", model):
+        return of_entities
     if model.lower() != beside(model).lower() or not _takes_feedback(args):
         return []
     remedy = "Give the agent's model another name, or do without feedback: feedback_model=False"

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from agent_deploy.rules.credentials import check_complete
 from agent_deploy.rules.problems import Problem
 
 # Of tables that are derived from an endpoint's payload.
@@ -87,17 +88,18 @@ def well_shaped(args: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]
     for place, example in LISTS.items():
         value = _at(shaped, place)
         if isinstance(value, (*_PLAIN, Mapping)):
-            problems.append(Problem(place, value, f"a list, such as {example}"))
+            problems.append(Problem(place, _shown(place, value), f"a list, such as {example}"))
         elif isinstance(value, (list, tuple)):
             entries, of_entries = _well_shaped_entries(place, value)
             problems += of_entries
             shaped = _with(shaped, place, entries) if of_entries else shaped
     for place in MAPPINGS:
-        problems += _not_a_mapping(place, args.get(place), place)
+        problems += not_a_mapping(place, args.get(place), place)
     missing = [*_without_value("environment", args.get("environment"))]
     for index, entry in enumerate(listed if isinstance(listed := args.get("versions"), (list, tuple)) else ()):
         if isinstance(entry, Mapping):
             missing += _without_value(f"versions[{index}].environment", entry.get("environment"))
+    missing += check_complete("service_principal", args.get("service_principal"))
     if isinstance(traffic := args.get("traffic"), Mapping):
         # A version may be written as a number everywhere.
         shaped["traffic"] = {str(version): share for version, share in traffic.items()}
@@ -117,10 +119,10 @@ def _well_shaped_entries(place: str, given: Sequence[Any]) -> tuple[list[Any], l
     for index, entry in enumerate(given):
         field = f"{place}[{index}]"
         if entry is None or isinstance(entry, (*_PLAIN, list, tuple)):
-            problems.append(Problem(field, entry, f"an entry as in {LISTS[place]}"))
+            problems.append(Problem(field, _shown(place, entry), f"an entry as in {LISTS[place]}"))
             entries.append({})
         elif place == "versions" and isinstance(entry, Mapping):
-            wrong = list(_not_a_mapping(f"{field}.environment", entry.get("environment"), "environment"))
+            wrong = list(not_a_mapping(f"{field}.environment", entry.get("environment"), "environment"))
             problems += wrong
             entries.append({name: value for name, value in entry.items() if not wrong or name != "environment"})
         else:
@@ -141,11 +143,16 @@ def _without_value(field: str, environment: object) -> Iterator[Problem]:
             yield Problem(f"{field}[{key!r}]", None, "a string, and not None", remedy)
 
 
-def _not_a_mapping(field: str, value: object, place: str) -> Iterator[Problem]:
+def not_a_mapping(field: str, value: object, place: str) -> Iterator[Problem]:
+    """A value other than names and values where such are meant, as at the ``place`` of MAPPINGS."""
     if isinstance(value, (*_PLAIN, list, tuple)):
-        # Not shown where it may be a secret.
-        shown = None if place in ("environment", "service_principal") else value
-        yield Problem(field, shown, f"names and values, such as {MAPPINGS[place]}")
+        yield Problem(field, _shown(place, value), f"names and values, such as {MAPPINGS[place]}")
+
+
+def _shown(place: str, value: object) -> object:
+    """The value for an error; None where it may be a secret, or hold one in an environment of its own."""
+    holds_one = place == "versions" and not isinstance(value, _PLAIN)
+    return None if holds_one or place in ("environment", "service_principal") else value
 
 
 def check_known(args: Mapping[str, Any]) -> list[Problem]:

@@ -16,6 +16,7 @@ ENDPOINT_PREFIX = "agents_"
 FEEDBACK_ENTITY = "feedback"
 
 _ENDPOINT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+_ENDPOINT_FORM = "1 to 63 letters, digits, '-' or '_', the first and the last a letter or digit"
 # Unity Catalog: no period, space, slash or control character in a level of a name; 255 characters each.
 _LEVEL = re.compile(r"[^.\s/\x00-\x1f\x7f]{1,255}")
 
@@ -82,12 +83,20 @@ def check_model_name(field: str, model_name: object) -> list[Problem]:
     return []
 
 
-def check_endpoint_name(field: str, name: object) -> list[Problem]:
+def check_endpoint_name(field: str, name: object, remedy: str = "Choose another endpoint_name") -> list[Problem]:
     """Problems of a serving endpoint's or served entity's name."""
     if isinstance(name, str) and _ENDPOINT.fullmatch(name):
         return []
-    expected = "1 to 63 letters, digits, '-' or '_', the first and the last a letter or digit"
-    return [Problem(field, name, expected, "Choose another endpoint_name")]
+    return [Problem(field, name, _ENDPOINT_FORM, remedy)]
+
+
+def check_servable_name(field: str, model_name: str) -> list[Problem]:
+    """Problems of a Unity Catalog name after which the served entities of all versions are named."""
+    entity = served_entity_name(model_name, "1")
+    if not check_endpoint_name(field, entity):
+        return []
+    expected = f"a name after which a served entity can be named, here {entity}: {_ENDPOINT_FORM}"
+    return [Problem(field, model_name, expected, "Register the model under another name")]
 
 
 def _clean(name: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from agent_deploy.rules.problems import Problem
 
 MAX_SERVED_ENTITIES = 15  # source: databricks-sdk-py#1496; older documentation says 10
+_SHARE = "a whole number from 0 to 100"
 
 
 def check_traffic(field: str, traffic: Mapping[str, object], served: Sequence[str]) -> list[Problem]:
@@ -22,6 +23,9 @@ def check_traffic(field: str, traffic: Mapping[str, object], served: Sequence[st
                     where, percentage, f"a version that is served ({known})", "Add it to versions, or take it out here"
                 )
             )
+        if percentage is None:
+            remedy = "Give it one (config.get_int() has None for a key that is not set), or take the version out here"
+            problems.append(Problem(where, None, _SHARE, remedy))
         problems += check_percentage(where, percentage)
     if not problems and served and (total := sum(int(p) for p in traffic.values())) != 100:  # type: ignore[call-overload]
         shares = ", ".join(f"{version}: {percentage}" for version, percentage in traffic.items()) or "nothing"
@@ -37,7 +41,7 @@ def check_percentage(field: str, value: object) -> list[Problem]:
     """Problems of one percentage; None is not said, and passes."""
     if value is None or (not isinstance(value, bool) and _is_whole(value) and 0 <= int(value) <= 100):  # type: ignore[call-overload]
         return []
-    return [Problem(field, value, "a whole number from 0 to 100")]
+    return [Problem(field, value, _SHARE)]
 
 
 def shown_change(before: Mapping[str, int], after: Mapping[str, int]) -> str:

@@ -392,6 +392,13 @@ def test_a_service_principal_of_the_users_is_only_added_to(workspace: Workspace)
     )
 
 
+def test_a_service_principal_whose_secret_turns_out_to_be_none_is_told_and_none_is_made(workspace: Workspace) -> None:
+    given = {"application_id": "app", "client_secret": pulumi.Output.from_input(None)}
+    with pytest.raises(DeploymentError, match="client_secret: expected an OAuth secret"):
+        deploy({"model_version": "1", "auth": "SERVICE_PRINCIPAL", "service_principal": given})
+    assert PRINCIPAL not in {typ for typ, _ in workspace.resources}
+
+
 def test_passthrough_declares_no_identity_and_says_what_the_platform_will_grant(workspace: Workspace) -> None:
     outputs = deploy({"model_version": "1"})
     assert PRINCIPAL not in {typ for typ, _ in workspace.resources}
@@ -455,6 +462,11 @@ def test_what_is_misshapen_is_told_with_an_example(workspace: Workspace) -> None
     ):
         assert expected in text
     assert "hush" not in text
+    hushed = {"version": "3", "environment": {"DATABRICKS_TOKEN": "hush"}}
+    for versions, field in ((hushed, "versions"), ([[hushed]], r"versions\[0\]")):
+        with pytest.raises(DeploymentError, match=f"{field}: expected") as raised:
+            deploy({"versions": versions})
+        assert "hush" not in str(raised.value)
     with pytest.raises(DeploymentError, match=r"versions\[0\].environment: expected names and values"):
         deploy({"versions": [{"version": "3", "environment": "KEY"}]})
 

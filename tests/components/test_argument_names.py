@@ -7,11 +7,13 @@ from typing import Any
 import pulumi
 import pytest
 
-from agent_deploy import AgentServicePrincipal, FeedbackModel, InferenceTables
+from agent_deploy import AgentDeployment, AgentServicePrincipal, FeedbackModel, InferenceTables
 from agent_deploy.components.errors import DeploymentError
-from tests.components.mocked import Workspace, in_use
+from tests.components.mocked import MODEL, TABLES, Workspace, in_use
 
 SECRET = "HuSh"
+PLAIN = "dose0123"  # a credential in plain text
+OWN = {"model_name": MODEL, "model_version": "1", "auth": "SERVICE_PRINCIPAL"}
 
 
 def refused(component: Any, args: dict[str, Any]) -> tuple[Workspace, str]:
@@ -42,6 +44,45 @@ def hidden(value: Any) -> Any:
         (FeedbackModel, {"catalog": "main", "shema": "x"}, ["shema: expected a name", "schema: expected a value"]),
         (AgentServicePrincipal, {"name": "x"}, ["name: expected a name that AgentServicePrincipal", "display_name: "]),
         (AgentServicePrincipal, {"display_name": "x", "grants": [1]}, ["grants: expected a name"]),
+        (InferenceTables, {"payload_table": "main.default.qa_payload"}, ["endpoint_name: expected a value"]),
+        (
+            AgentDeployment,
+            {**OWN, "service_principal": {"application_id": "app", "client_secret": None}},
+            ["service_principal.client_secret: expected an OAuth secret", "have None for a key that is not set"],
+        ),
+        (
+            AgentDeployment,
+            {**OWN, "service_principal": {}},
+            ["service_principal.application_id: expected the application", "service_principal.client_secret: expected"],
+        ),
+        (
+            AgentDeployment,
+            {**OWN, "service_principal": {"application_id": "app", "client_secret": SECRET}, "secret_lifetime_days": 9},
+            ["secret_lifetime_days 9: expected none beside service_principal"],
+        ),
+        (
+            AgentServicePrincipal,
+            {"display_name": "x", "existing": {"application_id": None}},
+            [
+                "existing.application_id: expected the application id",
+                "existing.client_secret: expected an OAuth secret",
+            ],
+        ),
+        (AgentServicePrincipal, {"display_name": "x", "existing": PLAIN}, ["existing: expected names and values"]),
+        (
+            AgentServicePrincipal,
+            {
+                "display_name": "x",
+                "existing": {"application_id": "app", "client_secret": PLAIN},
+                "rotation_days": 30,
+                "secret_lifetime_days": 60,
+            },
+            [
+                "existing['client_secret']: expected a secret, not plain text",
+                "rotation_days 30: expected none beside existing",
+                "secret_lifetime_days 60: expected none beside existing",
+            ],
+        ),
     ],
 )
 def test_a_name_that_is_not_known_and_one_that_is_missing_are_told(
@@ -49,9 +90,9 @@ def test_a_name_that_is_not_known_and_one_that_is_missing_are_told(
 ) -> None:
     workspace, told = refused(component, args)
     assert [text for text in said if text not in told] == []
-    assert {kind for kind, _ in workspace.resources} <= {"pulumi:pulumi:Stack"} | {
-        f"agent-deploy:index:{component.__name__}"
-    }
+    assert PLAIN not in told
+    components = {f"agent-deploy:index:{component.__name__}", TABLES}
+    assert {kind for kind, _ in workspace.resources} <= {"pulumi:pulumi:Stack"} | components
 
 
 @pytest.mark.parametrize(

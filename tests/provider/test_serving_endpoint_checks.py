@@ -36,6 +36,7 @@ def check(api: ServingApi, new: Values, old: Values | None = None, **context: An
     [
         ({"name": "no spaces"}, "name 'no spaces': expected 1 to 63"),
         ({"servedEntities": {"-x": QA}}, "servedEntities[\"-x\"] key '-x'"),
+        ({"servedEntities": {"-x": QA}}, "a letter or digit. Choose another name"),
         ({"servedEntities": {"x": {**QA, "entityName": "a.b"}}}, "entityName 'a.b': expected a Unity Catalog name"),
         ({"servedEntities": {"x": {**QA, "entityVersion": "latest"}}}, "entityVersion 'latest'"),
         ({"servedEntities": {"x": {**QA, "workloadSize": "small"}}}, "workload_size 'small'"),

@@ -69,6 +69,11 @@ def test_traffic_may_be_given_by_version_or_alias() -> None:
     ("args", "said"),
     [
         ({"model_name": None}, "model_name: expected it to be given: a Unity Catalog name of three levels"),
+        (
+            {"model_name": "_dev.default.qa", "endpoint_name": "qa"},
+            "model_name '_dev.default.qa': expected a name after which a served entity can be named, here _dev",
+        ),
+        ({"model_name": "main.default.ünï"}, "first and the last a letter or digit. Register the model under another"),
         ({"model_name": "qa"}, "model_name 'qa': expected a Unity Catalog name of three levels"),
         ({"model_version": "1", "versions": [{"version": "2"}]}, "either model_version or versions"),
         ({"model_version": "champion"}, "model_version 'champion': expected the number of a model version"),
@@ -118,6 +123,10 @@ def test_a_mistake_names_field_value_and_what_was_expected(args: dict[str, Any],
         ({"1": 101, "2": -1}, "traffic['1'] 101: expected a whole number from 0 to 100"),
         ({"1": 50.5, "2": 49.5}, "traffic['1'] 50.5: expected a whole number"),
         ({"1": "all", "2": 0}, "traffic['1'] 'all': expected a whole number"),
+        (
+            {"1": 90, "2": None},
+            "traffic['2']: expected a whole number from 0 to 100. Give it one (config.get_int() has",
+        ),
     ],
 )
 def test_traffic_that_does_not_add_up_is_told(traffic: dict[str, Any], said: str) -> None:
