@@ -131,7 +131,8 @@ class AgentDeploymentArgs(TypedDict):
     service_principal: NotRequired[ExistingServicePrincipalArgs]
     """With SERVICE_PRINCIPAL: one that exists, for all versions; it is granted what is needed and never removed."""
     experiment_id: NotRequired[pulumi.Input[str]]
-    """MLflow experiment for traces; default: the one in which the first version was logged."""
+    """MLflow experiment for traces. Default: MLFLOW_EXPERIMENT_ID of `environment`, else where the first version was
+    logged."""
     instance_profile_arn: NotRequired[pulumi.Input[str]]
     """AWS instance profile that the agent's code assumes."""
     tags: NotRequired[Mapping[str, pulumi.Input[str]]]

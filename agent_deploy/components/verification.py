@@ -13,6 +13,7 @@ from agent_deploy.resources import functions
 from agent_deploy.rules.credentials import PASSTHROUGH, exposed_warning
 from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.deployment import Deployment, check_arguments, named_versions, plan, resolved_duplicates
+from agent_deploy.rules.experiment import named_experiment
 from agent_deploy.rules.known_arguments import of_well_shaped
 from agent_deploy.rules.previous_versions import lost_secrets
 from agent_deploy.rules.problems import Problem
@@ -72,11 +73,12 @@ async def verify(
         pulumi.log.warn(f"could not be verified: {doubt}", opts.parent)
     if exposed := exposed_credentials(args):
         pulumi.log.warn(exposed_warning(exposed), opts.parent)
+    experiment = named_experiment(args)
     return Verified(
         args=args,
         deployment=plan(args),
         numbers=tuple(found["numbers"]),
-        experiment_id=args.get("experiment_id") or found["experimentId"] or None,
+        experiment_id=experiment["value"] if experiment else found["experimentId"] or None,
         workspace_url=found["workspaceUrl"],
         kept=found["kept"],
         resources={each["version"]: from_program("", each["resources"])[0] for each in found["needs"]},

@@ -10,6 +10,7 @@ from agent_deploy.rules import names
 from agent_deploy.rules.credentials import PASSTHROUGH, check_auth, check_credentials, check_own_credentials
 from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.environment import EXPERIMENT_TAG, check_environment
+from agent_deploy.rules.experiment import check_experiment
 from agent_deploy.rules.feedback_model import beside
 from agent_deploy.rules.inference_tables import check_derivation_off, check_tables
 from agent_deploy.rules.known_arguments import check_booleans, check_known, check_texts
@@ -71,7 +72,7 @@ def check_arguments(args: Mapping[str, Any]) -> list[Problem]:
         problems += names.check_endpoint_name("endpoint_name", names.endpoint_name(args["model_name"]))
     problems += check_workload("", args.get("workload_size"), args.get("workload_type"))
     problems += check_environment("environment", args.get("environment") or {})
-    problems += check_auth(args)
+    problems += check_experiment(args) + check_auth(args)
     problems += check_credentials("environment", args.get("environment") or {}, args.get("auth") or PASSTHROUGH)
     if args.get("resources"):
         problems += from_program("resources", args["resources"])[1]

@@ -10,6 +10,7 @@ from agent_deploy.rules.credentials import AUTHS, MANUAL, PASSTHROUGH, SERVICE_P
 from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.deployment import feedback_model, named_versions
 from agent_deploy.rules.environment import references
+from agent_deploy.rules.experiment import named_experiment
 from agent_deploy.rules.inference_tables import named_tables, wanted_pipeline
 from agent_deploy.rules.previous_versions import check_keep_previous
 from agent_deploy.rules.resources import check_resources
@@ -50,7 +51,7 @@ def look_ups(args: Mapping[str, Any], owner_marks: Sequence[str], made_here: Col
             {"field": field, "value": str(value)} for field, value in principals(args).items() if field not in made_here
         ],
         # Of one that reviewers are let into, the requirements tell.
-        "experiment": _named_experiment(args) if not reviewers_of(args) else None,
+        "experiment": named_experiment(args) if not reviewers_of(args) else None,
         "feedback_model": feedback_model(args) if versions else "",
         "tables": named_tables(TABLES, args.get("inference_tables") or {}) if _inference_schema(args) else [],
         "pipeline": _pipeline(args),
@@ -74,22 +75,18 @@ def _endpoint(args: Mapping[str, Any]) -> str | None:
 def _requirements(args: Mapping[str, Any], model: str | None, endpoint: str | None) -> dict[str, Any]:
     """What the deployer must be allowed to do, in the words of DeploymentRequirements."""
     own_principals = args.get("auth") == SERVICE_PRINCIPAL
+    named = named_experiment(args)
     return {
         "model_name": model,
         "endpoint_name": endpoint,
         "inference_schema": _inference_schema(args),
         "secret_scopes": [endpoint] if endpoint and _stores_secrets(args) else [],
-        "experiment_id": args.get("experiment_id") if reviewers_of(args) else None,
+        "experiment_id": named["value"] if named and reviewers_of(args) else None,
         "create_service_principal": own_principals and not args.get("service_principal"),
         "grant": own_principals,
         "skip_open": own_principals,
         "sql_warehouse": (args.get("inference_tables") or {}).get("warehouse_id"),
     }
-
-
-def _named_experiment(args: Mapping[str, Any]) -> dict[str, str] | None:
-    given = args.get("experiment_id")
-    return {"field": "experiment_id", "value": str(given)} if given else None
 
 
 def _inference_schema(args: Mapping[str, Any]) -> str | None:

@@ -204,6 +204,27 @@ def test_every_version_is_registered_the_newest_last(workspace: Workspace) -> No
     assert outputs["review_app_url"] == "https://w/review-v2/5"
 
 
+@pytest.mark.parametrize(
+    ("named", "experiment"),
+    [
+        ({"environment": {"MLFLOW_EXPERIMENT_ID": "88"}}, "88"),
+        ({"environment": {"MLFLOW_EXPERIMENT_ID": "88"}, "experiment_id": "88"}, "88"),
+        ({"experiment_id": "88"}, "88"),
+        ({"environment": {"MLFLOW_EXPERIMENT_ID": "{{secrets/team/key}}"}}, "77"),
+        ({"versions": [{"version": "1", "environment": {"MLFLOW_EXPERIMENT_ID": "88"}}]}, "77"),
+    ],
+)
+def test_the_experiment_that_the_program_names_is_everyones(
+    workspace: Workspace, named: dict[str, Any], experiment: str
+) -> None:
+    reviewers = {"reviewers": [{"group_name": "users"}]}
+    deploy({"versions": [{"version": "1"}], "auth": "SERVICE_PRINCIPAL", "review_app": reviewers, **named})
+    assert workspace.resources[ENDPOINT, "qa"]["tags"] == {"MONITOR_EXPERIMENT_ID": experiment}
+    assert workspace.resources[REGISTRATION, "qa-registration-v1"]["experimentId"] == experiment
+    for child in ("qa-reviewer-group-users-experiment", "qa-v1-permission-experiment"):
+        assert workspace.resources[PERMIT, child]["objectId"] == experiment
+
+
 def test_registration_can_be_turned_off(workspace: Workspace) -> None:
     outputs = deploy({"model_version": "1", "review_app": {"enabled": False}})
     assert REGISTRATION not in {typ for typ, _ in workspace.resources}

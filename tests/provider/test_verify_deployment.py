@@ -132,6 +132,7 @@ def test_who_lets_reviewers_into_an_experiment_manages_it(double: Double) -> Non
     assert "PATCH /api/2.0/permissions/experiments/77" in problem
     double.acl("experiments/88", ("user", ANN, "CAN_MANAGE"))
     assert verify(double, **reviewed, experiment_id="88")["problems"] == []
+    assert verify(double, **reviewed, environment={"MLFLOW_EXPERIMENT_ID": "88"})["problems"] == []
     [problem] = verify(double, **reviewed, experiment_id="99")["problems"]
     assert "Experiment 99 (for the reviewers of the review app): it does not exist" in problem
     assert verify(double, versions=[{"version": "1"}])["problems"] == []
@@ -150,6 +151,9 @@ def test_an_experiment_for_traces_that_is_not_there_or_deleted_is_told_of_its_fi
         double.answers[path] = answer
         problems = verify(double, **wanted)["problems"]
         assert [problem.startswith(expected) for problem in problems] == [True] * is_told
+    double.answers[path] = 404
+    [problem] = verify(double, versions=wanted["versions"], environment={"MLFLOW_EXPERIMENT_ID": "99"})["problems"]
+    assert problem.startswith("environment['MLFLOW_EXPERIMENT_ID'] '99': expected the id of an MLflow experiment")
 
 
 def test_a_table_of_served_entities_that_is_not_there_is_told_of_its_field(double: Double) -> None:

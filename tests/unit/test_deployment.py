@@ -99,6 +99,10 @@ def test_traffic_may_be_given_by_version_or_alias() -> None:
         ({"model_version": "1", "workload_type": "TPU"}, "workload_type 'TPU': expected one of CPU"),
         ({"versions": [{"version": "1", "workload_size": "small"}]}, "versions[0].workload_size 'small'"),
         ({"versions": [{"version": "1", "environment": {"a": "1"}}]}, "versions[0].environment key 'a'"),
+        (
+            {"experiment_id": "77", "environment": {"MLFLOW_EXPERIMENT_ID": "88"}},
+            "environment['MLFLOW_EXPERIMENT_ID'] '88': expected 77, as experiment_id says. Take one of them out",
+        ),
         ({"endpoint_name": "no spaces"}, "endpoint_name 'no spaces': expected 1 to 63 letters"),
         ({"permissions": [{"level": "CAN_RUN", "group_name": "x"}]}, "permissions[0].level 'CAN_RUN': expected one of"),
         ({"permissions": [{"level": "CAN_VIEW"}]}, "permissions[0]: expected exactly one of user_name"),
