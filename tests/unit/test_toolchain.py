@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,7 +38,8 @@ else:
     if (home / "broken").exists():
         sys.exit("undefined: everything")
     (home / "started").touch()
-    while (home / "hold").exists():
+    latest = time.monotonic() + 30
+    while (home / "hold").exists() and time.monotonic() < latest:
         time.sleep(0.01)
     version = re.search(r"Version=(\\S+)", " ".join(asked))[1]
     target = pathlib.Path(asked[asked.index("-o") + 1])
@@ -130,6 +132,25 @@ def test_builds_once_and_is_used_from_then_on(start: Callable[..., subprocess.Po
     assert all("-mod=readonly" in line for line in before.splitlines() if not line.startswith("env"))
     assert finish(start()) == (0, path, "")
     assert (go / "asked").read_text() == before
+
+
+def test_a_build_that_takes_long_says_how_far_it_is(
+    module: ModuleType, go: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def tell(message: str) -> None:
+        told.append(message)
+        if "1 packages compiled" in message:  # an earlier line may come before the build has said anything
+            (go / "hold").unlink(missing_ok=True)
+
+    monkeypatch.setattr(module, "tell", tell)
+    monkeypatch.setattr(module, "PROGRESS_SECONDS", 0.05)
+    (go / "hold").touch()
+    arguments = ["build", "-ldflags", "-X Version=v1", "-o", str(tmp_path / "pulumi")]
+    module.run_go(arguments, module.COMMANDS[0], {**os.environ, "PATH": str(go)}, "pulumi")
+    assert told
+    assert re.fullmatch(r"  pulumi: \d+ s, 1 packages compiled", told[-1])
 
 
 def test_a_pulumi_on_path_is_used(start: Callable[..., subprocess.Popen[str]], go: Path, tmp_path: Path) -> None:
