@@ -103,15 +103,15 @@ class Workspace(pulumi.runtime.Mocks):
         }
 
 
-def deploy(args: Mapping[str, Any]) -> dict[str, Any]:
+def deploy(args: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> dict[str, Any]:
     """Runs a program with one deployment; returns its outputs."""
     outputs: dict[str, Any] = {}
 
     @pulumi.runtime.test
     def program() -> pulumi.Output[Any]:
-        agent = AgentDeployment("qa", {"model_name": MODEL, **args})  # type: ignore[typeddict-item]
-        names = ["endpoint_name", "query_endpoint", "endpoint_url", "review_app_url", "served_entities"]
-        names += ["inference_tables", "identities"]
+        agent = AgentDeployment("qa", {"model_name": MODEL, **args}, opts)  # type: ignore[typeddict-item]
+        names = ["endpoint_name", "endpoint_id", "query_endpoint", "endpoint_url", "review_app_url"]
+        names += ["served_entities", "inference_tables", "identities"]
         return pulumi.Output.all(**{name: getattr(agent, name) for name in names}).apply(outputs.update)
 
     program()

@@ -112,12 +112,39 @@ def test_one_version_is_one_endpoint_as_deploy_would_make_it(workspace: Workspac
         "inferenceTableConfig": {"catalogName": "main", "schemaName": "default", "tableNamePrefixHint": "qa"}
     }
     assert endpoint["ownerMark"] == "agents/dev/qa"
+    assert outputs["endpoint_name"] == "agents_main-default-qa"
+    assert outputs["endpoint_id"] == "e1"
     assert outputs["query_endpoint"] == "https://w/serving-endpoints/agents_main-default-qa/invocations"
+    assert outputs["endpoint_url"] == "https://w/ml/endpoints/agents_main-default-qa"
     assert outputs["inference_tables"]["payload_request_logs"] == "main.default.qa_payload_request_logs"
     feedback, entity = outputs["served_entities"]
     assert entity["query_endpoint"].endswith("/served-models/main-default-qa_1/invocations")
     assert feedback["query_endpoint"].endswith("/served-models/feedback/invocations")
     assert feedback["traffic_percentage"] == 0
+
+
+def test_what_is_declared_of_all_versions_and_of_the_endpoint_reaches_it(workspace: Workspace) -> None:
+    timeouts: list[pulumi.CustomTimeouts | None] = []
+
+    def look(args: pulumi.ResourceTransformationArgs) -> None:
+        if args.type_ == ENDPOINT:
+            timeouts.append(args.opts.custom_timeouts)
+
+    profile = "arn:aws:iam::123456789012:instance-profile/agents"
+    told = {"description": "Answers.", "budget_policy_id": "policy-1", "tags": {"team": "search"}}
+    compute = {"instance_profile_arn": profile, "workload_type": "GPU_SMALL", "scale_to_zero": True}
+    durations = {"create": "45m", "update": "50m", "delete": "10m"}
+    opts = pulumi.ResourceOptions(transformations=[look])
+    deploy({"model_version": "1", **told, **compute, "timeouts": durations}, opts)
+    endpoint = workspace.resources[ENDPOINT, "qa"]
+    assert (endpoint["description"], endpoint["budgetPolicyId"]) == ("Answers.", "policy-1")
+    assert endpoint["tags"] == {"MONITOR_EXPERIMENT_ID": "77", "team": "search"}
+    entity = endpoint["servedEntities"]["main-default-qa_1"]
+    assert (entity["instanceProfileArn"], entity["workloadType"]) == (profile, "GPU_SMALL")
+    assert entity["scaleToZeroEnabled"] is True
+    [given] = timeouts
+    assert given
+    assert {"create": given.create, "update": given.update, "delete": given.delete} == durations
 
 
 def test_secrets_go_to_a_scope_and_the_endpoint_gets_references(workspace: Workspace) -> None:

@@ -35,17 +35,20 @@ def test_no_version_is_an_endpoint_ahead_of_its_first() -> None:
 
 
 def test_versions_inherit_what_they_do_not_say() -> None:
+    own = {"workload_size": "Large", "workload_type": "GPU_SMALL", "scale_to_zero": False}
     versions = [
         {"version": 3.0, "traffic_percentage": 90.0},
-        {"alias": "next", "traffic_percentage": 10, "workload_size": "Large", "scale_to_zero": False},
+        {"alias": "next", "traffic_percentage": 10, **own},
     ]
-    args = {"model_name": MODEL, "versions": versions, "scale_to_zero": True, "workload_size": "Medium"}
+    for_all = {"scale_to_zero": True, "workload_size": "Medium", "workload_type": "GPU_MEDIUM"}
+    args = {"model_name": MODEL, "versions": versions, **for_all}
     assert rules.check_arguments(args) == []
     plan = rules.plan(args)
     entities = rules.served_entities(plan, ["3", "4"], "arn:aws:iam::1:instance-profile/x")
     three, four = entities["main-default-qa_3"], entities["main-default-qa_4"]
-    assert (three["workload_size"], three["scale_to_zero_enabled"]) == ("Medium", True)
-    assert (four["workload_size"], four["scale_to_zero_enabled"]) == ("Large", False)
+    said = ("workload_size", "workload_type", "scale_to_zero_enabled")
+    assert [three[key] for key in said] == ["Medium", "GPU_MEDIUM", True]
+    assert [four[key] for key in said] == ["Large", "GPU_SMALL", False]
     assert three["instance_profile_arn"] == "arn:aws:iam::1:instance-profile/x"
     assert rules.traffic(plan, ["3", "4"]) == {"main-default-qa_3": 90, "main-default-qa_4": 10}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -98,6 +99,15 @@ def test_top_k_limits_what_is_read(docs: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("ANSWER_STYLE", "long")
     monkeypatch.setenv("TOP_K", "1")
     assert len(ask(agent(docs), "Tell me about whales")["custom_outputs"]["sources"]) == 1
+
+
+def test_it_answers_without_a_network(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the agent asked the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert text(ask(agent(docs), "What do whales eat?")).startswith("Whales eat krill.")
 
 
 def test_what_the_documentation_does_not_say_is_not_made_up(docs: Path) -> None:

@@ -1,16 +1,23 @@
-"""The agents of a stack's configuration: what has not the shape of one is told by its key."""
+"""The agents of a stack's configuration: the three that are here, secrets, and what has not the shape of an agent."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
+import yaml
 from pulumi.runtime.config import set_all_config
 
+from agent_deploy.rules.deployment import check_arguments
+from agent_deploy.rules.known_arguments import well_shaped
 from stacks.environment import declared_agents
+
+STACKS = Path(__file__).parents[2] / "stacks"
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +39,29 @@ def test_variables_and_tags_of_all_agents_stand_beside_an_agents_own() -> None:
         "sql": defaults,
     }
     assert declared(agents={}) == {}
+
+
+@pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
+def test_the_agents_of_the_stacks_that_are_here_are_well_declared(stack: str) -> None:
+    configured = yaml.safe_load((STACKS / f"Pulumi.{stack}.yaml").read_text())["config"]
+    agents = declared(**{key.removeprefix("agents:"): value for key, value in configured.items()})
+    assert list(agents) == ["docs"]
+    args, misshapen = well_shaped(agents["docs"])
+    assert [str(problem) for problem in (*misshapen, *check_arguments(args))] == []
+    assert args["tags"] == {"environment": stack}
+    assert args["permissions"]
+
+
+def test_a_variable_whose_key_is_told_is_a_secret_beside_the_others() -> None:
+    async def environment() -> tuple[dict[str, Any], bool]:
+        agent = {"environment": {"STYLE": "short"}, "secrets": {"API_KEY": "docsApiKey"}}
+        set_all_config({"agents:agents": json.dumps({"docs": agent}), "agents:docsApiKey": "hush"})
+        docs: Any = declared_agents(pulumi.Config("agents"))["docs"]
+        assert "secrets" not in docs
+        secret = docs["environment"]["API_KEY"]
+        return {**docs["environment"], "API_KEY": await secret.future()}, await secret.is_secret()
+
+    assert asyncio.run(environment()) == ({"STYLE": "short", "API_KEY": "hush"}, True)
 
 
 @pytest.mark.parametrize(
