@@ -22,7 +22,8 @@ PATH = "/api/2.0/serving-endpoints"
 _REGISTER = """
 import pathlib, sys, tempfile
 import mlflow
-code = pathlib.Path(tempfile.mkdtemp()) / "model.py"
+folder = tempfile.TemporaryDirectory()
+code = pathlib.Path(folder.name) / "model.py"
 code.write_text('''
 import os
 import mlflow
