@@ -9,10 +9,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from rich.console import Console
@@ -21,8 +21,10 @@ from rich.padding import Padding
 from rich.table import Table
 
 from agent_deploy.local import LocalWorkspace
+from agent_deploy.local.core.family import kill_family
 from agent_deploy.local.databricks_plugin.selection import select_plugin
 from agent_deploy.local.pages.links import sign_in_link
+from agent_deploy.local.workspace import WorkspaceError
 from agent_deploy.rules.tables import derived_tables
 from agent_deploy.tables.java import JavaMissing, find_java
 from agent_deploy.tables.refresh import table_folder
@@ -36,36 +38,49 @@ QUESTION = "What happens to the service principal when a model version leaves th
 TABLES = ("main.default.docs_questions", "main.default.salaries")
 UNITY_CATALOG = "/api/2.1/unity-catalog"
 SPARK_SECONDS = 300.0  # the first run on a machine fetches Delta Lake's jars
+ROWS_SECONDS = 30.0  # rows are written in batches of a second
+PROGRESS_SECONDS = 10.0
 API_KEY = "demo-key-that-nobody-may-see"
 
 console = Console(highlight=False, soft_wrap=True)
+Answer = TypeVar("Answer")
 
 
 class Failed(Exception):
     """A step that did not work; the text says which command and with what result."""
 
 
+# ValueError: settings that are none of ours, and answers that are no JSON. EOFError: nobody is there for --pause.
+STOPS = (Failed, WorkspaceError, httpx.HTTPError, OSError, ValueError, EOFError)
+
+
 def main() -> int:
     """0 when every step worked, 1 with the reason otherwise; nothing is left running either way."""
     started = time.monotonic()
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
     try:
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        FOLDER.mkdir(parents=True)
         with _workspace() as workspace:
             Demo(workspace).run()
-    except (Failed, httpx.HTTPError, OSError) as error:
-        console.print(f"\n[bold red]The demo stopped:[/] {escape(str(error))}")
-        console.print(f"What the workspace wrote: {FOLDER / 'workspace' / 'logs'}")
-        return 1
+    except STOPS as error:
+        return _stopped(str(error))
+    except KeyboardInterrupt:
+        return _stopped("interrupted")
     console.print(f"\n[bold green]Done[/] in {time.monotonic() - started:.0f} s. Nothing is running any more.")
     console.print("Next: README.md, then stacks/Pulumi.dev.yaml, which declares the agents of an environment.")
     return 0
 
 
+def _stopped(reason: str) -> int:
+    console.print(f"\n[bold red]The demo stopped:[/] {escape(reason)}")
+    console.print(f"What the workspace wrote: {FOLDER / 'workspace' / 'logs'}")
+    return 1
+
+
 @contextmanager
 def _workspace() -> Iterator[LocalWorkspace]:
     _step("A workspace on this machine", "Databricks' REST API on 127.0.0.1, so that no account is needed.")
-    with LocalWorkspace(folder=FOLDER / "workspace") as workspace:
+    with LocalWorkspace(folder=FOLDER / "workspace", progress=_say) as workspace:
         console.print(f"  {workspace.host}, its state in {FOLDER / 'workspace'}")
         yield workspace
 
@@ -216,19 +231,20 @@ class Demo:
         try:
             find_java()
         except JavaMissing as error:
-            console.print(f"  left out: {error}", markup=False)
+            _say(f"left out: {error}")
             return
         [job] = self._get("/api/2.2/jobs/list")["jobs"]
         console.print(f"  job {job['settings']['name']!r}, Apache Spark in a process of its own")
         run = self._post("/api/2.2/jobs/run-now", {"job_id": job["job_id"]})["run_id"]
-        deadline = time.monotonic() + SPARK_SECONDS
-        while (state := self._get(f"/api/2.2/jobs/runs/get?run_id={run}")["state"])["life_cycle_state"] != "TERMINATED":
-            if time.monotonic() > deadline:
-                raise Failed(f"the job did not end within {SPARK_SECONDS} s")
-            time.sleep(0.5)
+
+        def ended() -> dict[str, Any] | None:
+            state: dict[str, Any] = self._get(f"/api/2.2/jobs/runs/get?run_id={run}")["state"]
+            return state if state["life_cycle_state"] == "TERMINATED" else None
+
+        state = _awaited("the end of the job", SPARK_SECONDS, ended)
         if state["result_state"] != "SUCCESS":
             # Delta Lake's jars are fetched once; where that cannot be, the message says what to do.
-            console.print(f"  left out: {state['state_message']}", markup=False)
+            _say(f"left out: {state['state_message']}")
             return
         self._command("agent-deploy", "tables", "show", ENDPOINT, "requests", "--folder", str(FOLDER / "workspace"))
 
@@ -237,22 +253,24 @@ class Demo:
 
         catalog, schema, model = MODEL.split(".")
         path = FOLDER / "workspace" / "tables" / catalog / schema / f"{model}_payload"
-        # Rows are written in batches of a second: wait for the three questions and the feedback.
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            rows: list[dict[str, Any]] = DeltaTable(path).to_pyarrow_table().to_pylist() if path.exists() else []
-            if len(rows) >= 4:
-                return sorted(rows, key=lambda row: row["request_time"])
-            time.sleep(0.2)
-        raise Failed(f"the payload table {path} did not get its rows within 30 s")
+
+        def written() -> list[dict[str, Any]] | None:
+            rows = DeltaTable(path).to_pyarrow_table().to_pylist() if path.exists() else []
+            return sorted(rows, key=lambda row: row["request_time"]) if len(rows) >= 4 else None
+
+        return _awaited(f"three questions and a feedback in the payload table {path}", ROWS_SECONDS, written)
 
     def _change(self) -> None:
         _step(
             "Change it in place", "Version 2, longer answers, a larger size: the endpoint stays, and goes on answering."
         )
+        before = self._endpoint_id()
         self._declare(version="2", style="long", size="Medium")
         self._pulumi("preview", "--diff")
         self._pulumi("up", "--yes", "--skip-preview")
+        if (after := self._endpoint_id()) != before:
+            raise Failed(f"{ENDPOINT} was not changed in place: its id was {before} and is {after}")
+        console.print(f"  the endpoint's id is {after}, as before")
         _step("Ask again", QUESTION)
         self._command("agent-deploy", "query", ENDPOINT, QUESTION)
 
@@ -281,6 +299,9 @@ class Demo:
         names = derived_tables(f"{MODEL}_payload").values()
         if derived := [name for name in names if table_folder(FOLDER / "workspace", name).exists()]:
             console.print(f"  and what was derived from them: {', '.join(derived)}")
+
+    def _endpoint_id(self) -> str:
+        return str(self._get(f"/api/2.0/serving-endpoints/{ENDPOINT}")["id"])
 
     def _models(self) -> list[dict[str, Any]]:
         query = "catalog_name=main&schema_name=default"
@@ -315,7 +336,7 @@ class Demo:
         """Runs it with its output indented as it comes; raises Failed when it does, or with ``fails`` when not."""
         shown = shlex.join([Path(command[0]).name, *command[1:]]).replace(f"{ROOT}/", "")
         console.print(f"  [cyan]$ {escape(shown)}[/]")
-        process = subprocess.Popen(
+        with subprocess.Popen(
             command,
             cwd=ROOT,
             env=self._environment,
@@ -323,15 +344,13 @@ class Demo:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-        )
-        if stdin and process.stdin:
-            process.stdin.write(stdin)
-            process.stdin.close()
-        assert process.stdout is not None
-        for line in process.stdout:
-            sys.stdout.write(f"    {line}")
-            sys.stdout.flush()
-        if (process.wait() != 0) is not fails:
+        ) as process:
+            try:
+                _follow(process, stdin)
+            finally:
+                if process.poll() is None:  # we were interrupted: the engine's plugins would outlive it
+                    kill_family(process.pid)
+        if (process.returncode != 0) is not fails:
             raise Failed(f"`{shown}` ended with exit code {process.returncode}")
 
     def _output(self, *command: str) -> str:
@@ -357,6 +376,32 @@ class Demo:
         return httpx.request(method, f"{self._workspace.host}{path}", headers=headers, json=body, timeout=30)
 
 
+def _follow(process: subprocess.Popen[str], stdin: str | None) -> None:
+    """Shows the output as it comes, to the end of the process."""
+    if stdin and process.stdin:
+        process.stdin.write(stdin)
+        process.stdin.close()
+    assert process.stdout is not None
+    for line in process.stdout:
+        sys.stdout.write(f"    {line}")
+        sys.stdout.flush()
+    process.wait()
+
+
+def _awaited(what: str, seconds: float, look: Callable[[], Answer | None]) -> Answer:
+    """The first answer of ``look`` that is not None; every 10 s a line says since when. Raises Failed at the end."""
+    started = told = time.monotonic()
+    while (answer := look()) is None:
+        now = time.monotonic()
+        if now - started > seconds:
+            raise Failed(f"{what} did not come within {seconds:.0f} s")
+        if now - told > PROGRESS_SECONDS:
+            told = now
+            _say(f"waiting for {what} since {now - started:.0f} s")
+        time.sleep(0.2)
+    return answer
+
+
 def _told(record: Mapping[str, Any]) -> str:
     ratings = [
         f"{name}: {rating['value']}"
@@ -364,6 +409,10 @@ def _told(record: Mapping[str, Any]) -> str:
         for name, rating in assessment["ratings"].items()
     ]
     return f"{', '.join(ratings)} on {record['request_id'][:8]}…"
+
+
+def _say(text: str) -> None:
+    console.print(f"  {text}", markup=False)
 
 
 def _step(title: str, why: str) -> None:
