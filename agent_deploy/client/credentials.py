@@ -47,17 +47,28 @@ class ServicePrincipal:
         self._lock = threading.Lock()
         self._headers: dict[str, str] = {}
         self._until = 0.0
+        self._failed: tuple[float, Exception] = (0.0, Exception())
 
     def headers(self) -> dict[str, str]:
-        """The cached token, or a new one."""
+        """The cached token, or a new one; those who wait while there is none to be had need not try one by one."""
+        asked = time.monotonic()
         with self._lock:
+            if self._failed[0] > asked:
+                raise self._failed[1]
             if time.monotonic() >= self._until:
-                answer = self._fetch()
+                answer = self._fetched()
                 lifetime = float(answer.get("expires_in", 3600))
                 self._headers = {"Authorization": f"{answer.get('token_type', 'Bearer')} {answer['access_token']}"}
                 # Half of a short life, so that a token of less than four minutes is used at all.
                 self._until = time.monotonic() + max(lifetime - REFRESH_BEFORE, lifetime / 2)
             return self._headers
+
+    def _fetched(self) -> dict[str, Any]:
+        try:
+            return self._fetch()
+        except Exception as error:
+            self._failed = (time.monotonic(), error)
+            raise
 
     def forget(self) -> bool:
         """So that the next request fetches a token."""

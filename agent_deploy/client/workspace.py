@@ -20,6 +20,7 @@ from agent_deploy.client.errors import ApiError, ConnectionLost, Interrupted, Un
 CONNECT_PATIENCE = 3.5
 CONNECT_TIMEOUT = 4.0
 READ_TIMEOUT = 75.0  # the platform answers, or closes, within a minute
+TOKEN_TIMEOUT = 15.0  # a token is fetched while every other request waits for it
 # 429 and 503 ask to come back later; how long an operation goes on trying unless it sets its own limit.
 DEFAULT_PATIENCE = 300.0
 MAX_WAIT = 10.0  # seconds between two tries, unless Retry-After says more
@@ -43,12 +44,18 @@ class Workspace:
         """``settings`` may be a function, called at the first request: what is never used need not be right."""
         self._connection = _Connection(settings or (lambda: resolve({})), transport)
         self._cancelled: threading.Event | None = None
-        self._patience = DEFAULT_PATIENCE
+        self._patience, self._silence = DEFAULT_PATIENCE, 0.0
 
-    def during(self, cancelled: threading.Event | None, patience: float = DEFAULT_PATIENCE) -> Workspace:
-        """The same workspace for one operation: no more tries once it is cancelled, or after ``patience`` seconds."""
+    def during(
+        self, cancelled: threading.Event | None, patience: float = DEFAULT_PATIENCE, silence: float = 0.0
+    ) -> Workspace:
+        """The same workspace for one operation: no more tries once it is cancelled, or after ``patience`` seconds.
+
+        A request that gets no answer at all for ``silence`` seconds is given up; 0: it is tried again as any other.
+        """
         bound = object.__new__(Workspace)
-        bound._connection, bound._cancelled, bound._patience = self._connection, cancelled, patience
+        bound._connection, bound._cancelled = self._connection, cancelled
+        bound._patience, bound._silence = patience, silence
         return bound
 
     @property
@@ -116,11 +123,12 @@ class Workspace:
         ``content`` as it is.
         """
         again = method in _REPEATABLE if repeatable is None else repeatable
-        tries = _Tries(method, again, self._patience, self._cancelled)
+        tries = _Tries(method, again, self._patience, self._silence or self._patience, self._cancelled)
+        timeout = httpx.Timeout(self._silence or READ_TIMEOUT, connect=CONNECT_TIMEOUT, pool=None)
         retrying = tenacity.Retrying(
             retry=tries.worth_another, wait=tries.pause, sleep=tries.sleep, stop=tenacity.stop_never, reraise=True
         )
-        sent = {"params": params, "json": body, "files": form, "content": content}
+        sent = {"params": params, "json": body, "files": form, "content": content, "timeout": timeout}
         return retrying(self._connection.send, method, path, headers, as_text, **sent)
 
     @contextmanager
@@ -140,9 +148,11 @@ class Workspace:
 class _Tries:
     """Decides whether and when one request is sent again."""
 
-    def __init__(self, method: str, repeatable: bool, patience: float, cancelled: threading.Event | None) -> None:
+    def __init__(
+        self, method: str, repeatable: bool, patience: float, silence: float, cancelled: threading.Event | None
+    ) -> None:
         self._read_only = method in ("GET", "HEAD")
-        self._repeatable, self._patience, self._cancelled = repeatable, patience, cancelled
+        self._repeatable, self._patience, self._silence, self._cancelled = repeatable, patience, silence, cancelled
         self._backoff = tenacity.wait_exponential(multiplier=0.3, max=MAX_WAIT) + tenacity.wait_random(0, 0.3)
 
     def worth_another(self, state: tenacity.RetryCallState) -> bool:
@@ -151,7 +161,7 @@ class _Tries:
         if isinstance(error, Unreachable):
             return spent < CONNECT_PATIENCE
         if isinstance(error, ConnectionLost):
-            return self._repeatable and state.attempt_number < FLAKY_TRIES
+            return self._repeatable and state.attempt_number < FLAKY_TRIES and spent < self._silence
         if isinstance(error, ApiError):
             if error.status in RETRY_LATER:
                 return spent < self._patience
@@ -243,6 +253,12 @@ class _Connection:
                 f"No Databricks workspace answers at {self.host} ({error}). Is the address right, and is the workspace "
                 "up? A local workspace is started by `agent-deploy local start`."
             ) from None
+        except httpx.ReadTimeout:
+            seconds = request.extensions["timeout"]["read"]
+            raise ConnectionLost(
+                f"{self.host} took the connection, but did not answer {method} {path} within {seconds:g} s. Is this the "
+                "address of a workspace, and does a proxy or a firewall on the way let requests through?"
+            ) from None
         except httpx.TransportError as error:
             what = f"{type(error).__name__}: {error}".rstrip(": ")
             raise ConnectionLost(f"The connection to {self.host} broke during {method} {path} ({what}).") from None
@@ -283,6 +299,7 @@ class _Connection:
             {},
             data={"grant_type": "client_credentials", "scope": "all-apis"},
             auth=httpx.BasicAuth(settings.client_id, settings.client_secret),
+            timeout=httpx.Timeout(TOKEN_TIMEOUT, connect=CONNECT_TIMEOUT, pool=None),
         )
         answer = self._parsed(response, "POST", "/oidc/v1/token")
         if "access_token" not in answer:

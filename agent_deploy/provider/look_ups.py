@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
+from agent_deploy.client.errors import ConnectionLost, Unreachable
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.provider.resource import Context
 
@@ -16,6 +17,10 @@ from agent_deploy.provider.resource import Context
 MEMORY_SECONDS = 20.0
 # Seconds that a verification goes on asking a workspace that says "later".
 PATIENCE = 60.0
+# Seconds that it waits for one that says nothing at all. A listing of a large workspace's groups takes some of them.
+SILENCE = 15.0
+# For how long nobody else asks one that was not there: those whose look-ups were queued meanwhile would wait in turn.
+GONE_SECONDS = 1.0
 # How many look-ups are under way at once, for all agents together.
 THREADS = 32
 
@@ -38,20 +43,30 @@ class Memory:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: dict[object, tuple[float, Future[Any]]] = {}
+        # Until when nobody asks, and why.
+        self._gone: tuple[float, Exception] = (0.0, Exception())
 
     def once(self, key: object, ask: Callable[[], T]) -> T:
-        """The answer to ``key``; an exception is for those who waited for it, and not remembered."""
+        """The answer to ``key``; an exception is for those who waited for it, and not remembered.
+
+        That there is no workspace is for those as well who ask for anything else right after.
+        """
         with self._lock:
+            now = time.monotonic()
             until, future = self._known.get(key) or (0.0, Future())
-            if is_mine := until < time.monotonic():
+            if is_mine := until < now:
+                if now < self._gone[0]:
+                    raise self._gone[1]
                 future = Future()
-                self._known[key] = (time.monotonic() + MEMORY_SECONDS, future)
+                self._known[key] = (now + MEMORY_SECONDS, future)
         if is_mine:
             try:
                 future.set_result(ask())
             except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must get it
                 with self._lock:
                     self._known.pop(key, None)
+                    if isinstance(error, Unreachable | ConnectionLost):
+                        self._gone = (time.monotonic() + GONE_SECONDS, error)
                 future.set_exception(error)
         return cast(T, future.result())
 
@@ -69,4 +84,4 @@ def memory_of(context: Context) -> Memory:
 def patient(context: Context) -> Workspace:
     """The context's workspace as a verification asks it."""
     workspace: Workspace = context.configuration
-    return workspace.during(context.cancelled, PATIENCE)
+    return workspace.during(context.cancelled, PATIENCE, SILENCE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections import Counter
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from agent_deploy.client.configuration import Settings
 from agent_deploy.client.workspace import Workspace
+from agent_deploy.provider import look_ups as asked
 from agent_deploy.provider.resource import Context
 from agent_deploy.provider.verify_deployment import verify_deployment, verify_deployments
 from agent_deploy.resources.properties import to_wire
@@ -223,6 +226,23 @@ def test_a_workspace_that_does_not_answer_is_told_once_beside_nothing_else() -> 
         "problems"
     ]
     assert "No Databricks workspace answers" in problem
+
+
+def test_a_host_that_takes_connections_and_never_answers_is_waited_for_once_by_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(asked, "SILENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
+        settings = Settings(host=f"http://127.0.0.1:{silent.getsockname()[1]}", method="pat", token="t")
+        context = Context(configuration=Workspace(settings))
+        wanted = [to_wire(look_ups({"model_name": MODEL, "endpoint_name": f"e{n}"}, [])) for n in range(40)]
+        began = time.monotonic()
+        found = verify_deployments(context, {"deployments": wanted})["deployments"]
+    assert time.monotonic() - began < 2.5
+    for each in found:
+        [problem] = each["problems"]
+        assert "took the connection, but did not answer" in problem
+        assert "within 0.5 s. Is this the address of a workspace, and does a proxy or a firewall" in problem
 
 
 def test_wrong_arguments_do_not_keep_the_rest_from_being_looked_up(double: Double) -> None:

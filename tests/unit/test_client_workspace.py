@@ -7,10 +7,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
+from agent_deploy.client import credentials
 from agent_deploy.client import workspace as module
 from agent_deploy.client.configuration import OAUTH_M2M, PAT, Settings, resolve
 from agent_deploy.client.errors import (
@@ -163,6 +165,40 @@ def test_an_oauth_token_is_fetched_once_for_all_threads() -> None:
     assert log.count("Bearer at1") == 8
 
 
+def test_a_token_that_is_not_to_be_had_is_waited_for_once_by_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = threading.Semaphore(0)
+    fetches: list[float] = []
+    errors: list[ConnectionLost] = []
+
+    def now() -> float:
+        waiting.release()
+        return time.monotonic()
+
+    def fetch() -> dict[str, str]:
+        fetches.append(time.monotonic())
+        if len(fetches) == 1:  # each thread looks at the clock, the first one twice
+            assert all(waiting.acquire(timeout=5) for _ in range(9))
+        raise ConnectionLost("silence")
+
+    def sign() -> None:
+        try:
+            principal.headers()
+        except ConnectionLost as error:
+            errors.append(error)
+
+    monkeypatch.setattr(credentials, "time", SimpleNamespace(monotonic=now))
+    principal = credentials.ServicePrincipal(fetch)
+    threads = [threading.Thread(target=sign) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(fetches), len(errors)) == (1, 8)
+    with pytest.raises(ConnectionLost):
+        principal.headers()
+    assert len(fetches) == 2
+
+
 def test_an_oauth_token_is_renewed_before_it_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     client, log = oauth(3600)
     client.get("/api/2.0/x")
@@ -212,6 +248,20 @@ def test_a_broken_connection_is_tried_again_where_that_is_safe(method: str, sent
     else:
         assert client.request(method, "/api/2.0/x") == {"fine": True}
     assert len(seen) == sent
+
+
+def test_a_read_that_gets_no_answer_is_tried_again_unless_it_was_silence_for_long_enough() -> None:
+    handler, seen = answers(httpx.ReadTimeout("silence"), OK)
+    workspace(handler).get("/api/2.0/x")
+    assert [request.extensions["timeout"]["read"] for request in seen] == [75.0, 75.0]
+    for patience, silence in ((0.0, 0.0), (60.0, 1e-9)):
+        handler, seen = answers(httpx.ReadTimeout("silence"), OK)
+        with pytest.raises(ConnectionLost, match=r"did not answer GET /api/2\.0/x within"):
+            workspace(handler).during(None, patience, silence).get("/api/2.0/x")
+        assert len(seen) == 1
+    handler, _ = answers(httpx.ReadTimeout("silence"))
+    with pytest.raises(ConnectionLost, match=r"did not answer POST /oidc/v1/token within 15 s"):
+        workspace(handler, method=OAUTH_M2M, client_id="id", client_secret="hush").post("/api/2.0/x", {})
 
 
 def test_a_post_that_may_be_repeated_is() -> None:
