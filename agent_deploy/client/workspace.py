@@ -256,8 +256,8 @@ class _Connection:
         except httpx.ReadTimeout:
             seconds = request.extensions["timeout"]["read"]
             raise ConnectionLost(
-                f"{self.host} took the connection, but did not answer {method} {path} within {seconds:g} s. Is this the "
-                "address of a workspace, and does a proxy or a firewall on the way let requests through?"
+                f"{self.host} took the connection, but did not answer {method} {path} within {seconds:g} s. Is this "
+                "the address of a workspace, and does a proxy or a firewall on the way let requests through?"
             ) from None
         except httpx.TransportError as error:
             what = f"{type(error).__name__}: {error}".rstrip(": ")
