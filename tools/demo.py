@@ -22,7 +22,7 @@ from rich.table import Table
 
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.local.core.family import kill_family
-from agent_deploy.local.databricks_plugin.selection import select_plugin
+from agent_deploy.local.databricks_plugin.selection import Plugin, select_plugin
 from agent_deploy.local.pages.links import sign_in_link
 from agent_deploy.local.workspace import WorkspaceError
 from agent_deploy.rules.tables import derived_tables
@@ -35,6 +35,7 @@ MODEL = "main.default.docs_agent"
 FEEDBACK = "main.default.feedback"
 ENDPOINT = "agents_main-default-docs_agent"
 QUESTION = "What happens to the service principal when a model version leaves the endpoint?"
+HARDER_QUESTION = "How do I roll back to an earlier version?"  # whose answer stands in more than one place
 TABLES = ("main.default.docs_questions", "main.default.salaries")
 UNITY_CATALOG = "/api/2.1/unity-catalog"
 SPARK_SECONDS = 300.0  # the first run on a machine fetches Delta Lake's jars
@@ -67,7 +68,8 @@ def main() -> int:
     except KeyboardInterrupt:
         return _stopped("interrupted")
     console.print(f"\n[bold green]Done[/] in {time.monotonic() - started:.0f} s. Nothing is running any more.")
-    console.print("Next: README.md, then stacks/Pulumi.dev.yaml, which declares the agents of an environment.")
+    console.print(f"To look at what was kept: agent-deploy local start --folder {FOLDER / 'workspace'}")
+    console.print('Next: README.md, "Deploy your own agent", with stacks/Pulumi.dev.yaml.')
     return 0
 
 
@@ -104,6 +106,8 @@ class Demo:
         }
         (FOLDER / "state").mkdir()
         console.print(f"  databricks plugin: {plugin}")
+        if plugin.plugin is Plugin.STAND_IN:
+            _say("it is ours, on the PATH of this demo alone; Pulumi warns of it in each run below")
 
     def run(self) -> None:
         """All of it."""
@@ -132,7 +136,7 @@ class Demo:
         self._pulumi("stack", "init", "demo")
         # The engine notes a new stack's encryption beside those of the repository; the demo keeps its own file.
         (ROOT / "stacks" / "Pulumi.demo.yaml").unlink(missing_ok=True)
-        # `config set --secret` encrypts it with the stack's passphrase; the program hands it on without seeing it.
+        _say("a secret for the agent, read from standard input, encrypted with the stack's passphrase:")
         self._pulumi("config", "set", "--secret", "docs_api_key", stdin=API_KEY)
         _step("Preview", "Verified against the workspace before anything is created.")
         self._pulumi("preview")
@@ -146,9 +150,11 @@ class Demo:
     def _ask(self) -> dict[str, Any]:
         url = f"{self._workspace.host}/serving-endpoints/{ENDPOINT}/invocations"
         body = {"input": [{"role": "user", "content": QUESTION}], "databricks_options": {"return_trace": True}}
-        _step("Ask it, with curl", QUESTION)
+        _step("Ask it, with curl", "Over HTTP, as any client does, the trace of the answer included.")
         command = ["curl", "--silent", "--show-error", "--fail-with-body", "-u", f"token:{self._workspace.token}"]
         command += ["-H", "Content-Type: application/json", "-d", json.dumps(body), url]
+        shown = shlex.join(command).replace(self._workspace.token, "$DATABRICKS_TOKEN")
+        console.print(f"  [cyan]$ {escape(shown)}[/]")
         answer = json.loads(self._output(*command))
         console.print(_indented(answer["output"][0]["content"][0]["text"]))
         request_id = answer["databricks_output"]["databricks_request_id"]
@@ -156,7 +162,7 @@ class Demo:
         console.print(f"  request id {request_id}; trace of {len(spans)} spans: {', '.join(s['name'] for s in spans)}")
         _step("Ask it, with Databricks' SDK and with MLflow's client", "Unmodified clients, as in your own code.")
         self._command(sys.executable, str(ROOT / "tools" / "demo_clients.py"), ENDPOINT, "What is a local workspace?")
-        _step("Ask it, streaming", f'agent-deploy query {ENDPOINT} "…"')
+        _step("Ask it, streaming", "From the command line; the words are shown as they come.")
         self._command("agent-deploy", "query", ENDPOINT, "How are secrets kept out of the state?")
         return answer
 
@@ -171,6 +177,7 @@ class Demo:
 
     def _touch(self) -> None:
         _step("What it may touch", "Granted by the platform to this version's own identity: what its model declares.")
+        console.print(f"  two tables were made for this demo; the model declares {TABLES[0]} alone")
         (identity,) = json.loads(self._output("pulumi", "stack", "output", "docs_identities", "--json"))
         for line in identity["access"]:
             console.print(f"  version {identity['version']} ({identity['auth']}): {line}")
@@ -202,14 +209,16 @@ class Demo:
         self._command("agent-deploy", *rated, "--source-type", "robot", "--rating", "accurate=positive", fails=True)
 
     def _show_pages(self) -> None:
-        _step("The Review App", "Where people chat with the agent and rate it; open it while the demo runs.")
+        _step("The Review App", "Where people chat with the agent and rate it, while the demo runs.")
         workspace, page = self._workspace, f"/ml/review-v2/chat?endpoint={ENDPOINT}"
         console.print(f"  sign in, once: {sign_in_link(workspace.host, workspace.token, page=page)}")
-        console.print(f"  afterwards:    {workspace.host}{page}")
+        console.print(f"  from then on:  {workspace.host}{page}")
         console.print(f"  for the team:  {workspace.host}/ml/review-v2/team?endpoint={ENDPOINT}")
         console.print(f"  deployments:   {workspace.host}/ml/deployments")
         if "--pause" in sys.argv:
             console.input("  Enter goes on: ")
+        else:
+            _say("to have the demo wait here while you look: make demo DEMO_ARGS=--pause")
 
     def _show_rows(self) -> None:
         _step("The logged rows", f"{MODEL}_payload, a Delta table: every request, written within a second.")
@@ -271,13 +280,13 @@ class Demo:
         if (after := self._endpoint_id()) != before:
             raise Failed(f"{ENDPOINT} was not changed in place: its id was {before} and is {after}")
         console.print(f"  the endpoint's id is {after}, as before")
-        _step("Ask again", QUESTION)
-        self._command("agent-deploy", "query", ENDPOINT, QUESTION)
+        _step("Ask again", "Version 2 quotes several passages: the changed ANSWER_STYLE has reached its process.")
+        self._command("agent-deploy", "query", ENDPOINT, HARDER_QUESTION)
 
     def _tear_down(self) -> None:
         _step("Tear it down", "A real `pulumi destroy`. The empty stack stays in the demo's folder.")
         self._pulumi("destroy", "--yes", "--skip-preview")
-        _step("Proof that nothing is left", "Asked of the workspace itself.")
+        _step("Proof that nothing is left", "Of the deployment, asked of the workspace itself.")
         left = {
             "serving endpoints": self._get("/api/2.0/serving-endpoints").get("endpoints", []),
             "secret scopes": self._get("/api/2.0/secrets/scopes/list").get("scopes", []),
@@ -299,6 +308,7 @@ class Demo:
         names = derived_tables(f"{MODEL}_payload").values()
         if derived := [name for name in names if table_folder(FOLDER / "workspace", name).exists()]:
             console.print(f"  and what was derived from them: {', '.join(derived)}")
+        console.print(f"  not the deployment's: both versions of {MODEL}, their experiment, the two tables")
 
     def _endpoint_id(self) -> str:
         return str(self._get(f"/api/2.0/serving-endpoints/{ENDPOINT}")["id"])
