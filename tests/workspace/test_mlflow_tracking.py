@@ -19,6 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModel
 
 from agent_deploy.local import LocalWorkspace
+from agent_deploy.local.tracking.access import EDIT, MANAGE, READ, level
 from tests.processes import await_end, descendants
 from tests.workspace.conftest import Caller
 
@@ -253,6 +254,63 @@ def test_an_experiment_is_its_creators(
     found = answers()
     assert {found[what] for what in reads} == {200}
     assert (found["log"], found["write"], found["delete"]) == (200, 204, 403)
+
+
+@pytest.fixture
+def mine(stranger: Caller, name: str) -> str:
+    """An experiment of the stranger's, which MLflow must not take for the one that a request acts on."""
+    path = f"/Users/{stranger.name}/{name}"
+    answer = stranger.http.post("/api/2.0/mlflow/experiments/create", json={"name": path})
+    return str(answer.raise_for_status().json()["experiment_id"])
+
+
+def test_no_request_acts_on_another_experiment_than_was_checked(
+    mlflow_client: MlflowClient, experiment: str, traced: str, stranger: Caller, mine: str
+) -> None:
+    with mlflow.start_run() as run:
+        pass
+    run_id = mlflow_client.create_run(mine).info.run_id
+    twice_encoded = f"%25{ord(traced[0]):02x}{traced[1:]}"
+    info = {"trace_id": traced, "request_time": "2026-01-01T00:00:00Z", "state": "OK", "tags": {"taken": "yes"}}
+    location = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": mine}}
+    metrics = [{"key": "a", "value": 1, "timestamp": 1, "run_id": run.info.run_id}]
+    v2, v3, here = "/api/2.0/mlflow", "/api/3.0/mlflow", {"experiment_id": mine}
+    requests: list[tuple[str, str, dict[str, Any] | str, int]] = [
+        ("POST", f"{v2}/runs/search", {"experimentIds": [experiment], "x": here}, 403),
+        ("POST", f"{v2}/runs/search", {"experimentIds": [experiment], **here}, 403),
+        ("POST", f"{v2}/runs/delete?experiment_id={mine}", {"runId": run.info.run_id}, 403),
+        ("POST", f"{v2}/runs/delete?experiment_id={mine}", f'{{"run_id": "{run.info.run_id}"}}', 400),
+        ("POST", f"{v2}/runs/log-batch", {"run_id": run_id, "metrics": metrics}, 403),
+        ("POST", f"{v2}/experiments/x/%2e%2e/delete", here, 400),
+        ("POST", f"{v2}/experiments/delete/", here, 400),
+        ("GET", f"{v3}/traces/tr-mine/%2e%2e/{traced}?experiment_id={mine}", "", 400),
+        ("GET", f"{v3}/traces/{twice_encoded}?experiment_id={mine}", "", 404),
+        ("GET", f"{v3}/traces/{traced}%3Fx?experiment_id={mine}", "", 404),
+        ("DELETE", f"{v3}/traces/{traced}/tags?key=get", {}, 403),
+        ("POST", f"{v3}/traces", {"trace": {"trace_info": {**info, "trace_location": location}}}, 403),
+        ("DELETE", f"{v3}/datasets/d-any?experiment_id={mine}", {}, 501),
+        ("GET", f"{v3}/scorers/online-configs?scorer_ids=any&experiment_id={mine}", "", 501),
+    ]
+    for method, path, body, expected in requests:
+        answer = stranger.http.request(method, path, json=body or None)
+        assert answer.status_code == expected, (method, path, answer.status_code, answer.text)
+    trace = mlflow.get_trace(traced)
+    assert trace
+    assert "taken" not in trace.info.tags
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "needed"),
+    [
+        ("GET", "traces/tr-1", READ),
+        ("POST", "runs/search", READ),
+        ("DELETE", "logged-models/m-1/tags/list", EDIT),
+        ("POST", "runs/delete", EDIT),
+        ("POST", "experiments/delete", MANAGE),
+    ],
+)
+def test_what_a_request_needs(method: str, path: str, needed: str) -> None:
+    assert level(method, path) == needed
 
 
 def test_below_shared_everybody_works_together(mlflow_client: MlflowClient, stranger: Caller, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import forbidden, invalid, not_found
@@ -46,7 +47,7 @@ class Experiments:
             return known
         path, query, keys = _LOOKUPS[kind]
         params = {name: value.format(key) for name, value in query.items()}
-        response = self._server.request("GET", path.format(key), params=params)
+        response = self._server.request("GET", path.format(quote(key, safe="")), params=params)
         if response.status_code in (400, 404):
             return ""
         found: Any = response.raise_for_status().json()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import httpx
 from anyio import to_thread
@@ -15,14 +16,15 @@ from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import ApiError, forbidden, invalid
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.tracking import artifacts
-from agent_deploy.local.tracking.access import READ, level, subjects
+from agent_deploy.local.tracking.access import READ, check_path, level, subjects
 from agent_deploy.local.tracking.experiments import Experiments
 from agent_deploy.local.tracking.server import MlflowServer
 
 Caller = Annotated[Principal, Depends(caller)]
 
 # What MLflow's server does for Databricks' clients; the registry is Unity Catalog's, all else is refused with 501.
-_PASSED_ON = ("experiments", "runs", "metrics", "traces", "logged-models", "datasets", "scorers")
+# Datasets and scorers, too: Databricks has them in another API (managed-evals), and their ids tell no experiment.
+_PASSED_ON = ("experiments", "runs", "metrics", "traces", "logged-models")
 _METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
 _TRACES, _NAMES_NO_EXPERIMENT = "traces", ("experiments/search", "experiments/get-by-name")
 # Where MLflow's server puts logged models and traces below an experiment, and where Databricks does.
@@ -71,6 +73,7 @@ class Proxy:
 
     async def answer(self, request: Request, path: str, principal: Principal) -> Response:
         """MLflow's answer, as Databricks would word it."""
+        check_path(path)
         content = await request.body()
         body = _parsed(content)
         creating = path == "experiments/create"
@@ -83,7 +86,7 @@ class Proxy:
             await to_thread.run_sync(self._server.start)
         response = await self._server.forward(
             request.method,
-            request.url.path,
+            quote(request.url.path),  # it came decoded, and what it names is to stay what was checked
             params=request.query_params.multi_items(),
             content=content,
             headers={"Content-Type": request.headers.get("content-type", "application/json")},
@@ -97,12 +100,12 @@ class Proxy:
     def _check(self, principal: Principal, request: Request, path: str, body: Any) -> None:
         named = subjects(path, request.query_params.multi_items(), body)
         needed = level(request.method, path)
-        if path == _TRACES and request.method == "POST":
-            named = {(kind, key) for kind, key in named if kind == "experiment"}  # the trace itself is yet to be
-        if not named and path not in _NAMES_NO_EXPERIMENT:
+        sends_trace = path == _TRACES and request.method == "POST"
+        enough = "experiment" in dict(named) if sends_trace else named or path in _NAMES_NO_EXPERIMENT
+        if not enough:
             _refuse_without_experiment(request, needed, principal)
         for kind, key in sorted(named):
-            # What MLflow does not know it says itself.
+            # What MLflow does not know it says itself; a trace that is sent may be there, in another experiment.
             if experiment_id := self._experiments.find(kind, key):
                 self._experiments.require(principal, experiment_id, needed)
 
@@ -129,10 +132,14 @@ def _refuse_without_experiment(request: Request, needed: str, principal: Princip
         raise forbidden(f"{what}: only admins may send it.")
 
 
-def _parsed(content: bytes) -> Any:
+def _parsed(content: bytes) -> dict[str, Any]:
     if not content:
         return {}
     try:
-        return json.loads(content)
-    except ValueError as error:
-        raise invalid("The body is not JSON.") from error
+        body = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise invalid(f"The body is not JSON: {error}.") from error
+    # MLflow's server would parse a string once more.
+    if not isinstance(body, dict):
+        raise invalid(f"The body is {type(body).__name__}: expected a JSON object.")
+    return body
