@@ -15,7 +15,7 @@ from pathlib import Path
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.local.serving.payload_table import PayloadTable
 from agent_deploy.local.serving.payloads import SECONDS as BATCH_SECONDS
-from agent_deploy.local.serving.payloads import Exchange, Payloads
+from agent_deploy.local.serving.payloads import Exchange, Payloads, rows_of
 from agent_deploy.tables.refresh import Target
 from bench import models
 from bench.endpoint import PAYLOAD, served
@@ -75,10 +75,10 @@ def _costs(table: str, batch: int) -> dict[str, float]:
         PayloadTable.create(copy, "copy")
         exchanges = [_exchange(copy, row) for row in logged]
         writer = PayloadTable(copy)
-        writer.append([exchange.row() for exchange in exchanges])  # imports what it needs
+        writer.append(rows_of(exchanges))  # imports what it needs
         begin = time.process_time()
         for _ in range(APPENDS):
-            writer.append([exchange.row() for exchange in exchanges])
+            writer.append(rows_of(exchanges))
         written = time.process_time() - begin
         # Rows of a table that was dropped are handed over and come to nothing.
         payloads, gone = Payloads(), Path(folder, "gone")

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from agent_deploy.local.serving.streams import whole_answer
 
 
@@ -81,3 +85,49 @@ def test_other_events_are_predictions_and_errors_are_kept() -> None:
     assert answer["predictions"] == [{"token": "a"}, {"token": "b"}]
     assert answer["error"] == {"message": "broke"}
     assert whole()["predictions"] == []
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [{"delta": "hello"}],
+        [{"delta": ["a"]}, {"delta": {"id": []}}],
+        [{"choices": None}],
+        [{"choices": "a"}],
+        [{"choices": [{"index": {}, "delta": {}}]}],
+        [{"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": "a"}}] * 2 + ["b"]}}]}],
+        [{"type": "response.output_item.done", "item": [1]}],
+    ],
+)
+def test_events_of_no_known_shape_are_kept_as_they_came(events: list[dict[str, Any]]) -> None:
+    assert whole(*events, {"error": "broke"}) == {
+        "predictions": events,
+        "error": "broke",
+        "id": "r-1",
+        "databricks_output": {"databricks_request_id": "r-1"},
+    }
+
+
+_NAMES = st.sampled_from(
+    (
+        *("type", "delta", "choices", "item", "item_id", "response", "index", "id", "content", "tool_calls"),
+        *("function", "arguments", "error", "finish_reason", "databricks_output", "usage"),
+    )
+)
+_SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(allow_nan=False)
+_WORDS = st.sampled_from(
+    ["response.output_item.done", "response.output_text.delta", "response.completed", "message", "databricks_output"]
+)
+_JSON = st.recursive(
+    _SCALARS | _WORDS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES, inner, max_size=4)
+)
+
+
+@given(st.lists(_JSON, max_size=5))
+def test_whatever_is_streamed_can_be_logged(events: list[Any]) -> None:
+    chunks = [b"data: " + json.dumps(event).encode() + b"\n\n" for event in events]
+    assert json.loads(whole_answer(chunks, b"", "r-1"))["id"] == "r-1"
+
+
+def test_what_is_no_json_is_kept_as_text() -> None:
+    assert json.loads(whole_answer([b"data: {\xff\n\n"], b"", "r-1"))["predictions"] == [{"value": "{\ufffd"}]

@@ -77,9 +77,9 @@ class PayloadTable:
             configuration=_CONFIGURATION,
         )
 
-    def append(self, rows: list[dict[str, Any]]) -> None:
-        """One commit; now and then the small files of many become one."""
-        deltalake.write_deltalake(self._table, pa.Table.from_pylist(rows, schema=SCHEMA), mode="append")
+    def append(self, rows: pa.Table) -> None:
+        """One commit of rows with `SCHEMA`; now and then the small files of many become one."""
+        deltalake.write_deltalake(self._table, rows, mode="append")
         self._appends += 1
         if self._appends % _APPENDS_BEFORE_COMPACTION == 0:
             # Old files stay: a stream that reads from an earlier version still needs them.

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 from agent_deploy.local.serving.streams import whole_answer
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from agent_deploy.local.serving.payload_table import PayloadTable
 
 MAX_BYTES = 1 << 20  # of a request, and of a response; source: Databricks, inference tables of agents
 # Between a row's arrival and its commit. A commit takes the same however many rows it has, so the fewer the better; but
 # `kill -9` is to lose less than the last second.
 SECONDS = 0.8
+_LEAST_SECONDS = 0.1  # between two commits, so that a table that refuses its rows slowly is not asked all the time
 _MAX_KEPT = 10_000  # rows of a table that cannot be written
 # How often that is tried when the workspace stops, and seconds between.
 _LAST_TRIES, _BETWEEN_TRIES = 5, 0.2
@@ -102,11 +105,19 @@ class Payloads:
         _logger.error("%d rows are lost", len(self._waiting))
 
     def _run(self) -> None:
+        began = time.monotonic()
+        from agent_deploy.local.serving import payload_table  # noqa: F401 - takes a moment, while the first row waits
+
+        waited = time.monotonic() - began
         while not self._stopping.is_set():
             self._wake.wait()
-            self._stopping.wait(SECONDS)  # what comes meanwhile goes into the same commit
+            # What comes meanwhile goes into the same commit.
+            self._stopping.wait(max(SECONDS - waited, _LEAST_SECONDS))
             self._wake.clear()
+            began = time.monotonic()
             self._write()
+            # A row that came during this commit has waited for it.
+            waited = time.monotonic() - began if self._wake.is_set() else 0.0
 
     def _write(self) -> None:
         by_table: dict[Path, list[Exchange]] = defaultdict(list)
@@ -133,7 +144,23 @@ class Payloads:
         table = self._tables.get(folder)
         if table is None:
             table = self._tables[folder] = PayloadTable(folder)
-        table.append([exchange.row() for exchange in exchanges])
+        if (rows := rows_of(exchanges)).num_rows:
+            table.append(rows)
+
+
+def rows_of(exchanges: list[Exchange]) -> pa.Table:
+    """Their rows; one that cannot be a row is told in the log, and keeps no other from the table."""
+    import pyarrow as pa
+
+    from agent_deploy.local.serving.payload_table import SCHEMA
+
+    try:
+        return pa.Table.from_pylist([exchange.row() for exchange in exchanges], schema=SCHEMA)
+    except Exception as error:
+        if len(exchanges) != 1:
+            return pa.concat_tables([rows_of([exchange]) for exchange in exchanges])
+        _logger.exception("Request %s cannot be logged: %s", exchanges[0].request_id, error)
+        return SCHEMA.empty_table()
 
 
 def _cut(content: bytes) -> tuple[str, bool]:

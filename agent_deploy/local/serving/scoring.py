@@ -76,7 +76,7 @@ class Scorer:
         content = scoring_server._decode_json_input(body)
         options = content.pop("databricks_options", None)
         options = options if isinstance(options, dict) else {}
-        client_request_id = content.pop("client_request_id", None)
+        client_request_id = _text(content.pop("client_request_id", None))
         for name in drop:
             content.pop(name, None)
         stream = bool(content.get("stream")) if "stream" in self._inputs else bool(content.pop("stream", False))
@@ -174,6 +174,13 @@ class Scorer:
 
         trace = pop_trace(request_id)
         return json.dumps(trace, default=str).encode() if trace else b""
+
+
+def _text(value: Any) -> str | None:
+    """A client's id as the payload table keeps it, which has a column of texts: a number is one as JSON writes it."""
+    if value is None:
+        return None
+    return (value if isinstance(value, str) else json.dumps(value)).encode("utf-8", "replace").decode()
 
 
 def _pack_answer(header: wire.Header, shown: bytes, logged: bytes = b"") -> bytes:

@@ -13,14 +13,10 @@ _PREFIX = b"data: "
 def whole_answer(chunks: list[bytes], trace: bytes, request_id: str) -> bytes:
     """The answer that the model would have given without `stream`, as far as the events tell it."""
     events = _events(chunks)
-    if any(str(event.get("type", "")).startswith("response.") for event in events):
-        answer = _responses(events)
-    elif any("choices" in event for event in events):
-        answer = _chat_completion(events)
-    elif any("delta" in event for event in events):
-        answer = _chat_agent(events)
-    else:
-        answer = {"predictions": [event for event in events if "error" not in event]}
+    try:
+        answer = _joined(events)
+    except Exception:  # noqa: BLE001 - an agent of one's own may stream anything: then its events are kept as they came
+        answer = _predictions(_events(chunks))
     errors = [event["error"] for event in events if "error" in event and "type" not in event]
     if errors:
         answer["error"] = errors[-1]
@@ -31,19 +27,40 @@ def whole_answer(chunks: list[bytes], trace: bytes, request_id: str) -> bytes:
     return json.dumps({**answer, "databricks_output": output}).encode()
 
 
+def _joined(events: list[Event]) -> Event:
+    if any(str(event.get("type", "")).startswith("response.") for event in events):
+        return _responses(events)
+    if any("choices" in event for event in events):
+        return _chat_completion(events)
+    if any("delta" in event for event in events):
+        return _chat_agent(events)
+    return _predictions(events)
+
+
+def _predictions(events: list[Event]) -> Event:
+    return {"predictions": [event for event in events if "error" not in event]}
+
+
 def _events(chunks: list[bytes]) -> list[Event]:
     events = []
     for line in b"".join(chunks).splitlines():
         content = line.removeprefix(_PREFIX)
         if not line.startswith(_PREFIX) or content == b"[DONE]":
             continue
-        event = json.loads(content)
+        event = _parsed(content)
         if not isinstance(event, dict):
             events.append({"value": event})
         elif event.get("type") != "databricks_output":
             event.pop("databricks_output", None)
             events.append(event)
     return events
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return content.decode("utf-8", "replace")
 
 
 def _responses(events: list[Event]) -> Event:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.workspace.serving.conftest import API, Endpoint, ok, question, regist
 from tests.workspace.serving.test_serving_control_plane import refused
 
 Create = Callable[..., Endpoint]
+_SECOND = 2.0  # `kill -9` loses less than the last second; and as much again on a busy machine
 Rows = Callable[[], list[dict[str, Any]]]
 COLUMNS = [
     "databricks_request_id",
@@ -44,9 +46,12 @@ def gateway(schema: str, prefix: str = "agent", **more: Any) -> dict[str, Any]:
 
 def read(workspace: LocalWorkspace, full_name: str) -> list[dict[str, Any]]:
     """All rows, oldest first."""
-    folder = workspace.folder.joinpath("tables", *full_name.split("."))
-    rows = deltalake.DeltaTable(folder).to_pyarrow_table().to_pylist()
+    rows = _table(workspace, full_name).to_pyarrow_table().to_pylist()
     return sorted(rows, key=lambda row: row["request_time"])
+
+
+def _table(workspace: LocalWorkspace, full_name: str) -> deltalake.DeltaTable:
+    return deltalake.DeltaTable(workspace.folder.joinpath("tables", *full_name.split(".")))
 
 
 @pytest.fixture
@@ -90,6 +95,15 @@ def test_a_request_becomes_a_row(
     assert abs(row["request_time"] - datetime.datetime.now(datetime.timezone.utc)) < datetime.timedelta(minutes=1)
     assert row["request_date"] == row["request_time"].date()
     assert 0 <= row["execution_duration_ms"] < 60_000
+
+
+def test_a_client_s_id_of_any_kind_is_kept_as_text(endpoint: Endpoint, rows: Any) -> None:
+    kept = {'"mine"': "mine", "123": "123", '{"a": 1}': '{"a": 1}', '"\\ud800"': "?", '""': "", "null": None}
+    for given in kept:
+        body = json.dumps(question("say hello", client_request_id="<id>")).replace('"<id>"', given)
+        url, headers = f"/serving-endpoints/{endpoint.name}/invocations", {"Content-Type": "application/json"}
+        ok(endpoint.http.post(url, content=body, headers=headers))
+    assert [row["client_request_id"] for row in rows(len(kept))] == list(kept.values())
 
 
 def test_streams_failures_and_refusals_are_rows_too(endpoint: Endpoint, rows: Any) -> None:
@@ -230,11 +244,12 @@ def test_rows_survive_the_server(models: Path) -> None:
             _ask(endpoint, range(20))
         workspace.stop()
         assert _asked(workspace) == list(range(20))  # orderly: nothing is lost
+        assert _table(workspace, "main.default.agent_payload").version() < 20  # several rows go into one commit
         workspace.start()
         with http_client(workspace.host, workspace.token) as http:
             endpoint = Endpoint(http, "logged")
             _ask(endpoint, range(20, 30))
-            wait(lambda: len(_asked(workspace)), lambda count: count == 30, 5)
+            time.sleep(_SECOND)
             workspace.kill()
         assert _asked(workspace) == list(range(30))
         workspace.start()
