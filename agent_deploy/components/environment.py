@@ -16,7 +16,11 @@ from agent_deploy.rules.environment import check_secret
 from agent_deploy.rules.environment import references as secret_references
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.review import principals
+from agent_deploy.rules.secrets import name_of_ours, version_secret
 from agent_deploy.rules.verifiable import Place
+
+# A version's own secrets had keys as all versions' have: these stay, as a new one would restart the version.
+_OLD_KEYS = pulumi.ResourceOptions(ignore_changes=["name"])
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,12 @@ class Environment:
         scope = SecretScope(f"{name}-secrets", name=scope_name, opts=opts)
         references: dict[Place, pulumi.Output[str]] = {}
         for (index, key), value in self._secrets.items():
-            suffix = key if index is None else f"{key}-{self._label(index)}"
-            secret = Secret(f"{name}-secret-{suffix}", scope=scope.name, name=key, value=value, opts=opts)
+            if index is None:
+                secret = Secret(f"{name}-secret-{key}", scope=scope.name, name=key, value=value, opts=opts)
+            else:
+                child = f"{name}-secret-{key}-{self._label(index)}"
+                own = pulumi.ResourceOptions.merge(opts, _OLD_KEYS)
+                secret = Secret(child, scope=scope.name, name=version_secret(key), value=value, opts=own)
             references[index, key] = secret.reference
         return References(references)
 
@@ -120,7 +128,8 @@ class Environment:
         """Variables of a version kept from an earlier run: what it reads of our own scope follows a changed secret."""
         current = dict[str, Any](variables)
         for key, reference in secret_references(variables).items():
-            if reference.scope == scope and (None, key) in references.by_place:
+            shared = reference.scope == scope and name_of_ours(reference) == key
+            if shared and (None, key) in references.by_place:
                 current[key] = references.by_place[None, key]
         return current
 

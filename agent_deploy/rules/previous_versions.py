@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -10,11 +9,8 @@ from agent_deploy.rules import names
 from agent_deploy.rules.credentials import CLIENT_SECRET, PASSTHROUGH, SERVICE_PRINCIPAL
 from agent_deploy.rules.environment import references
 from agent_deploy.rules.problems import Problem
-from agent_deploy.rules.secrets import SUFFIX_LENGTH, SecretReference
+from agent_deploy.rules.secrets import SecretReference, name_of_ours, version_secret
 from agent_deploy.rules.traffic import MAX_SERVED_ENTITIES
-
-# A secret of ours lies under its variable's name and random digits; others in the same scope are not ours.
-_OURS = re.compile(rf"(?P<variable>.+)-[0-9a-f]{{{SUFFIX_LENGTH}}}")
 
 
 def check_keep_previous(value: object) -> list[Problem]:
@@ -57,15 +53,19 @@ def lost_secrets(kept: Mapping[str, Mapping[str, Any]], args: Mapping[str, Any])
 
 
 def _lost(args: Mapping[str, Any], version: str, variable: str, reference: SecretReference) -> Problem | None:
-    ours = _OURS.fullmatch(reference.key)
-    if ours is None:
+    name = name_of_ours(reference)
+    if not name:
         return None
     auth = args.get("auth") or PASSTHROUGH
     endpoint = names.endpoint_of(args)
     if reference.scope == names.secret_scope(endpoint, version) and auth != SERVICE_PRINCIPAL:
         expected = f"{SERVICE_PRINCIPAL} as long as version {version} is kept, which signs in as its own principal"
         return Problem("auth", auth, expected, "Change it when that version has left, or lower keep_previous")
-    if reference.scope == endpoint and ours["variable"] == variable and variable not in _declared(args):
+    if reference.scope == endpoint and name == version_secret(variable):
+        expected = f"version {version} in versions, as {variable} is a secret of its own there, and leaves with it"
+        remedy = "Leave the version there with 0 % of the traffic, or lower keep_previous"
+        return Problem("keep_previous", args.get("keep_previous"), expected, remedy)
+    if reference.scope == endpoint and name == variable and variable not in _declared(args):
         expected = f"{variable} as a secret in environment, as version {version}, which is kept, reads it"
         remedy = (
             "Leave it there until that version has left, name the version in versions with 0 % of the traffic, or "

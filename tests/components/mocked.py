@@ -42,6 +42,8 @@ class Workspace(pulumi.runtime.Mocks):
         self.asked: list[Mapping[Any, Any]] = []
         self.calls = 0
         self.open_to_all: list[dict[str, str]] = []
+        # Of version 4, which is served already.
+        self.before = {"REF": "{{secrets/agents_main-default-qa/REF-0000000}}", "PLAIN": "old"}
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         self.resources[args.typ, args.name] = args.inputs
@@ -88,8 +90,7 @@ class Workspace(pulumi.runtime.Mocks):
             problems += [f"{n['field']}: there is no {n['value']}" for n in asked[named] if n["value"] not in there]
         kept = {}
         if asked["keepPrevious"]:
-            old = {"REF": "{{secrets/agents_main-default-qa/REF-0000000}}", "PLAIN": "old"}
-            kept["main-default-qa_4"] = {"entityName": MODEL, "entityVersion": "4", "environmentVars": old}
+            kept["main-default-qa_4"] = {"entityName": MODEL, "entityVersion": "4", "environmentVars": self.before}
         resources = [{"kind": "table", "name": "main.default.docs", "onBehalfOfUser": False}, *asked["resources"]]
         return {
             "numbers": numbers,

@@ -163,7 +163,8 @@ def test_secrets_go_to_a_scope_and_the_endpoint_gets_references(workspace: Works
     reference = "{{secrets/agents_main-default-qa/KEY-0a1b2c3}}"
     assert entities["main-default-qa_1"]["environmentVars"]["KEY"] == reference
     two = entities["main-default-qa_2"]["environmentVars"]
-    assert (two["KEY"], two["REF"], two["PLAIN"], two["LATE"]) == (reference, "{{secrets/team/key}}", "x", "plain")
+    assert two["KEY"] == "{{secrets/agents_main-default-qa/KEY-own-0a1b2c3}}"
+    assert (two["REF"], two["PLAIN"], two["LATE"]) == ("{{secrets/team/key}}", "x", "plain")
 
 
 def test_credentials_in_plain_text_are_warned_of_once_beside_the_component(
@@ -208,6 +209,18 @@ def test_what_was_served_before_stays_at_nothing_as_it_was_but_with_the_current_
         "REF": "{{secrets/agents_main-default-qa/REF-0a1b2c3}}",
         "PLAIN": "old",
     }
+
+
+def test_another_secret_than_all_versions_have_is_not_exchanged_in_a_version_that_is_kept(workspace: Workspace) -> None:
+    args = {"model_version": "5", "keep_previous": 1, "environment": {"REF": pulumi.Output.secret("new")}}
+    by_hand = "{{secrets/agents_main-default-qa/theirs}}"
+    workspace.before["REF"] = by_hand
+    deploy(args)
+    kept = workspace.resources[ENDPOINT, "qa"]["servedEntities"]["main-default-qa_4"]
+    assert kept["environmentVars"]["REF"] == by_hand
+    workspace.before["REF"] = "{{secrets/agents_main-default-qa/REF-own-0000000}}"
+    with pytest.raises(DeploymentError, match="keep_previous 1: expected version 4 in versions, as REF is a secret"):
+        deploy(args)
 
 
 def test_permissions_go_to_the_endpoints_id(workspace: Workspace) -> None:

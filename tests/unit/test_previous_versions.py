@@ -57,5 +57,8 @@ def test_what_a_kept_version_reads_must_not_leave_before_it() -> None:
     assert plain.field == "keep_previous"
     assert (auth.field, auth.value) == ("auth", "PASSTHROUGH")
     assert "SERVICE_PRINCIPAL as long as version 4 is kept" in str(auth)
+    own = {"environmentVars": {"SHARED": "{{secrets/agents_main-default-qa/SHARED-own-0a1b2c3}}"}}
+    [own_gone] = lost_secrets({"qa_4": {**KEPT["qa_4"], **own}}, {**args, "environment": {"SHARED": None}})
+    assert "keep_previous 1: expected version 4 in versions, as SHARED is a secret of its own there" in str(own_gone)
     # Another endpoint's scope of the same form is none of ours.
     assert lost_secrets(KEPT, {**args, "endpoint_name": "other", "auth": None}) == []
