@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+from databricks.sdk.service.catalog import VolumeType
 
 from tests.workspace.conftest import Caller
 
@@ -137,6 +138,24 @@ class TestRecording:
         assert name in text
         assert value not in text
         assert str(token) not in text
+
+    def test_credentials_of_connections_and_of_signed_urls_are_masked(self, admin: Caller, name: str) -> None:
+        value, connections = f"hush-{name}", "/api/2.1/unity-catalog/connections"
+        hidden = {"bearer_token": value, "private_key": value, "api_key": value, "clientSecret": value}
+        admin.http.post(connections, json={"name": name, "options": {"host": "h", **hidden}}).raise_for_status()
+        admin.http.patch(f"{connections}/{name}", json={"options": hidden}).raise_for_status()
+        admin.sdk.connections.delete(name)
+        admin.sdk.schemas.create(name, "main")
+        admin.sdk.volumes.create("main", name, "v", VolumeType.MANAGED)
+        path = {"path": f"/Volumes/main/{name}/v/f"}
+        url = admin.http.post("/api/2.0/fs/create-upload-url", json=path).json()["url"]
+        assert httpx.put(url, content=b"x").is_success
+        admin.sdk.schemas.delete(f"main.{name}", force=True)
+        text = admin.http.get("/_local/requests").text
+        assert '"host":"h"' in text
+        assert value not in text
+        assert url.rpartition("/")[2] not in text
+        assert "/_signed/[secret]" in text
 
 
 class TestTransitions:

@@ -6,7 +6,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, already_exists, invalid, not_found
 from agent_deploy.local.core.principals import ADMINS
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.core.vault import CREDENTIAL
 
 DEFAULT_CATALOG, DEFAULT_SCHEMA = "main", "default"
 # Unity Catalog: no period, space, slash or control character; 255 characters.
 _LEVEL = re.compile(r"[^.\s/\x00-\x1f\x7f]{1,255}")
-# Options of a connection that are credentials: kept encrypted, never shown.
-_CREDENTIAL = re.compile(r"password|secret|token|key|credential", re.IGNORECASE)
 _FUNCTIONS_AND_MODELS = ("function", "registered_model")  # share one name space
+Check = Callable[[Document, Document], None]
 
 
 class Metastore:
@@ -47,7 +47,7 @@ class Metastore:
             self._store.put("settings", "catalog_bootstrapped", {})
 
     def create(self, kind_name: str, levels: tuple[str, ...], owner: str, fields: Mapping[str, Any]) -> Document:
-        """A new securable in a parent that exists; raises 400 for a bad name, 404 and 409 as the platform does."""
+        """A new securable in a parent that exists; raises 404 without one, 400 for a bad name or one that is taken."""
         kind = KINDS[kind_name]
         names = tuple(_checked(level, kind) for level in levels)
         full_name = ".".join(names)
@@ -68,7 +68,7 @@ class Metastore:
         """The securable; raises 404."""
         document = self._store.get(kind_name, full_name.lower())
         if document is None:
-            raise not_found(f"{KINDS[kind_name].title} '{full_name.lower()}' does not exist.")
+            raise _missing(KINDS[kind_name], full_name)
         return document
 
     def list(self, kind_name: str, parent: str | None = None) -> Documents:
@@ -76,17 +76,30 @@ class Metastore:
         documents = self._store.list(kind_name, None if parent is None else parent.lower())
         return sorted(documents, key=lambda document: str(document["full_name"]))
 
-    def change(self, kind_name: str, full_name: str, by: str, fields: Mapping[str, Any]) -> Document:
-        """What may be changed of ``fields``; the rest is ignored, as clients send the whole object back."""
-        document = self.get(kind_name, full_name)
+    def change(
+        self, kind_name: str, full_name: str, by: str, fields: Mapping[str, Any], check: Check = lambda *_: None
+    ) -> Document:
+        """What may be changed of ``fields``; the rest is ignored, as clients send the whole object back.
+
+        ``check`` is given the document as it is and as it is to be, and raises where the caller may not do that.
+        """
         kind = KINDS[kind_name]
+        with self._store.transaction() as transaction:
+            held = transaction.get(kind_name, full_name.lower())
+            if held is None:
+                raise _missing(kind, full_name)
+            changed = self._changed(kind, held, by, fields)
+            check(held, changed)
+            transaction.put(kind_name, held["full_name"], changed, held["full_name"].rpartition(".")[0])
+        return changed
+
+    def _changed(self, kind: Kind, document: Document, by: str, fields: Mapping[str, Any]) -> Document:
         new_name = fields.get("new_name")
         if new_name and new_name.lower() != document["name"]:
             message = f"The local workspace does not rename a {kind.title}: create '{new_name}' and delete this one."
             raise ApiError(501, "NOT_IMPLEMENTED", message)
         changed = {name: fields[name] for name in kind.changeable if fields.get(name) is not None}
-        document = {**document, **self._sealed(kind, changed), "updated_at": _now(), "updated_by": by}
-        return self._store.put(kind_name, document["full_name"], document, document["full_name"].rpartition(".")[0])
+        return {**document, **self._sealed(kind, changed), "updated_at": _now(), "updated_by": by}
 
     def delete(self, kind_name: str, full_name: str, force: bool = False) -> None:
         """The securable, its grants and its files; raises 400 when something is in it, unless ``force``."""
@@ -151,7 +164,7 @@ class Metastore:
         if kind.name != "connection" or "options" not in fields:
             return fields
         options = {name: str(value) for name, value in fields["options"].items()}
-        secret = {name for name in options if _CREDENTIAL.search(name)}
+        secret = {name for name in options if CREDENTIAL.search(name)}
         shown = {name: value for name, value in options.items() if name not in secret}
         sealed = {name: self._workspace.vault.encrypt(options[name]) for name in secret}
         return {**fields, "options": shown, "sealed_options": sealed}
@@ -166,6 +179,10 @@ class Metastore:
 
 
 Documents = list[Document]
+
+
+def _missing(kind: Kind, full_name: str) -> ApiError:
+    return not_found(f"{kind.title} '{full_name.lower()}' does not exist.")
 
 
 def _checked(level: object, kind: Kind) -> str:

@@ -20,7 +20,10 @@ def require_owner(principal: Principal, document: Document, action: str) -> None
 
 
 def require_transfer(workspace: Workspace, giver: Principal, kind: str, document: Document, owner: str) -> None:
-    """Pass when ``giver``, who manages the securable, may make ``owner`` its owner; else raise 404 or 403."""
+    """Pass when ``giver``, who manages the securable, may make ``owner`` its owner; else raise 404 or 403.
+
+    ``document`` is the securable as the new owner gets it: one request may give both another owner and a query.
+    """
     if not workspace.principals.exists(owner):
         raise ApiError(404, "PRINCIPAL_DOES_NOT_EXIST", f"Could not find principal with name {owner}.")
     borrows = kind == "function" or (kind == "table" and bool(document.get("view_definition")))

@@ -76,8 +76,8 @@ def _routes(kind: Kind, metastore: Metastore, workspace: Workspace) -> APIRouter
         levels = tuple(str(required(fields, name)) for name in _LEVELS[kind.levels])
         parent_type, parent = _parent(levels)
         access.require(principal, kind.creator, parent_type, parent)
-        if "owner" in fields:
-            require_transfer(workspace, principal, kind.name, fields, fields["owner"])
+        if (owner := fields.get("owner")) is not None:
+            require_transfer(workspace, principal, kind.name, fields, owner)
         return shown(metastore.create(kind.name, levels, principal.name, fields))
 
     @router.get("")
@@ -99,12 +99,14 @@ def _routes(kind: Kind, metastore: Metastore, workspace: Workspace) -> APIRouter
     @router.patch("/{full_name}")
     def change(full_name: str, body: Body, principal: Caller) -> Document:
         access.require(principal, "MANAGE", kind.name, full_name)
-        held = metastore.get(kind.name, full_name)
-        if body.get("owner", held["owner"]) != held["owner"]:
-            require_transfer(workspace, principal, kind.name, held, body["owner"])
-        if body.get("view_definition", held.get("view_definition")) != held.get("view_definition"):
-            require_owner(principal, held, "change the query of a view")
-        return shown(metastore.change(kind.name, full_name, principal.name, body))
+
+        def check(held: Document, changed: Document) -> None:
+            if changed["owner"] != held["owner"]:
+                require_transfer(workspace, principal, kind.name, changed, changed["owner"])
+            if changed.get("view_definition") != held.get("view_definition"):
+                require_owner(principal, held, "change the query of a view")
+
+        return shown(metastore.change(kind.name, full_name, principal.name, body, check))
 
     @router.delete("/{full_name}")
     def delete(full_name: str, request: Request, principal: Caller) -> Document:

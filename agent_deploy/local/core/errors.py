@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+ALREADY_EXISTS = "RESOURCE_ALREADY_EXISTS"  # what to tell it by: some APIs answer it with 400, others with 409
+
 
 class ApiError(Exception):
     """An answer other than success; ``error_code`` is the platform's word, ``message`` says what to do."""
@@ -27,7 +29,7 @@ def not_found(message: str) -> ApiError:
 
 def already_exists(message: str, status: int = 400) -> ApiError:
     """RESOURCE_ALREADY_EXISTS; serving endpoints answer it with 400, others choose."""
-    return ApiError(status, "RESOURCE_ALREADY_EXISTS", message)
+    return ApiError(status, ALREADY_EXISTS, message)
 
 
 def invalid(message: str) -> ApiError:

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from itertools import count
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent_deploy.local.core.vault import CREDENTIAL
+
 _KEPT = 10_000  # requests; older ones leave
 _BODY_BYTES = 16 * 1024  # of a body are kept: both bound the memory that this takes
 _MASK = "[secret]"
 # Fields whose values no recording shows, wherever they stand in a body.
-_SECRET_FIELDS = frozenset(
-    {"string_value", "bytes_value", "value", "secret", "client_secret", "token", "token_value", "access_token"}
-    | {"password", "client_assertion"}
+_SECRET_FIELDS = re.compile(
+    r"string_value|bytes_value|secret|client_secret|token|token_value|access_token|password|client_assertion"
 )
-# `value` is a secret only where secrets are put; elsewhere (SCIM, tags) it is data that golden tests compare.
-_SECRET_VALUE_PATHS = ("/api/2.0/secrets/",)
+# What is a secret only in requests to these paths; elsewhere (SCIM, tags) it is data that golden tests compare.
+_SECRET_FIELDS_OF: Mapping[str, re.Pattern[str]] = {
+    "/api/2.0/secrets/": re.compile("value"),
+    "/api/2.1/unity-catalog/connections": CREDENTIAL,
+}
+_SCALARS = (str, int, float)
+_SECRET_PATH = re.compile(r"(?<=^/_signed/).+")  # the URL itself is the credential
 _UNRECORDED_BODIES = (
     "/serving-endpoints/",
     "/browser/",
@@ -106,7 +114,7 @@ def _entry(scope: Scope, body: bytes, status: int, started: float) -> dict[str, 
     principal = state.get("principal")
     return {
         "method": scope["method"],
-        "path": scope["path"],
+        "path": _SECRET_PATH.sub(_MASK, scope["path"]),
         "query": scope["query_string"].decode("latin-1"),
         "body": body,
         "status": status,  # 0: the client got no answer
@@ -124,17 +132,21 @@ def _readable(path: str, body: bytes) -> Any:
     if len(body) > _BODY_BYTES:
         return f"[more than {_BODY_BYTES} bytes]"
     try:
-        return _masked(json.loads(body), path.startswith(_SECRET_VALUE_PATHS))
+        return _masked(
+            json.loads(body), [found for start, found in _SECRET_FIELDS_OF.items() if path.startswith(start)]
+        )
     except ValueError:
         return f"[{len(body)} bytes, not JSON]"
 
 
-def _masked(value: Any, values_too: bool) -> Any:
+def _masked(value: Any, more: list[re.Pattern[str]]) -> Any:
+    """Without the values of the secret fields; ``more`` are such fields, by any part of their names."""
     if isinstance(value, dict):
         return {
             name: _MASK
-            if name in _SECRET_FIELDS and isinstance(item, str) and (name != "value" or values_too)
-            else _masked(item, values_too)
+            if isinstance(item, _SCALARS)
+            and (_SECRET_FIELDS.fullmatch(name) or any(each.search(name) for each in more))
+            else _masked(item, more)
             for name, item in value.items()
         }
-    return [_masked(item, values_too) for item in value] if isinstance(value, list) else value
+    return [_masked(item, more) for item in value] if isinstance(value, list) else value

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 from cryptography.fernet import Fernet
+
+# Names of a connection's options that are credentials: kept encrypted, shown by no answer and no recording.
+CREDENTIAL = re.compile(r"password|secret|token|key|credential", re.IGNORECASE)
 
 
 class Vault:

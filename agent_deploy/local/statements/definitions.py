@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from agent_deploy.local.catalog import ownership
 from agent_deploy.local.catalog.securables import STREAMING_TABLE
-from agent_deploy.local.core.errors import ApiError
+from agent_deploy.local.core.errors import ALREADY_EXISTS, ApiError
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements import routines, types
 from agent_deploy.local.statements.binding import VIEW, VIEW_CATALOG, VIEW_SCHEMA
@@ -126,8 +126,11 @@ def alter_by_words(run: Run, phrase: Phrase) -> pa.Table | None:
     if kind in ("table", "function"):
         full_name = run.session.name(target).full
     run.workspace.authorization.require(run.session.principal, MANAGE, kind, full_name)
-    ownership.require_transfer(run.workspace, run.session.principal, kind, run.metastore.get(kind, full_name), owner)
-    run.metastore.change(kind, full_name, run.session.caller.name, {"owner": owner})
+
+    def check(_held: Document, changed: Document) -> None:
+        ownership.require_transfer(run.workspace, run.session.principal, kind, changed, owner)
+
+    run.metastore.change(kind, full_name, run.session.caller.name, {"owner": owner}, check)
     return _NOTHING
 
 
@@ -172,7 +175,7 @@ def _may_exist(optional: bool, condition: str) -> Iterator[None]:
     try:
         yield
     except ApiError as error:
-        if error.status != 409 or not optional:
+        if error.error_code != ALREADY_EXISTS or not optional:
             raise of_api(error, exists=condition) from error
 
 

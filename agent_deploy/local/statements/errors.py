@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agent_deploy.local.core.errors import ApiError
+from agent_deploy.local.core.errors import ALREADY_EXISTS, ApiError
 
 # Source: Databricks, "Error conditions" and "SQLSTATE error codes".
 INSUFFICIENT_PERMISSIONS = "INSUFFICIENT_PERMISSIONS"
@@ -71,7 +71,7 @@ def of_api(error: ApiError, not_found: str = "TABLE_OR_VIEW_NOT_FOUND", exists: 
     if error.status == 404:
         kind = error.message.partition(" ")[0].upper()
         return SqlError(f"{kind}_NOT_FOUND" if kind in ("SCHEMA", "CATALOG") else not_found, error.message)
-    if error.status == 409 and exists:
+    if error.error_code == ALREADY_EXISTS and exists:
         return SqlError(exists, error.message)
     if error.status == 501:
         return SqlError("UNSUPPORTED_FEATURE", error.message)

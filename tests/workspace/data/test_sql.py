@@ -120,12 +120,19 @@ class TestStatements:
             ("SELECT CAST('a' AS INT)", "22018 [CAST_INVALID_INPUT]"),
             ("SELECT id / (id - 1) FROM range(3)", "22012 [DIVIDE_BY_ZERO]"),
             ("OPTIMIZE main.default.t", "0A000 [UNSUPPORTED_FEATURE]"),
+            ("CREATE SCHEMA main.default", "42P06 [SCHEMA_ALREADY_EXISTS]"),
+            ("CREATE CATALOG main", "42P04 [CATALOG_ALREADY_EXISTS]"),
         ],
     )
     def test_mistakes_have_databricks_conditions(
         self, admin: Caller, failure: Any, statement: str, expected: str
     ) -> None:
         assert failure(admin, statement).startswith(expected)
+
+    @pytest.mark.parametrize("what", ["SCHEMA IF NOT EXISTS main.default", "CATALOG IF NOT EXISTS main"])
+    def test_what_is_there_already_may_be(self, admin: Caller, rows: Any, what: str) -> None:
+        rows(admin, f"CREATE {what}")
+        assert admin.sdk.schemas.get("main.default").owner == "admins"
 
     def test_bad_requests_are_told_at_once(self, admin: Caller, run: Run, warehouse: str) -> None:
         with pytest.raises(DatabricksError, match="wait_timeout"):
@@ -345,13 +352,16 @@ class TestViews:
         owner = {"owner": admin.name}
         assert agent.http.patch(f"/api/2.1/unity-catalog/tables/{tables}.mine", json=owner).status_code == 403
         catalog, _, schema = tables.partition(".")
-        lent = {"catalog_name": catalog, "schema_name": schema, "name": "lent", "table_type": "VIEW", **owner}
-        lent["view_definition"] = f"SELECT * FROM {tables}.salaries"
-        assert agent.http.post("/api/2.1/unity-catalog/tables", json=lent).status_code == 403
-        rows(admin, f"CREATE VIEW {tables}.theirs AS SELECT 1 AS x")
-        changed = f"ALTER VIEW {tables}.theirs AS SELECT * FROM {tables}.salaries"
-        assert failure(agent, changed).startswith("42501")
         query = {"view_definition": f"SELECT * FROM {tables}.salaries"}
+        view = {"catalog_name": catalog, "schema_name": schema, "name": "lent", "table_type": "VIEW"}
+        assert agent.http.post("/api/2.1/unity-catalog/tables", json={**view, **owner, **query}).status_code == 403
+        assert agent.http.post("/api/2.1/unity-catalog/tables", json=view).status_code == 200
+        changed = agent.http.patch(f"/api/2.1/unity-catalog/tables/{tables}.lent", json={**owner, **query})
+        assert changed.status_code == 403
+        assert admin.sdk.tables.get(f"{tables}.lent").owner == agent.name
+        rows(admin, f"CREATE VIEW {tables}.theirs AS SELECT 1 AS x")
+        altered = f"ALTER VIEW {tables}.theirs AS SELECT * FROM {tables}.salaries"
+        assert failure(agent, altered).startswith("42501")
         assert agent.http.patch(f"/api/2.1/unity-catalog/tables/{tables}.theirs", json=query).status_code == 403
 
     def test_who_asks_can_be_part_of_a_view(self, agent: Caller, admin: Caller, tables: str, rows: Any) -> None:
