@@ -164,6 +164,24 @@ class TestSecurables:
         assert answer.status_code == 400
         assert "already exists" in answer.json()["message"]
 
+    def test_no_model_takes_the_name_of_a_function(self, admin: Caller, schema: str) -> None:
+        names = {"catalog_name": "main", "schema_name": schema.partition(".")[2], "name": "f"}
+        admin.http.post("/api/2.1/unity-catalog/functions", json={"function_info": names}).raise_for_status()
+        other, registry = model(admin, schema, "other"), "/api/2.0/mlflow/unity-catalog/registered-models"
+        answers = (
+            admin.http.post("/api/2.1/unity-catalog/models", json=names),
+            admin.http.post(f"{registry}/create", json={"name": f"{schema}.f"}),
+            admin.http.patch(f"{registry}/update", json={"name": other, "new_name": f"{schema}.f"}),
+            admin.http.patch(f"/api/2.1/unity-catalog/models/{other}", json={"new_name": "f"}),
+        )
+        assert [answer.json().get("error_code") for answer in answers] == ["RESOURCE_ALREADY_EXISTS"] * len(answers)
+        found = admin.sdk.registered_models.list(catalog_name="main", schema_name=names["schema_name"])
+        assert [each.name for each in found] == ["other"]
+
+    def test_a_fresh_volume_is_an_empty_directory(self, admin: Caller, schema: str) -> None:
+        admin.sdk.volumes.create("main", schema.partition(".")[2], "docs", VolumeType.MANAGED)
+        assert list(admin.sdk.files.list_directory_contents(f"/Volumes/{schema.replace('.', '/')}/docs")) == []
+
     def test_models_are_described_changed_and_deleted(self, admin: Caller, schema: str) -> None:
         full_name = model(admin, schema)
         whole = admin.http.get(f"/api/2.1/unity-catalog/models/{full_name}").json()
@@ -192,6 +210,17 @@ class TestGrants:
         grant(admin, "function", full_name, stranger.name, "EXECUTE")
         read = admin.http.get(f"/api/2.1/unity-catalog/permissions/function/{full_name.upper()}").json()
         assert read == {"privilege_assignments": [{"principal": stranger.name, "privileges": ["EXECUTE"]}]}
+
+    def test_the_metastore_is_named_by_its_id(self, admin: Caller, stranger: Caller, name: str) -> None:
+        id = str(admin.sdk.metastores.summary().metastore_id)
+        grant(admin, "metastore", id, stranger.name, "CREATE_CATALOG")
+        stranger.sdk.catalogs.create(name=name)
+        admin.sdk.catalogs.delete(name, force=True)
+        for metastore in (id, "metastore"):
+            read = admin.sdk.grants.get("metastore", metastore, principal=stranger.name).privilege_assignments or []
+            assert [assignment.privileges for assignment in read] == [[Privilege.CREATE_CATALOG]]
+        with pytest.raises(NotFound, match="Metastore 'another' does not exist"):
+            grant(admin, "metastore", "another", stranger.name, "CREATE_CATALOG")
 
     def test_mistakes_are_told(self, admin: Caller, stranger: Caller, schema: str) -> None:
         path = f"/api/2.1/unity-catalog/permissions/schema/{schema}"

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
+from agent_deploy.local.core.authorization import METASTORE
 from agent_deploy.local.core.body import json_body, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import ApiError, invalid
@@ -24,13 +25,13 @@ def routes(workspace: Workspace) -> APIRouter:
 
     @router.get("/permissions/{securable_type}/{full_name}")
     def get(securable_type: str, full_name: str, request: Request, principal: Caller) -> Document:
-        securable = _securable(securable_type, full_name)
+        securable = _securable(workspace, securable_type, full_name)
         access.require(principal, "BROWSE", securable.type, securable.name)
         return {"privilege_assignments": assignments(workspace, securable, request.query_params.get("principal"))}
 
     @router.patch("/permissions/{securable_type}/{full_name}")
     def change(securable_type: str, full_name: str, body: Body, principal: Caller) -> Document:
-        securable = _securable(securable_type, full_name)
+        securable = _securable(workspace, securable_type, full_name)
         access.require(principal, "MANAGE", securable.type, securable.name)
         changes = [checked_change(workspace, securable, entry) for entry in body.get("changes") or []]
         for name, add, remove in changes:
@@ -39,15 +40,18 @@ def routes(workspace: Workspace) -> APIRouter:
 
     @router.get("/effective-permissions/{securable_type}/{full_name}")
     def effective(securable_type: str, full_name: str, request: Request, principal: Caller) -> Document:
-        securable = _securable(securable_type, full_name)
+        securable = _securable(workspace, securable_type, full_name)
         access.require(principal, "BROWSE", securable.type, securable.name)
         return {"privilege_assignments": _effective(workspace, securable, request.query_params.get("principal"))}
 
     return router
 
 
-def _securable(securable_type: str, full_name: str) -> Securable:
+def _securable(workspace: Workspace, securable_type: str, full_name: str) -> Securable:
     securable = Securable.of(securable_type, full_name)
+    # Clients name the metastore by its id; SQL and this workspace's own checks by a word.
+    if securable == Securable(METASTORE, workspace.services["catalog"].id):
+        return Securable(METASTORE, METASTORE)
     if securable.type not in PRIVILEGES:
         raise invalid(f"securable_type '{securable_type}': expected one of {', '.join(sorted(PRIVILEGES))}.")
     return securable

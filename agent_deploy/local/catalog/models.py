@@ -41,10 +41,6 @@ def _add_models(router: APIRouter, workspace: Workspace) -> None:
         schema = f"{required(body, 'catalog_name')}.{required(body, 'schema_name')}"
         access.require(principal, "CREATE_MODEL", "schema", schema)
         name = f"{schema}.{required(body, 'name')}".lower()
-        if workspace.store.get("function", name):
-            raise ApiError(
-                400, "RESOURCE_ALREADY_EXISTS", f"Function '{name}' already exists: a model shares its names."
-            )
         return _model(
             workspace, _registry(workspace).create_model(name, principal.name, str(body.get("comment") or ""))
         )

@@ -26,6 +26,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "model_service": ("model_service",),
 }
 METASTORE = "metastore"  # its name, too: there is one
+_METASTORE = Securable(METASTORE, METASTORE)
 
 
 class Authorization:
@@ -39,7 +40,7 @@ class Authorization:
 
     def owner(self, securable: Securable) -> str:
         """Its owner; empty when it does not exist."""
-        if securable.type == METASTORE:
+        if securable == _METASTORE:
             return ADMINS
         for kind in KINDS.get(securable.type, ()):
             if (document := self._store.get(kind, securable.name)) is not None:
@@ -54,7 +55,7 @@ class Authorization:
     def exists(self, securable: Securable) -> bool:
         """Whether there is such a securable."""
         kinds = KINDS.get(securable.type, ())
-        return securable.type == METASTORE or any(self._store.get(kind, securable.name) for kind in kinds)
+        return securable == _METASTORE or any(self._store.get(kind, securable.name) for kind in kinds)
 
     def require(self, principal: Principal, privilege: str, securable_type: str, full_name: str) -> None:
         """Pass, or raise 404 for what does not exist and 403 with the missing privilege and its object.

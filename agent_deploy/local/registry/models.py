@@ -16,9 +16,10 @@ from typing import Any
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, already_exists, invalid, not_found
-from agent_deploy.local.core.store import Document
+from agent_deploy.local.core.store import Document, Transaction
 from agent_deploy.rules.names import check_model_name
 
+_SAME_NAMES = {"registered_model": "Registered Model", "function": "Function"}
 PENDING, READY, FAILED = "PENDING_REGISTRATION", "READY", "FAILED_REGISTRATION"
 _ALIAS = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _RESERVED_ALIAS = re.compile(r"latest|[vV]\d+", re.IGNORECASE)  # MLflow: would read as a version
@@ -42,8 +43,7 @@ class Registry:
         document |= {"owner": owner, "comment": comment, "storage_location": f"local:/models/{full_name}"}
         document |= {"id": str(uuid.uuid4()), "aliases": {}, "tags": {}, "last_version": 0, **more, **_born(owner)}
         with self._store.transaction() as transaction:
-            if transaction.get("registered_model", full_name) is not None:
-                raise already_exists(f"Registered Model '{full_name}' already exists.")
+            _require_free(transaction, full_name)
             transaction.put("registered_model", full_name, document, parent=f"{catalog}.{schema}")
         return document
 
@@ -74,12 +74,11 @@ class Registry:
         old, new = self.get_model(name), model_key(new_name)
         if new.rsplit(".", 1)[0] != _schema(old):
             raise invalid(f"new_name {new_name!r}: a model cannot move to another catalog or schema.")
-        if self._store.get("registered_model", new) is not None:
-            raise already_exists(f"Registered Model '{new}' already exists.")
         versions, grants = self.versions(name), self._store.get("grant", f"function:{old['full_name']}")
         (self._folder.joinpath(*new.split("."))).parent.mkdir(parents=True, exist_ok=True)
         moved = {**old, "name": new.split(".")[2], "full_name": new, "updated_at": _now(), "updated_by": by}
         with self._store.transaction() as transaction:
+            _require_free(transaction, new)
             for version in versions:
                 transaction.delete("model_version", _version_key(old["full_name"], version["version"]))
                 renamed = {**version, "full_name": new, "model_name": moved["name"]}
@@ -203,6 +202,13 @@ def model_key(name: object) -> str:
         )
         raise invalid(message)
     return str(name).lower()
+
+
+def _require_free(transaction: Transaction, full_name: str) -> None:
+    # One name space for both: grants on a function of this name would count for the model, and its owner own both.
+    for kind, title in _SAME_NAMES.items():
+        if transaction.get(kind, full_name) is not None:
+            raise already_exists(f"{title} '{full_name}' already exists.")
 
 
 def _new_version(model: Document, by: str, fields: dict[str, Any]) -> Document:
