@@ -175,7 +175,14 @@ class _Registering:
                 self._context.warn(f"{self._name} was registered for endpoint {other}: now it is for {self._endpoint}.")
         record = {field: str(self._inputs[name]) for name, field in _RECORD.items()}
         url = served_entity_url(self._workspace.host, self._endpoint, record["served_entity_name"])
-        return service.register(self._workspace, {**record, "query_endpoint": url})
+        try:
+            return service.register(self._workspace, {**record, "query_endpoint": url})
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            # The endpoint is the deployer's own: what he may not touch is another's record of the version.
+            self._context.warn(f"{self._name} is served, but not registered for endpoint {self._endpoint}: {error}")
+            return None
 
     def _instruct(self) -> None:
         wanted = str(self._inputs.get("instructions") or "")
@@ -220,16 +227,19 @@ class _Leaving:
     def leave(self) -> None:
         """Raises NoAgentsService, and whatever else goes wrong."""
         version = str(self._inputs["modelVersion"])
-        endpoints = {each["endpoint_name"] for each in service.records(self._workspace, self._model, version)}
-        if endpoints == {self._endpoint}:  # one that another endpoint has taken over is not ours to remove
-            service.forget(self._workspace, self._model, version)
         told, experiment = self._old.get("instructions"), str(self._inputs.get("experimentId") or "")
-        if not told and not experiment:
-            return
-        left = service.records(self._workspace, self._model)
+        found = service.records(self._workspace, self._model, "" if told or experiment else version)
+        endpoints = {each["endpoint_name"] for each in found if each["model_version"] == version}
+        is_ours = endpoints == {self._endpoint}  # one that another endpoint has taken over is not ours to remove
+        left = [each for each in found if not (is_ours and each["model_version"] == version)]
+        try:
+            # Before the record goes: by its endpoint the workspace knows who may write instructions.
+            if told and not left and service.instructions(self._workspace, self._model) == told:
+                service.set_instructions(self._workspace, self._model, "")
+        finally:
+            if is_ours:
+                service.forget(self._workspace, self._model, version)
         ours = [each for each in left if each["endpoint_name"] == self._endpoint and each["model_version"] != version]
-        if told and not left and service.instructions(self._workspace, self._model) == told:
-            service.set_instructions(self._workspace, self._model, "")
         if not ours and experiment:
             _leave_review_app(self._workspace, experiment, self._model, self._endpoint)
 

@@ -158,7 +158,13 @@ def test_a_version_is_registered_as_deploy_registers_it_and_gone_again(service: 
     assert properties["queryEndpoint"] == url
     assert properties["reviewAppUrl"] == f"{HOST}/ml/review-v2/ra0/chat"
     assert read(service, properties) == inputs_of(properties)
+    service.writes.clear()
     remove(service, properties)
+    # By the record the workspace knows who may write instructions: it goes after them.
+    assert [path for _, path, _ in service.writes[:2]] == [
+        f"{DEPLOYMENTS}/{MODEL}/instructions",
+        f"{DEPLOYMENTS}/{MODEL}/versions/3",
+    ]
     assert service.records == []
     assert service.instructions == {MODEL: ""}
     assert service.agents() == {}
@@ -241,6 +247,27 @@ def test_a_record_that_another_endpoint_has_is_taken_over_once_and_then_left_to_
     assert service.records == [theirs]
     del service.endpoints["agents_other"]
     assert read(service, properties) is None
+
+
+def test_a_record_that_the_deployer_may_not_take_over_is_left(service: Service) -> None:
+    refusal = {"error_code": "PERMISSION_DENIED", "message": "no CAN_MANAGE on endpoint 'hidden'"}
+    service.faults = {f"POST {DEPLOYMENTS}": httpx.Response(403, json=refusal)}
+    properties = create(service)
+    assert properties["registered"] is False
+    assert service.agents() == {MODEL: "agents_qa"}
+    ((severity, text),) = service.messages
+    assert severity == "warning"
+    assert "not registered for endpoint agents_qa: no CAN_MANAGE on endpoint 'hidden'" in text
+    remove(service, properties)
+    assert service.agents() == {}
+
+
+def test_what_the_instructions_keep_from_going_goes(service: Service) -> None:
+    properties = create(service, instructions="Be kind.")
+    gone = httpx.Response(404, json={"error_code": "ENDPOINT_NOT_FOUND", "message": "No API found"})
+    service.faults = {f"GET {DEPLOYMENTS}/{MODEL}/instructions": gone}
+    remove(service, properties)
+    assert service.records == []
 
 
 def test_a_review_app_that_asks_the_agent_elsewhere_is_left_alone(service: Service) -> None:

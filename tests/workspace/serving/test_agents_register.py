@@ -11,7 +11,7 @@ from tests.workspace.conftest import Caller
 from tests.workspace.serving.conftest import Endpoint, ok
 from tests.workspace.serving.test_serving_control_plane import refused
 
-BASE = "/api/2.0/agents/deployments"
+BASE, EVALS = "/api/2.0/agents/deployments", "/api/2.0/managed-evals"
 
 
 @pytest.fixture
@@ -57,25 +57,80 @@ def test_who_may_not_see_the_endpoint_does_not_see_the_agent(
     refused(admin.http.post(BASE, json={**body, "endpoint_name": "nowhere"}), 404, "RESOURCE_DOES_NOT_EXIST")
 
 
-def test_artifacts_and_instructions(admin: Caller, schema: str) -> None:
+def manage(admin: Caller, endpoint: Endpoint, caller: Caller, level: str = "CAN_MANAGE") -> None:
+    """Give a service principal a level on an endpoint."""
+    entry = {"service_principal_name": caller.name, "permission_level": level}
+    path = f"/api/2.0/permissions/serving-endpoints/{endpoint.get()['id']}"
+    ok(admin.http.patch(path, json={"access_control_list": [entry]}))
+
+
+def test_a_record_of_another_endpoint_is_taken_by_who_manages_both(
+    admin: Caller, create: Callable[..., Endpoint], schema: str, stranger: Caller
+) -> None:
+    model, theirs, own = f"{schema}.agent", create(), create()
+    chain = deploy(admin, model, 1, theirs)
+    manage(admin, own, stranger)
+    body = {"model_name": model, "model_version": 1, "endpoint_name": own.name, "served_entity_name": "e"}
+    refused(stranger.http.post(BASE, json=body), 403, "PERMISSION_DENIED", theirs.name)
+    assert ok(admin.http.get(f"{BASE}/{model}"))["chain_deployments"] == [chain]
+    manage(admin, theirs, stranger)
+    taken = deploy(stranger, model, 1, own)
+    assert ok(admin.http.get(f"{BASE}/{model}"))["chain_deployments"] == [taken]
+
+
+@pytest.mark.parametrize(("field", "value"), [("artifacts", ["runs:/1/traces.json"]), ("instructions", "Be kind.")])
+def test_artifacts_and_instructions(
+    admin: Caller, endpoint: Endpoint, schema: str, stranger: Caller, field: str, value: Any
+) -> None:
     model = f"{schema}.agent"
-    assert ok(admin.http.get(f"{BASE}/{model}/artifacts")) == {}
-    ok(admin.http.post(f"{BASE}/{model}/artifacts", json={"model_name": model, "artifacts": ["runs:/1/traces.json"]}))
-    ok(admin.http.post(f"{BASE}/{model}/instructions", json={"model_name": model, "instructions": "Be kind."}))
-    assert ok(admin.http.get(f"{BASE}/{model}/artifacts")) == {"artifacts": ["runs:/1/traces.json"]}
-    assert ok(admin.http.get(f"{BASE}/{model}/instructions")) == {"instructions": "Be kind."}
+    path, body = f"{BASE}/{model}/{field}", {"model_name": model, field: value}
+    assert ok(admin.http.get(path)) == {}
+    ok(admin.http.post(path, json=body))
+    refused(stranger.http.post(path, json={field: "x"}), 403, "PERMISSION_DENIED", model)
+    deploy(admin, model, 1, endpoint)
+    assert ok(stranger.http.get(path)) == {}
+    manage(admin, endpoint, stranger, "CAN_QUERY")
+    refused(stranger.http.post(path, json={field: "x"}), 403, "PERMISSION_DENIED", endpoint.name)
+    assert ok(stranger.http.get(path)) == {field: value}
+    manage(admin, endpoint, stranger)
+    ok(stranger.http.post(path, params={"field": "of_another_name"}, json={field: "Be brief."}))
+    assert ok(admin.http.get(path, params={"field": "of_another_name"})) == {field: "Be brief."}
 
 
-def test_review_apps(admin: Caller, name: str) -> None:
-    base = "/api/2.0/managed-evals"
-    refused(admin.http.request("GET", f"{base}/monitors/{name}", json={}), 404, "RESOURCE_DOES_NOT_EXIST")
-    assert ok(admin.http.get(f"{base}/review-apps", params={"filter": f"experiment_id={name}"})) == {"review_apps": []}
-    wanted: dict[str, Any] = {"review_app_id": None, "experiment_id": name, "agents": [], "labeling_schemas": []}
-    app = ok(admin.http.post(f"{base}/review-apps", json=wanted))
+@pytest.fixture
+def experiment(admin: Caller, name: str) -> str:
+    """An experiment of the administrator's own."""
+    body = {"name": f"/Users/{admin.name}/{name}"}
+    return str(ok(admin.http.post("/api/2.0/mlflow/experiments/create", json=body))["experiment_id"])
+
+
+def test_review_apps(admin: Caller, name: str, experiment: str) -> None:
+    query = {"filter": f"experiment_id={experiment}"}
+    refused(admin.http.request("GET", f"{EVALS}/monitors/{name}", json={}), 404, "RESOURCE_DOES_NOT_EXIST")
+    assert ok(admin.http.get(f"{EVALS}/review-apps", params=query)) == {"review_apps": []}
+    wanted: dict[str, Any] = {"review_app_id": None, "experiment_id": experiment, "agents": [], "labeling_schemas": []}
+    app = ok(admin.http.post(f"{EVALS}/review-apps", json=wanted))
     agents = [{"agent_name": "m", "model_serving_endpoint": {"endpoint_name": "e"}}]
-    path = f"{base}/review-apps/{app['review_app_id']}"
-    assert (
-        ok(admin.http.patch(path, params={"update_mask": "agents"}, json={**app, "agents": agents}))["agents"] == agents
-    )
-    (found,) = ok(admin.http.get(f"{base}/review-apps", params={"filter": f"experiment_id={name}"}))["review_apps"]
-    assert found["agents"] == agents
+    path = f"{EVALS}/review-apps/{app['review_app_id']}"
+    changed = ok(admin.http.patch(path, params={"update_mask": "agents"}, json={**app, "agents": agents}))
+    assert changed == {**app, "agents": agents}
+    mask = {"update_mask": "experiment_id,review_app_id"}
+    refused(admin.http.patch(path, params=mask, json=app), 400, "INVALID_PARAMETER_VALUE", "experiment_id")
+    assert ok(admin.http.get(f"{EVALS}/review-apps", params=query))["review_apps"] == [changed]
+
+
+def test_a_review_app_is_its_experiments(admin: Caller, experiment: str, stranger: Caller) -> None:
+    query, body = {"filter": f"experiment_id={experiment}"}, {"experiment_id": experiment}
+    path = f"{EVALS}/review-apps/{ok(admin.http.post(f'{EVALS}/review-apps', json=body))['review_app_id']}"
+
+    def permit(level: str) -> None:
+        entry = {"service_principal_name": stranger.name, "permission_level": level}
+        ok(admin.http.patch(f"/api/2.0/permissions/experiments/{experiment}", json={"access_control_list": [entry]}))
+
+    assert ok(stranger.http.get(f"{EVALS}/review-apps", params=query)) == {"review_apps": []}
+    refused(stranger.http.post(f"{EVALS}/review-apps", json=body), 403, "PERMISSION_DENIED", "CAN_EDIT")
+    permit("CAN_READ")
+    assert len(ok(stranger.http.get(f"{EVALS}/review-apps", params=query))["review_apps"]) == 1
+    refused(stranger.http.patch(path, json={"agents": []}), 403, "PERMISSION_DENIED", "CAN_EDIT")
+    permit("CAN_EDIT")
+    ok(stranger.http.patch(path, json={"agents": []}))
