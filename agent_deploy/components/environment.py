@@ -12,7 +12,7 @@ from agent_deploy.components.misplaced_secrets import misplaced_secrets
 from agent_deploy.resources.databricks import SecretScope
 from agent_deploy.resources.secret import Secret
 from agent_deploy.rules.credentials import CLIENT_SECRET
-from agent_deploy.rules.environment import check_secret
+from agent_deploy.rules.environment import EXPERIMENT_VARIABLE, check_secret
 from agent_deploy.rules.environment import references as secret_references
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.review import principals
@@ -21,6 +21,8 @@ from agent_deploy.rules.verifiable import Place
 
 # A version's own secrets had keys as all versions' have: these stay, as a new one would restart the version.
 _OLD_KEYS = pulumi.ResourceOptions(ignore_changes=["name"])
+# More is declared by these than a variable of the versions: a preview that guessed their values would be wrong.
+_TELLING: tuple[Place, ...] = ((None, EXPERIMENT_VARIABLE), (None, CLIENT_SECRET))
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,13 @@ class Plain:
 
 
 class Environment:
-    """Separates secret values from the rest of a deployment's arguments, and keeps them in a secret scope."""
+    """Separates secret and unknown values from the rest of a deployment's arguments; secrets go into a secret scope."""
 
     def __init__(self, args: Mapping[str, Any]) -> None:
         self._args = args
         self._secrets: dict[Place, pulumi.Output[str]] = {}
+        # Plain ones whose values a preview does not know yet.
+        self._unknown: dict[Place, pulumi.Output[str]] = {}
         self._misplaced: list[Problem] = []
 
     def plain(self) -> pulumi.Output[Plain]:
@@ -58,10 +62,16 @@ class Environment:
         return pulumi.Output.from_input(found)
 
     async def separate(self) -> dict[str, Any]:
-        """The arguments with None for each secret value: what may be looked at, compared and shown."""
+        """The arguments with None for each secret value: what may be looked at, compared and shown.
+
+        A variable that is not known yet is None as well: a single one would make all arguments unknown to the preview.
+        """
         for place, value in self._variables():
-            if isinstance(value, pulumi.Output) and await value.is_secret():
-                self._secrets[place] = value
+            if isinstance(value, pulumi.Output):
+                if await value.is_secret():
+                    self._secrets[place] = value
+                elif place not in _TELLING and not await value.is_known():
+                    self._unknown[place] = value
         self._misplaced = await misplaced_secrets(self._args)
         plain = dict(self._args)
         if plain.get("environment"):
@@ -109,9 +119,10 @@ class Environment:
         """The variables of one version: the deployment's, overridden by its own; secrets as references."""
         versions = plain.get("versions") or ()
         own = versions[index].get("environment") if index < len(versions) else None
+        outputs = {**self._unknown, **references.by_place}
         merged: dict[str, Any] = {}
         for place, variables in ((None, plain.get("environment") or {}), (index, own or {})):
-            merged.update({key: references.by_place.get((place, key), value) for key, value in variables.items()})
+            merged.update({key: outputs.get((place, key), value) for key, value in variables.items()})
         return merged
 
     def made_here(self) -> frozenset[str]:
@@ -146,9 +157,8 @@ class Environment:
         self, index: int | None, variables: Mapping[str, Any], variable_of: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
         names = variable_of or {}
-        return {
-            key: None if (index, names.get(key, key)) in self._secrets else value for key, value in variables.items()
-        }
+        masked = {**self._secrets, **self._unknown}
+        return {key: None if (index, names.get(key, key)) in masked else value for key, value in variables.items()}
 
     def _label(self, index: int) -> str:
         # Children are named after the version, not its place in the list: another order must not replace them.

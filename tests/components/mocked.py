@@ -27,10 +27,10 @@ MODEL = "main.default.qa"
 M = TypeVar("M", bound=pulumi.runtime.Mocks)
 
 
-def in_use(mocks: M) -> M:
+def in_use(mocks: M, preview: bool = False) -> M:
     """The mocks, which answer to the program of this test, in an event loop of its own."""
     asyncio.set_event_loop(asyncio.new_event_loop())
-    pulumi.runtime.set_mocks(mocks, project="agents", stack="dev")
+    pulumi.runtime.set_mocks(mocks, project="agents", stack="dev", preview=preview)
     return mocks
 
 
@@ -49,7 +49,8 @@ class Workspace(pulumi.runtime.Mocks):
         self.resources[args.typ, args.name] = args.inputs
         outputs = dict(args.inputs)
         if args.typ == ENDPOINT:
-            config = args.inputs.get("aiGateway", {}).get("inferenceTableConfig", {})
+            gateway = args.inputs.get("aiGateway")
+            config = gateway.get("inferenceTableConfig", {}) if isinstance(gateway, dict) else {}
             prefix = config.get("tableNamePrefix") or config.get("tableNamePrefixHint")
             table = f"{config['catalogName']}.{config['schemaName']}.{prefix}_payload" if prefix else ""
             outputs |= {

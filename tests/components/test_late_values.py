@@ -8,10 +8,11 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi.output import Unknown
 
 from agent_deploy import AgentServicePrincipal, InferenceTables
 from agent_deploy.components.errors import DeploymentError
-from tests.components.mocked import ENDPOINT, Workspace, deploy, in_use
+from tests.components.mocked import DERIVED, ENDPOINT, JOB, REGISTRATION, SECRET, Workspace, deploy, in_use
 
 NAMES = "names and values, such as "
 OF_NAMES = "What is declared depends on its names: give each value as an Output instead"
@@ -91,6 +92,43 @@ def test_what_is_looked_into_later_may_be_an_output(workspace: Workspace) -> Non
     assert endpoint["tags"]["team"] == "search"
     assert endpoint["traffic"]["main-default-qa_1"] == 90
     assert endpoint["servedEntities"]["main-default-qa_2"]["environmentVars"]["KEY"] == "x"
+
+
+def unknown() -> pulumi.Output[Any]:
+    return pulumi.Output.from_input(pulumi.UNKNOWN)
+
+
+def test_a_variable_that_a_preview_does_not_know_hides_nothing_else() -> None:
+    workspace = in_use(Workspace(), preview=True)
+    own = {"version": "2", "environment": {"OWN": unknown()}}
+    shared = {"URL": unknown(), "KEY": secret("hush"), "PLAIN": "x", "REF": "{{secrets/team/key}}"}
+    deploy({"versions": [{"version": "1"}, own], "traffic": {"1": 100, "2": 0}, "environment": shared})
+    assert [each["value"] for each in workspace.asked[0]["references"]] == ["{{secrets/team/key}}"]
+    variables = [
+        workspace.resources[ENDPOINT, "qa"]["servedEntities"][f"main-default-qa_{number}"]["environmentVars"]
+        for number in (1, 2)
+    ]
+    late = [{key for key, value in each.items() if isinstance(value, Unknown)} for each in variables]
+    assert late == [{"URL"}, {"URL", "OWN"}]
+    reference = "{{secrets/agents_main-default-qa/KEY-0a1b2c3}}"
+    assert (variables[0]["PLAIN"], variables[0]["KEY"]) == ("x", reference)
+    assert [name for kind, name in workspace.resources if kind == SECRET] == ["qa-secret-KEY"]
+    assert {REGISTRATION, DERIVED, JOB} <= {kind for kind, _ in workspace.resources}
+
+
+def test_what_is_wrong_beside_a_variable_that_is_not_known_is_told_in_the_preview() -> None:
+    in_use(Workspace(), preview=True)
+    with pytest.raises(DeploymentError) as raised:
+        deploy({"model_version": "9", "workload_size": "Huge", "environment": {"URL": unknown(), "a": "1"}})
+    assert fields(raised.value) == ["workload_size", "environment", "model_version"]
+
+
+def test_an_experiment_that_is_not_known_is_not_guessed() -> None:
+    workspace = in_use(Workspace(), preview=True)
+    late = {"MLFLOW_EXPERIMENT_ID": unknown()}
+    deploy({"model_version": "1", "environment": late, "inference_tables": {"enabled": False}})
+    assert workspace.calls == 0
+    assert isinstance(workspace.resources[ENDPOINT, "qa"]["tags"], Unknown)
 
 
 @pytest.mark.parametrize(

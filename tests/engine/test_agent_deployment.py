@@ -105,6 +105,31 @@ def test_from_nothing_to_nothing(site: Site, name: str, deploy: Callable[..., St
     assert name not in {scope["name"] for scope in scopes}
 
 
+def test_a_variable_that_another_resource_will_tell_leaves_the_preview_whole(
+    site: Site, name: str, deploy: Callable[..., Stack]
+) -> None:
+    stack = deploy(model_version="1", environment={"GREETING": "hello"}, secret_variables=["API_KEY"])
+    stack.set_secret("API_KEY", SECRET)
+    stack.up()
+    told_later = """
+from agent_deploy.resources.databricks import SecretScope
+
+args["environment"]["GREETING"] = SecretScope("greeting", name="greeting-of-others").id
+agent ="""
+    text = program(name, model_version="1", environment={}, secret_variables=["API_KEY"])
+    stack.write(text.replace("agent =", told_later))
+    # What is not registered in a preview is shown as deleted.
+    preview = stack.preview()
+    assert preview.operations == {"greeting": "create", "qa": "update"}
+    up = stack.up()
+    assert up.operations == preview.operations
+    variables = site.endpoint(name)["config"]["served_entities"][0]["environment_vars"]
+    assert variables["GREETING"] == "greeting-of-others"
+    assert SECRET not in "\n".join([stack.state_text(), preview.output, json.dumps(preview.events), up.output])
+    nothing_to_do(stack)
+    stack.destroy()
+
+
 def test_a_canary_is_promoted_kept_for_a_rollback_and_gone(site: Site, name: str, deploy: Callable[..., Stack]) -> None:
     stack = deploy(model_version="1")
     stack.up()
