@@ -7,15 +7,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 
 from agent_deploy.local.core.authorization import METASTORE
-from agent_deploy.local.core.body import json_body, required
+from agent_deploy.local.core.body import body_of, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import ApiError, invalid
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.shapes import TEXT, TEXTS
 from agent_deploy.local.core.store import Document
 from agent_deploy.rules.unity_catalog import PRIVILEGES, Securable
 
 Caller = Annotated[Principal, Depends(caller)]
-Body = Annotated[dict[str, Any], Depends(json_body)]
+_SHAPE = {"changes": [{"principal": TEXT, "add": TEXTS, "remove": TEXTS}]}
+Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 
 def routes(workspace: Workspace) -> APIRouter:

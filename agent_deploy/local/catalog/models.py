@@ -7,14 +7,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 
 from agent_deploy.local.catalog.paging import asked_page
-from agent_deploy.local.core.body import json_body, required
+from agent_deploy.local.core.body import body_of, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import ApiError, not_found
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.shapes import ID, TEXT
 from agent_deploy.local.core.store import Document
 
 Caller = Annotated[Principal, Depends(caller)]
-Body = Annotated[dict[str, Any], Depends(json_body)]
+_SHAPE = {"new_name": TEXT, "owner": TEXT, "comment": TEXT, "version_num": ID}
+Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 _MODEL_FIELDS = ("name", "full_name", "catalog_name", "schema_name", "owner", "comment", "storage_location", "id")
 _VERSION_FIELDS = (

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent_deploy.local.core.errors import invalid
+from agent_deploy.local.core.query import whole
 
 _PAGE = 1000  # what the server chooses
 
@@ -27,10 +28,7 @@ def asked_page(
     key: str, items: list[dict[str, Any]], query: Mapping[str, str], size: str = "max_results"
 ) -> dict[str, Any]:
     """The page that a request's ``query`` asks for; ``size`` is what the route calls the number of items."""
-    given = query.get(size) or "0"
-    if not given.isdecimal():
-        raise invalid(f"{size} {given!r}: expected a whole number, 0 or more.")
-    return page(key, items, int(given), query.get("page_token", ""))
+    return page(key, items, whole(query, size), query.get("page_token", ""))
 
 
 def _start(page_token: str) -> int:

@@ -9,12 +9,13 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from agent_deploy.local.catalog import grants, model_services, models
 from agent_deploy.local.catalog.metastore import DEFAULT_CATALOG, Metastore
 from agent_deploy.local.catalog.ownership import require_owner, require_transfer
-from agent_deploy.local.catalog.paging import page
+from agent_deploy.local.catalog.paging import asked_page
 from agent_deploy.local.catalog.securables import KINDS, Kind
 from agent_deploy.local.core.authorization import METASTORE, Authorization
-from agent_deploy.local.core.body import json_body, required
+from agent_deploy.local.core.body import body_of, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.principals import ADMINS, Principal
+from agent_deploy.local.core.shapes import ANY_OBJECT, OBJECTS, TEXT
 from agent_deploy.local.core.store import Document
 
 PREFIX = "/api/2.1/unity-catalog"
@@ -22,7 +23,9 @@ PREFIX = "/api/2.1/unity-catalog"
 _LEVELS = {1: ("name",), 2: ("catalog_name", "name"), 3: ("catalog_name", "schema_name", "name")}
 
 Caller = Annotated[Principal, Depends(caller)]
-Body = Annotated[dict[str, Any], Depends(json_body)]
+_SECURABLE = {"owner": TEXT, "comment": TEXT, "new_name": TEXT, "options": ANY_OBJECT, "columns": OBJECTS}
+_SHAPE = {**_SECURABLE, "view_definition": TEXT, "function_info": _SECURABLE}
+Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 
 def install(app: FastAPI, workspace: Workspace) -> None:
@@ -89,7 +92,7 @@ def _routes(kind: Kind, metastore: Metastore, workspace: Workspace) -> APIRouter
             access.require(principal, "BROWSE", parent_type, parent)
         found = metastore.list(kind.name, parent if names else None)
         visible = [shown(document) for document in found if access.visible(principal, kind.name, document["full_name"])]
-        return page(kind.route, visible, int(query.get("max_results") or 0), query.get("page_token", ""))
+        return asked_page(kind.route, visible, query)
 
     @router.get("/{full_name}")
     def get(full_name: str, principal: Caller) -> Document:

@@ -9,14 +9,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from agent_deploy.local.core.body import json_body, required
+from agent_deploy.local.core.body import body_of, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import invalid, not_found
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.shapes import TEXT
 from agent_deploy.local.core.store import Document
 
 Caller = Annotated[Principal, Depends(caller)]
-Body = Annotated[dict[str, Any], Depends(json_body)]
+_SHAPE = {"definition": TEXT}
+Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 _CHANGEABLE = ("name", "definition", "description", "max_clusters_per_user")
 
 

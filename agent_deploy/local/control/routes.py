@@ -10,6 +10,7 @@ from agent_deploy.local.core.body import json_body, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import invalid, not_found
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.query import whole
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.core.transitions import MODES
 
@@ -73,7 +74,7 @@ def _requests(workspace: Workspace, guarded: Any) -> APIRouter:
     @router.get("")
     def listing(request: Request) -> Document:
         query = request.query_params
-        since, method, path = int(query.get("since") or 0), query.get("method", "*"), query.get("path", "*")
+        since, method, path = whole(query, "since"), query.get("method", "*"), query.get("path", "*")
         return {"requests": workspace.recording.entries(since, method, path, query.get("caller"))}
 
     @router.delete("")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
 
 from agent_deploy.local.core.errors import ApiError, invalid
+from agent_deploy.local.core.shapes import Shape, check
 
 
 async def json_body(request: Request) -> dict[str, Any]:
@@ -22,6 +24,17 @@ async def json_body(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise ApiError(400, "MALFORMED_REQUEST", "The request's body must be a JSON object.")
     return body
+
+
+def body_of(shape: Shape) -> Callable[[Request], Awaitable[dict[str, Any]]]:
+    """FastAPI dependency: `json_body`, whose fields are of these types; raises 400 that names the one that is not."""
+
+    async def checked(request: Request) -> dict[str, Any]:
+        body = await json_body(request)
+        check(body, shape)
+        return body
+
+    return checked
 
 
 def required(body: dict[str, Any], name: str) -> Any:

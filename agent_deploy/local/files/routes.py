@@ -12,11 +12,13 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import FileResponse, Response
 
+from agent_deploy.local.core.body import json_body, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import ApiError, invalid
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.shapes import TEXT, check
 from agent_deploy.local.files import volumes
-from agent_deploy.local.files.storage import SIGNED, SIGNED_SECONDS, Files
+from agent_deploy.local.files.storage import SIGNED, SIGNED_SECONDS, Files, make_folder
 
 Caller = Annotated[Principal, Depends(caller)]
 _PAGE = 1000  # entries of a directory in one answer
@@ -70,7 +72,7 @@ def _directory_routes(files: Files) -> APIRouter:
         target = files.locate(principal, path, write=True)
         if target.is_file():
             raise ApiError(409, "ALREADY_EXISTS", f"/{path.strip('/')} is a file.")
-        target.mkdir(parents=True, exist_ok=True)
+        make_folder(target)
         return Response(status_code=204)
 
     @router.head("/{path:path}")
@@ -127,9 +129,9 @@ def _signed_routes(files: Files) -> APIRouter:
 
 async def _sign(files: Files, request: Request, principal: Principal, method: str) -> dict[str, object]:
     # The SDK sends path and expire_time in the query, MLflow the path in the body.
-    sent = dict(request.query_params) or await request.json()
-    if not isinstance(path := sent.get("path"), str):
-        raise invalid("path: expected the absolute path of a file.")
+    sent = dict(request.query_params) or await json_body(request)
+    check(sent, {"path": TEXT, "expire_time": TEXT})
+    path = required(sent, "path")
     seconds = _seconds_until(sent["expire_time"]) if sent.get("expire_time") else SIGNED_SECONDS
     url = await to_thread.run_sync(lambda: files.sign(principal, path, method, seconds))
     return {"url": url, "headers": []}

@@ -69,10 +69,7 @@ class Files:
             raise invalid(f"{target.name!r} is a directory.")
         if target.exists() and not overwrite:
             raise ApiError(409, "ALREADY_EXISTS", "The file already exists. Send overwrite=true to replace it.")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise invalid(f"A parent of {target.name!r} is a file.") from error
+        make_folder(target.parent)
         self._staging.mkdir(parents=True, exist_ok=True)
         return self._staging / uuid.uuid4().hex
 
@@ -92,3 +89,11 @@ class Files:
             raise forbidden("The signed URL has expired, or was signed for another method.")
         principal = self._workspace.principals.principal(claim["p"])
         return self.locate(principal, claim["path"], write=method == "PUT")
+
+
+def make_folder(folder: Path) -> None:
+    """The folder and those above it; raises 400 where one of them is a file."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise invalid(f"{folder.name!r}, or a directory above it, is a file.") from error

@@ -15,10 +15,11 @@ from urllib.parse import parse_qs, unquote_plus
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
-from agent_deploy.local.core.body import json_body
+from agent_deploy.local.core.body import body_of
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import ApiError, invalid, not_found
 from agent_deploy.local.core.principals import TOKEN_SECONDS, Principal
+from agent_deploy.local.core.shapes import TEXT
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.core.vault import Vault
 from agent_deploy.rules.credentials import MAX_LIFETIME_DAYS, MAX_SECRETS
@@ -26,7 +27,8 @@ from agent_deploy.rules.credentials import MAX_LIFETIME_DAYS, MAX_SECRETS
 MAX_LIFETIME = MAX_LIFETIME_DAYS * 24 * 3600
 
 Caller = Annotated[Principal, Depends(caller)]
-Body = Annotated[dict[str, Any], Depends(json_body)]
+_SHAPE = {"lifetime": TEXT}
+Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 
 def routes(workspace: Workspace) -> APIRouter:
@@ -67,7 +69,11 @@ def _account_id(workspace: Workspace) -> str:
 def _add_token(router: APIRouter, workspace: Workspace) -> None:
     @router.post("/oidc/v1/token")
     async def token(request: Request) -> JSONResponse:
-        form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
+        try:
+            sent = parse_qs((await request.body()).decode())
+        except ValueError as error:
+            return _refused(400, "invalid_request", f"the body is not a form in UTF-8: {error}")
+        form = {name: values[0] for name, values in sent.items()}
         if form.get("grant_type") != "client_credentials":
             description = f"grant_type {form.get('grant_type')!r}: expected 'client_credentials'"
             return _refused(400, "unsupported_grant_type", description)

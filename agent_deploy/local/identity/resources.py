@@ -8,10 +8,12 @@ from typing import Any
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.principals import ADMINS, USERS, gone
+from agent_deploy.local.core.shapes import TEXT, check
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.identity.scim import ScimError, entries
 
 _CORE = "urn:ietf:params:scim:schemas:core:2.0:"
+_SHAPE = dict.fromkeys(("userName", "displayName", "applicationId", "externalId"), TEXT)
 _LISTS = ("entitlements", "roles", "members", "emails")
 
 
@@ -158,6 +160,7 @@ class Resources:
         return {"value": member_id}
 
     def _fields(self, kind: Kind, body: Document) -> Document:
+        check(body, _SHAPE)
         fields = {name: body[name] for name in kind.settable if body.get(name) is not None}
         fields |= {name: entries(fields[name]) for name in _LISTS if name in fields}
         if "active" in fields:

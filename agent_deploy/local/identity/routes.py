@@ -7,9 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import Response
 
-from agent_deploy.local.core.body import json_body
+from agent_deploy.local.core.body import body_of
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.shapes import TEXT
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.identity import oauth, tokens
 from agent_deploy.local.identity.resources import KINDS, SERVICE_PRINCIPAL, USER, Kind, Resources
@@ -18,7 +19,8 @@ from agent_deploy.local.identity.scim import ScimError, matching, page, patched,
 PREFIX = "/api/2.0/preview/scim/v2"
 
 Caller = Annotated[Principal, Depends(caller)]
-Body = Annotated[dict[str, Any], Depends(json_body)]
+_SHAPE = {"Operations": [{"op": TEXT, "path": TEXT}]}
+Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 
 def install(app: FastAPI, workspace: Workspace) -> None:

@@ -133,15 +133,15 @@ def patched(document: Document, operations: list[Document]) -> Document:
 
 def _apply(document: Document, op: str, path: str, value: Any) -> None:
     if item := _ITEM.fullmatch(path):
-        held = document.get(item["path"]) or []
+        held = entries(document.get(item["path"]))
         document[item["path"]] = [entry for entry in held if str(entry.get(item["key"])) != item["value"]]
     elif op == "remove":
-        gone = {entry.get("value") for entry in entries(value)} if value else None
-        held = document.get(path) or []
+        gone = [entry.get("value") for entry in entries(value)] if value else None
+        held = entries(document.get(path))
         document[path] = [entry for entry in held if gone is not None and entry.get("value") not in gone]
     elif op == "add" and isinstance(document.get(path, []), list) and isinstance(value, (list, dict)):
-        held = document.get(path) or []
-        known = {entry.get("value") for entry in held}
+        held = entries(document.get(path))
+        known = [entry.get("value") for entry in held]
         document[path] = [*held, *(entry for entry in entries(value) if entry.get("value") not in known)]
     else:
         document[path] = entries(value) if isinstance(value, list) else value

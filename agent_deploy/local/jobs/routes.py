@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 
-from agent_deploy.local.core.body import json_body, required
+from agent_deploy.local.core.body import body_of, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.query import whole
+from agent_deploy.local.core.shapes import ANY_OBJECT, ID, OBJECTS, TEXT, TEXTS
 from agent_deploy.local.core.store import Document, Documents
 from agent_deploy.local.jobs.jobs import TYPE, Jobs
 from agent_deploy.local.jobs.runs import PENDING, RUNNING, Runs
@@ -16,7 +18,9 @@ from agent_deploy.local.jobs.scheduler import Scheduler
 from agent_deploy.rules.object_permissions import CAN_MANAGE
 
 Caller = Annotated[Principal, Depends(caller)]
-Body = Annotated[dict[str, Any], Depends(json_body)]
+_SETTINGS = {"tasks": [{"task_key": TEXT, "depends_on": OBJECTS}], "schedule": ANY_OBJECT}
+_SHAPE = {**_SETTINGS, "new_settings": _SETTINGS, "fields_to_remove": TEXTS, "job_id": ID, "run_id": ID}
+Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 # All versions answer alike here: what differs on the platform is the paging of tasks.
 VERSIONS = ("2.0", "2.1", "2.2")
@@ -138,8 +142,8 @@ def _run_routes(jobs: Jobs, runs: Runs, workspace: Workspace, version: str) -> A
 
 def _page(key: str, found: Documents, request: Request) -> Document:
     query = request.query_params
-    size = min(int(query.get("limit") or _PAGE), _LARGEST_PAGE)
-    first = int(query.get("page_token") or query.get("offset") or 0)
+    size = min(whole(query, "limit") or _PAGE, _LARGEST_PAGE)
+    first = whole(query, "page_token") or whole(query, "offset")
     more = first + size < len(found)
     answer: Document = {key: found[first : first + size], "has_more": more}
     return {**answer, "next_page_token": str(first + size)} if more else answer

@@ -6,16 +6,19 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from agent_deploy.local.core.body import json_body
+from agent_deploy.local.core.body import body_of
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import forbidden
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.shapes import TEXT
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.permissions.lists import Lists, levels
 from agent_deploy.rules.object_permissions import CAN_MANAGE
 
 Caller = Annotated[Principal, Depends(caller)]
-Body = Annotated[dict[str, Any], Depends(json_body)]
+_ENTRY_FIELDS = ("user_name", "group_name", "service_principal_name", "permission_level")
+_SHAPE = {"access_control_list": [dict.fromkeys(_ENTRY_FIELDS, TEXT)]}
+Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 
 def install(app: FastAPI, workspace: Workspace) -> None:

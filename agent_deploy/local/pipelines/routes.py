@@ -7,16 +7,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Request
 
 from agent_deploy.local.catalog.paging import asked_page
-from agent_deploy.local.core.body import json_body
+from agent_deploy.local.core.body import body_of
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.shapes import OBJECTS
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.pipelines.pipelines import TYPE, Pipelines
 from agent_deploy.local.pipelines.updates import Updates
 from agent_deploy.rules.object_permissions import CAN_MANAGE
 
 Caller = Annotated[Principal, Depends(caller)]
-Body = Annotated[dict[str, Any], Depends(json_body)]
+_SHAPE = {"clusters": OBJECTS, "libraries": OBJECTS}
+Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 _SHOWN = ("pipeline_id", "name", "state", "health", "creator_user_name", "run_as_user_name")
 
 

@@ -6,14 +6,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from agent_deploy.local.core.body import json_body, required
+from agent_deploy.local.core.body import body_of, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.shapes import TEXT
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.secrets.scopes import MANAGE, READ, WRITE, Scopes
 
 Caller = Annotated[Principal, Depends(caller)]
-Body = Annotated[dict[str, Any], Depends(json_body)]
+_SCOPE_FIELDS = ("scope", "initial_manage_principal", "scope_backend_type")
+_SECRET_FIELDS = ("key", "string_value", "bytes_value", "principal", "permission")
+_SHAPE = dict.fromkeys((*_SCOPE_FIELDS, *_SECRET_FIELDS), TEXT)
+Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 
 def install(app: FastAPI, workspace: Workspace) -> None:

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.responses import PlainTextResponse, Response
 
-from agent_deploy.local.core.body import json_body
+from agent_deploy.local.core.body import body_of
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import already_exists, invalid, not_found
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.shapes import ANY_OBJECT, OBJECTS, TEXTS
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.serving import checks, deployment, gateway, openapi, views
 from agent_deploy.local.serving.endpoints import OBJECT, Endpoint, Endpoints
@@ -18,7 +19,12 @@ from agent_deploy.local.serving.invocations import OPENAI, Invocations
 from agent_deploy.local.serving.logs import read
 
 Caller = Annotated[Principal, Depends(caller)]
-Body = Annotated[Document, Depends(json_body)]
+_CONFIG = {"served_models": OBJECTS, "traffic_config": {"routes": OBJECTS}}
+_GATEWAY = {"usage_tracking_config": ANY_OBJECT, "inference_table_config": ANY_OBJECT}
+_FIELDS = {"email_notifications": ANY_OBJECT, "delete_tags": TEXTS}
+# Config and gateway are parts of a new endpoint, and bodies of their own routes.
+_SHAPE = {**_FIELDS, "config": _CONFIG, **_CONFIG, "ai_gateway": _GATEWAY, **_GATEWAY}
+Body = Annotated[Document, Depends(body_of(_SHAPE))]
 
 CAN_VIEW, CAN_MANAGE = "CAN_VIEW", "CAN_MANAGE"
 

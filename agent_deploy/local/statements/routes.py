@@ -7,15 +7,17 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from agent_deploy.local.core.body import json_body, required
+from agent_deploy.local.core.body import body_of, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import ApiError, invalid
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.shapes import OBJECTS
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements.execution import PENDING, RUNNING, Statements, Submission
 
 Caller = Annotated[Principal, Depends(caller)]
-Body = Annotated[dict[str, Any], Depends(json_body)]
+_SHAPE = {"parameters": OBJECTS}
+Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 _WAIT = re.compile(r"(\d+)s")
 _DEFAULT_WAIT, _LONGEST_WAIT, _SHORTEST_WAIT = "10s", 50, 5  # source: the API's reference, `wait_timeout`

@@ -5,20 +5,24 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 
-from agent_deploy.local.core.body import json_body, required
+from agent_deploy.local.core.body import body_of, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import ApiError, not_found
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.shapes import TEXT, TEXTS
 from agent_deploy.local.files.storage import Files, Mount
 from agent_deploy.local.tracking.access import EDIT, READ
 from agent_deploy.local.tracking.experiments import Experiments
 
 Caller = Annotated[Principal, Depends(caller)]
-Body = Annotated[dict[str, Any], Depends(json_body)]
+_SHAPE = {"run_id": TEXT, "path": TEXTS, "paths": TEXTS}
+Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
+
+Transfer = Literal["download", "upload"]
 
 BASE = "/WorkspaceInternal/Mlflow/Artifacts"  # as MLflow's Databricks client calls it in the Files API
 _KINDS = {"Runs": "run", "LoggedModels": "model", "Traces": "trace"}
@@ -64,19 +68,21 @@ def routes(experiments: Experiments, files: Files) -> APIRouter:
         return {"root_uri": _uri(root), "files": _listing(files, principal, root, artifact_directory_path)}
 
     @router.post("/artifacts/credentials-for-{purpose}")
-    def run_urls(principal: Caller, body: Body, purpose: str) -> dict[str, Any]:
+    def run_urls(principal: Caller, body: Body, purpose: Literal["read", "write"]) -> dict[str, Any]:
         run_id, method = required(body, "run_id"), {"read": "GET", "write": "PUT"}[purpose]
         found = urls(principal, "run", run_id, body.get("path") or [], method)
         return {"credential_infos": [{"run_id": run_id, **url} for url in found]}
 
     @router.post("/logged-models/{model_id}/artifacts/credentials-for-{purpose}")
-    def model_urls(principal: Caller, body: Body, model_id: str, purpose: str) -> dict[str, Any]:
+    def model_urls(principal: Caller, body: Body, model_id: str, purpose: Transfer) -> dict[str, Any]:
         method = {"download": "GET", "upload": "PUT"}[purpose]
         found = urls(principal, "model", model_id, body.get("paths") or [], method)
         return {"credentials": [{"credential_info": {"model_id": model_id, **url}} for url in found]}
 
     @router.get("/traces/{trace_id}/credentials-for-data-{purpose}")
-    def trace_url(principal: Caller, trace_id: str, purpose: str, path: str = Query(_TRACE_DATA)) -> dict[str, Any]:
+    def trace_url(
+        principal: Caller, trace_id: str, purpose: Transfer, path: str = Query(_TRACE_DATA)
+    ) -> dict[str, Any]:
         method = {"download": "GET", "upload": "PUT"}[purpose]
         (url,) = urls(principal, "trace", trace_id, [path], method)
         return {"credential_info": url}

@@ -8,16 +8,26 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Request
 
 from agent_deploy.local.catalog.paging import page
-from agent_deploy.local.core.body import json_body, required
+from agent_deploy.local.core.body import body_of, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.shapes import NUMBER, OBJECTS, TEXT, TEXTS
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.vector_search.endpoints import CAN_USE, Endpoints
 from agent_deploy.local.vector_search.indexes import Indexes
 from agent_deploy.local.vector_search.queries import Queries
 
 Caller = Annotated[Principal, Depends(caller)]
-Body = Annotated[dict[str, Any], Depends(json_body)]
+_SPEC = {
+    "schema_json": TEXT,
+    "columns_to_sync": TEXTS,
+    "columns_to_index": TEXTS,
+    "embedding_vector_columns": OBJECTS,
+    "embedding_source_columns": [{"name": TEXT}],
+}
+_QUERY = {"columns": TEXTS, "query_columns": TEXTS, "sort_columns": TEXTS, "score_threshold": NUMBER}
+_SHAPE = {**_QUERY, "direct_access_index_spec": _SPEC, "delta_sync_index_spec": _SPEC}
+Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 
 def install(app: FastAPI, workspace: Workspace) -> None:

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import Response
 from starlette.datastructures import UploadFile
 
-from agent_deploy.local.core.body import json_body, required
+from agent_deploy.local.core.body import body_of, json_body, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import invalid
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.shapes import TEXT
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.workspace_files.tree import Tree, suffix
 
@@ -66,7 +67,7 @@ def install(app: FastAPI, workspace: Workspace) -> None:
 async def _sent(request: Request) -> tuple[Document, bytes]:
     """Fields and content, of JSON with base64 (notebooks) or of a multipart form (files)."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        body = await json_body(request)
+        body = await body_of({"content": TEXT, "language": TEXT})(request)
         try:
             return body, base64.b64decode(body.get("content") or "", validate=True)
         except ValueError as error:
