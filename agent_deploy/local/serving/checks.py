@@ -25,6 +25,7 @@ _OF_THE_CONTAINER = (
     "instance_profile_arn", "min_provisioned_concurrency", "max_provisioned_concurrency",
 )  # fmt: skip
 _OPTIONAL = ("instance_profile_arn", "min_provisioned_concurrency", "max_provisioned_concurrency")
+_CONCURRENCY = {"min_provisioned_concurrency", "max_provisioned_concurrency"}
 _UNSUPPORTED = ("external_model", "foundation_model", "provisioned_model_units", "min_provisioned_throughput")
 
 
@@ -89,7 +90,15 @@ def _entity(index: int, given: Document) -> Document:
     entity |= {"workload_type": kind, "scale_to_zero_enabled": bool(given.get("scale_to_zero_enabled"))}
     if environment := _environment(f"{where}.environment_vars", given.get("environment_vars") or {}):
         entity["environment_vars"] = environment
-    return entity | {field: given[field] for field in _OPTIONAL if given.get(field)}
+    optional = {field: given[field] for field in _OPTIONAL if given.get(field)}
+    for field in _CONCURRENCY & optional.keys():
+        _check_whole(f"{where}.{field}", optional[field])
+    return entity | optional
+
+
+def _check_whole(field: str, given: object) -> None:
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or given % 1 or given < 0:
+        raise invalid(f"{field} {given!r}: expected a whole number, 1 or more.")
 
 
 def _environment(field: str, given: Any) -> dict[str, str]:

@@ -131,7 +131,12 @@ class Endpoints:
         return endpoint
 
     def save(self, endpoint: Endpoint) -> None:
-        """Make the document durable; it names every entity that was ever served, of which logged rows have ids only."""
+        """Make the document durable; it names every entity that was ever served, of which logged rows have ids only.
+
+        Raises 404 when the endpoint was deleted while its caller waited for something else.
+        """
+        if self.find(endpoint.name) is not endpoint:
+            raise not_found(f"The endpoint with name '{endpoint.name}' does not exist.")
         for entity in (endpoint.document["config"] or {}).get("served_entities", ()):
             names = endpoint.document.setdefault("entities_served", {})
             names[entity["id"]] = [entity["name"], entity["entity_version"], entity["entity_name"]]
@@ -139,7 +144,7 @@ class Endpoints:
         self.workspace.store.put(KIND, endpoint.name, endpoint.document)
 
     def change(self, endpoint: Endpoint, **fields: Any) -> None:
-        """Set fields, with the time of the change."""
+        """Set fields, with the time of the change; raises 404 when it is gone."""
         endpoint.document.update(fields, last_updated_timestamp=now())
         self.save(endpoint)
 
@@ -151,9 +156,8 @@ class Endpoints:
         if endpoint.update is not None:
             endpoint.update.cancel()
         replicas, endpoint.replicas = list(endpoint.replicas.values()), {}
-        await asyncio.gather(*(replica.stop(drain=0, grace=0) for replica in replicas))
+        await asyncio.gather(*(self._retire(replica, drain=0, grace=0) for replica in replicas))
         shutil.rmtree(self.logs_of(endpoint), ignore_errors=True)
-        self.release_identities()
 
     def view(self, endpoint: Endpoint, principal: Principal) -> Document:
         """As the API shows it to this caller."""
@@ -178,10 +182,10 @@ class Endpoints:
     def retire(self, replicas: list[Replica], drain: float) -> None:
         """Let them finish their requests and end, beside what else happens."""
         for replica in replicas:
-            self.in_background(self._retire(replica, drain))
+            self.in_background(self._retire(replica, drain=drain))
 
-    async def _retire(self, replica: Replica, drain: float) -> None:
-        await replica.stop(drain)
+    async def _retire(self, replica: Replica, **patience: float) -> None:
+        await replica.stop(**patience)
         shutil.rmtree(replica.surroundings.homes / replica.entity["id"], ignore_errors=True)
         self.release_identities()
 

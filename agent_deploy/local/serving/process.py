@@ -78,8 +78,12 @@ class ModelProcess:
         record(store, process.pid)
         started = cls(process, ours, log, store)
         header = {"model": str(order.model), "endpoint": order.endpoint, "check_requirements": order.check_requirements}
-        with suppress(ConnectionError):  # it died at once; `ready` tells
-            await asyncio.get_running_loop().sock_sendall(ours, wire.pack(header))
+        try:
+            with suppress(ConnectionError):  # it died at once; `ready` tells
+                await asyncio.get_running_loop().sock_sendall(ours, wire.pack(header))
+        except BaseException:
+            started.kill()
+            raise
         return started
 
     async def ready(self) -> wire.Header:

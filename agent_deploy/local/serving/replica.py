@@ -165,15 +165,14 @@ class Replica:
             self._order(check_requirements), self._log, self.surroundings.workspace.store
         )
         try:
-            description = await process.ready()
+            self.task = (await process.ready()).get("task")
+            self._log.start_service()
+            limit = self.entity.get("max_provisioned_concurrency") or CONCURRENCY[self.entity["workload_size"]]
+            self.connections = Connections(process, int(limit))
         except BaseException:
             process.kill()
             self._release()
             raise
-        self.task = description.get("task")
-        self._log.start_service()
-        limit = self.entity.get("max_provisioned_concurrency") or CONCURRENCY[self.entity["workload_size"]]
-        self.connections = Connections(process, int(limit))
         self.last_used = time.monotonic()
         self._born = time.monotonic()
         self._watching = asyncio.create_task(self._watch(process))

@@ -50,6 +50,8 @@ def _control_plane(endpoints: Endpoints) -> APIRouter:
         if endpoints.find(name) is not None:
             raise already_exists(f"Endpoint with name '{name}' already exists.")
         config = _config(endpoints, body.get("config") or {}, principal, None)
+        tags = checks.check_tags("tags", body.get("tags") or [])
+        # Last: it makes the inference table, which would be in the way of the request that corrects a refused one.
         gateway_wanted = await gateway.wanted(
             endpoints.workspace, principal, body.get("ai_gateway") or {}, name, old=None, known=[]
         )
@@ -57,7 +59,7 @@ def _control_plane(endpoints: Endpoints) -> APIRouter:
             raise already_exists(f"Endpoint with name '{name}' already exists.")
         document = {
             "name": name,
-            "tags": checks.check_tags("tags", body.get("tags") or []),
+            "tags": tags,
             "description": str(body.get("description") or ""),
             "budget_policy_id": body.get("budget_policy_id"),
             "route_optimized": bool(body.get("route_optimized")),

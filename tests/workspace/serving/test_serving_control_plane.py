@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from agent_deploy.local.core.context import Workspace
+from agent_deploy.local.core.errors import ApiError
+from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.serving.endpoints import KIND, Endpoints
 from tests.workspace.conftest import Caller
 from tests.workspace.serving.conftest import API, Endpoint, ok, served
 
@@ -100,6 +106,9 @@ def test_secret_references_are_echoed_as_they_are(post: Callable[..., httpx.Resp
         ({"entity_version": "latest"}, ("entity_version", "latest")),
         ({"workload_size": "Gigantic"}, ("workload_size", "Gigantic", "Small")),
         ({"workload_type": "TPU"}, ("workload_type", "TPU", "CPU")),
+        ({"max_provisioned_concurrency": -4}, ("max_provisioned_concurrency", "-4")),
+        ({"min_provisioned_concurrency": "many"}, ("min_provisioned_concurrency", "many")),
+        ({"max_provisioned_concurrency": 1.5}, ("max_provisioned_concurrency", "1.5")),
         ({"name": "with space"}, ("name", "with space")),
         ({"name": "x" * 64}, ("name", "63")),
         ({"environment_vars": {"1A": "x"}}, ("environment_vars", "1A")),
@@ -184,6 +193,16 @@ def test_deleting_while_it_builds_leaves_nothing(
     refused(admin.http.get(endpoint.url), 404, "RESOURCE_DOES_NOT_EXIST", name)
     assert endpoint.processes() == {}
     refused(admin.http.delete(endpoint.url), 404, "RESOURCE_DOES_NOT_EXIST", name)
+
+
+def test_what_was_deleted_meanwhile_is_not_saved_again(tmp_path: Path) -> None:
+    workspace = Workspace.open(tmp_path)
+    endpoints, creator = Endpoints(workspace), Principal("user", "1", "someone@local", "Someone")
+    endpoint = endpoints.add({"name": "agent", "ai_gateway": None}, creator)
+    asyncio.run(endpoints.delete(endpoint))
+    with pytest.raises(ApiError, match="'agent' does not exist"):
+        endpoints.change(endpoint, ai_gateway=None)
+    assert workspace.store.list(KIND) == []
 
 
 def test_tags_are_deleted_first_and_added_then(create: Create) -> None:

@@ -222,6 +222,12 @@ def test_tables_that_cannot_be(
     assert admin.http.get(f"{API}/{name}").status_code == 404
 
 
+def test_a_refused_endpoint_leaves_no_table(admin: Caller, create: Create, schema: str, name: str) -> None:
+    response = admin.http.post(API, json={"name": name, "ai_gateway": gateway(schema), "tags": [{"value": "no key"}]})
+    refused(response, 400, "INVALID_PARAMETER_VALUE", "tags")
+    create(ai_gateway=gateway(schema))
+
+
 def test_who_may_not_create_tables_may_not_log(schema: str, stranger: Caller, name: str) -> None:
     response = stranger.http.post(API, json={"name": name, "ai_gateway": gateway(schema)})
     assert response.status_code == 403

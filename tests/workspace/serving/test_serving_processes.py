@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 from agent_deploy.local import LocalWorkspace
+from agent_deploy.local.core.context import Workspace
+from agent_deploy.local.serving.process import BuildFailed, ModelProcess
+from agent_deploy.local.serving.replica import Replica, Surroundings
 from tests.processes import alive, descendants
 from tests.workspace.conftest import http_client
 from tests.workspace.serving.conftest import API, Endpoint, ok, question, register, served, wait
@@ -118,6 +124,32 @@ def test_an_orderly_stop_ends_all_and_what_is_deleted_leaves_nothing(own: LocalW
         assert not alive(model)
         assert list((own.folder / "logs" / "serving").iterdir()) == []
         assert list((own.folder / "serving" / "credentials").iterdir()) == []
+        assert list((own.folder / "serving" / "homes").iterdir()) == []
+
+
+def test_a_process_that_nobody_can_talk_to_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = []
+
+    class Process:
+        async def ready(self) -> dict[str, Any]:
+            return {}
+
+        def kill(self) -> None:
+            killed.append(self)
+
+    async def start(*_: object) -> Process:
+        return Process()
+
+    async def launch() -> None:
+        surroundings = Surroundings(Workspace.open(tmp_path), MagicMock(), asyncio.Semaphore(1), tmp_path, tmp_path)
+        entity = {"name": "first", "entity_name": "a.b.c", "entity_version": "1", "workload_size": "Unknown"}
+        await Replica(surroundings, "agent", entity, "someone@local").build()
+
+    monkeypatch.setattr(ModelProcess, "start", start)
+    monkeypatch.setattr(Replica, "_order", lambda *_: None)
+    with pytest.raises(BuildFailed, match="Unknown"):
+        asyncio.run(launch())
+    assert len(killed) == 1
 
 
 def test_tokens_are_replaced_before_they_expire(own: LocalWorkspace, endpoint: Endpoint) -> None:
