@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
 import pytest
 from databricks.sdk.errors import DatabricksError, InvalidParameterValue, NotFound, PermissionDenied
 from databricks.sdk.service.jobs import JobSettings, NotebookTask, Task
 
+from agent_deploy.local.core.context import Workspace
+from agent_deploy.local.jobs.jobs import Jobs
+from agent_deploy.local.jobs.runs import Runs
+from agent_deploy.local.jobs.scheduler import Scheduler
 from tests.workspace.conftest import Caller
 
 TASK = Task(task_key="a", notebook_task=NotebookTask(notebook_path="/x"))
@@ -43,6 +52,70 @@ def test_each_version_of_the_jobs_api_answers(admin: Caller, name: str, version:
 def test_tasks_have_keys_of_their_own(admin: Caller, name: str) -> None:
     with pytest.raises(InvalidParameterValue, match="task_key"):
         admin.sdk.jobs.create(name=name, tasks=[TASK, TASK])
+
+
+def _waiting(**before: list[str]) -> dict[str, Any]:
+    tasks = [{"task_key": key, "depends_on": [{"task_key": other} for other in before[key]]} for key in before]
+    return {"tasks": tasks}
+
+
+def _cron(expression: object, **more: Any) -> dict[str, Any]:
+    return {"schedule": {"quartz_cron_expression": expression, "timezone_id": "UTC", **more}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (_waiting(a=["a"]), "a waits for a"),
+        (_waiting(first=[], a=["first", "c"], b=["a"], c=["b"]), "Invalid dependency graph"),
+        (_waiting(a=["b"]), "a depends on b, which is no task"),
+        ({"tasks": "a"}, "tasks"),
+        ({"tasks": [{"task_key": 1}]}, "task_key"),
+        ({"tasks": [{"task_key": "a", "depends_on": ["b"]}]}, "depends_on of a"),
+        ({"continuous": "yes"}, "continuous 'yes'"),
+        ({"continuous": {"pause_status": "ON"}}, "continuous.pause_status 'ON'"),
+        ({"max_concurrent_runs": "x"}, "max_concurrent_runs 'x'"),
+        ({"max_concurrent_runs": -1}, "max_concurrent_runs -1"),
+        ({"schedule": "daily"}, "schedule 'daily'"),
+        ({"schedule": {"timezone_id": "UTC"}}, "schedule.quartz_cron_expression None"),
+        (_cron("daily"), "schedule.quartz_cron_expression 'daily'"),
+        (_cron(5), "schedule 5"),
+        (_cron("0 0 * * * ?", pause_status="no"), "schedule.pause_status 'no'"),
+    ],
+)
+def test_settings_that_no_job_can_have(admin: Caller, name: str, settings: dict[str, Any], told: str) -> None:
+    job_id = admin.http.post("/api/2.2/jobs/create", json={"name": name}).json()["job_id"]
+    sent = {"create": settings} | {how: {"job_id": job_id, "new_settings": settings} for how in ("reset", "update")}
+    for how, body in sent.items():
+        answer = admin.http.post(f"/api/2.2/jobs/{how}", json=body)
+        assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE"), how
+        assert told in answer.json()["message"]
+    assert admin.http.get("/api/2.2/jobs/get", params={"job_id": job_id}).json()["settings"] == {"name": name}
+
+
+def test_what_is_wrong_with_one_job_stops_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    workspace = Workspace.open(tmp_path)
+    jobs = Jobs(workspace)
+    runs = Runs(workspace, jobs)
+    scheduler = Scheduler(jobs, runs)
+    # As a workspace may hold them that took anything.
+    wrong: list[dict[str, Any]] = [{"continuous": "yes"}, {"schedule": "daily"}, _cron("daily")]
+    cyclic = {**_waiting(a=["a"]), **_cron("* * * * * ?")}
+    for job_id, settings in enumerate([*wrong, cyclic]):
+        document = {"job_id": job_id, "creator_user_name": "x", "run_as_user_name": "x", "settings": settings}
+        workspace.store.put("job", str(job_id), document)
+    begin = datetime.now(timezone.utc)
+    scheduler._tick(begin)
+    scheduler._tick(begin + timedelta(seconds=2))
+    for thread in threading.enumerate():
+        if thread.name.startswith("run "):
+            thread.join()
+    assert {record.getMessage() for record in caplog.records if "looked at" in record.getMessage()} == {
+        f"Job {job_id} could not be looked at" for job_id in range(len(wrong))
+    }
+    (run,) = runs.list()
+    assert (run["job_id"], run["state"]["life_cycle_state"]) == (len(wrong), "TERMINATED")
+    assert "local workspace failed: KeyError" in run["state"]["state_message"]
 
 
 def test_a_job_has_one_owner(admin: Caller, stranger: Caller, name: str) -> None:

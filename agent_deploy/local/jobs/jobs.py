@@ -1,14 +1,14 @@
-"""The workspace's jobs: their settings, who made them, and what settings cannot be."""
+"""The workspace's jobs: their settings, and who made them."""
 
 from __future__ import annotations
 
 import time
 
 from agent_deploy.local.core.context import Workspace
-from agent_deploy.local.core.errors import ApiError, invalid
+from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document, Documents
-from agent_deploy.rules.schedule import check_schedule
+from agent_deploy.local.jobs.settings import check_settings
 
 TYPE = "jobs"  # in the permissions API
 
@@ -21,8 +21,8 @@ class Jobs:
         self._store = workspace.store
 
     def create(self, settings: Document, principal: Principal) -> str:
-        """Its id; raises 400 for a job whose tasks have no keys of their own, or whose schedule does not parse."""
-        _check(settings)
+        """Its id; raises 400 for settings that no job can have."""
+        check_settings(settings)
         job_id = str(self._store.next_number("job", 1000))
         document = {"job_id": int(job_id), "creator_user_name": principal.name, "settings": settings}
         document |= {"created_time": int(time.time() * 1000), "run_as_user_name": principal.name}
@@ -42,8 +42,8 @@ class Jobs:
         return list(reversed(self._store.list("job")))
 
     def change(self, job_id: object, settings: Document) -> None:
-        """Replace the settings."""
-        _check(settings)
+        """Replace the settings; raises 400 as `create` does."""
+        check_settings(settings)
         self._store.put("job", str(job_id), {**self.get(job_id), "settings": settings})
 
     def delete(self, job_id: object) -> None:
@@ -51,17 +51,3 @@ class Jobs:
         self.get(job_id)
         self._store.delete("job", str(job_id))
         self._workspace.authorization.forget_object(TYPE, str(job_id))
-
-
-def _check(settings: Document) -> None:
-    keys = [task.get("task_key") for task in settings.get("tasks") or []]
-    if None in keys or len(set(keys)) != len(keys):
-        raise invalid("tasks: each needs a task_key of its own.")
-    for task in settings.get("tasks") or []:
-        for after in task.get("depends_on") or []:
-            if after.get("task_key") not in keys:
-                raise invalid(f"tasks: {task['task_key']} depends on {after.get('task_key')}, which is no task.")
-    if schedule := settings.get("schedule"):
-        cron, zone = schedule.get("quartz_cron_expression"), schedule.get("timezone_id")
-        if problems := check_schedule("schedule", cron, zone):
-            raise invalid("; ".join(map(str, problems)))

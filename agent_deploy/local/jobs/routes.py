@@ -15,6 +15,7 @@ from agent_deploy.local.core.store import Document, Documents
 from agent_deploy.local.jobs.jobs import TYPE, Jobs
 from agent_deploy.local.jobs.runs import PENDING, RUNNING, Runs
 from agent_deploy.local.jobs.scheduler import Scheduler
+from agent_deploy.local.jobs.settings import check_settings
 from agent_deploy.rules.object_permissions import CAN_MANAGE
 
 Caller = Annotated[Principal, Depends(caller)]
@@ -69,7 +70,7 @@ def _routes(jobs: Jobs, scheduler: Scheduler, workspace: Workspace, version: str
     @router.post("/reset")
     def reset(body: Body, principal: Caller) -> Document:
         reached(required(body, "job_id"), principal, CAN_MANAGE)
-        jobs.change(body["job_id"], dict(required(body, "new_settings")))
+        jobs.change(body["job_id"], required(body, "new_settings"))
         scheduler.changed()
         return {}
 
@@ -78,7 +79,8 @@ def _routes(jobs: Jobs, scheduler: Scheduler, workspace: Workspace, version: str
         held = reached(required(body, "job_id"), principal, CAN_MANAGE)["settings"]
         gone = body.get("fields_to_remove") or []
         kept = {name: value for name, value in held.items() if name not in gone}
-        jobs.change(body["job_id"], {**kept, **(body.get("new_settings") or {})})
+        check_settings(given := body.get("new_settings") or {})
+        jobs.change(body["job_id"], {**kept, **given})
         scheduler.changed()
         return {}
 

@@ -93,10 +93,10 @@ class Runs:
                 active.thread.join()
 
     def _run(self, run: Document, job: Document, active: _Active) -> None:
-        run = self._put({**run, "state": {**run["state"], "life_cycle_state": RUNNING}})
         results: dict[str, str] = {}
         message = ""
         try:
+            run = self._put({**run, "state": {**run["state"], "life_cycle_state": RUNNING}})
             for task in _ordered(run["tasks"]):
                 results[task["task_key"]], told = self._task(task, job, results, active)
                 message = message or told
@@ -105,6 +105,9 @@ class Runs:
                 run = self._put({**run, "tasks": tasks})
             failed = [result for result in results.values() if result != SUCCESS]
             result = CANCELED if active.stopped.is_set() else FAILED if failed else SUCCESS
+        except Exception as error:  # noqa: BLE001 - a run that nobody ends would be waited for for ever
+            _log.exception("Run %s of job %s", run["run_id"], job["job_id"])
+            result, message = FAILED, f"The local workspace failed: {type(error).__name__}. Its log has the trace."
         finally:
             with self._lock:
                 self._active.pop(run["run_id"], None)

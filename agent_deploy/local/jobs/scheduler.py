@@ -50,7 +50,6 @@ class Scheduler:
             try:
                 wait = self._tick(datetime.now(timezone.utc))
             except Exception:  # noqa: BLE001 - logged; the clock goes on
-                # Whatever is wrong with one job must not stop the others' clock.
                 _log.exception("The schedules could not be looked at")
                 wait = _LONGEST_WAIT
             self._wake.wait(wait)
@@ -61,25 +60,34 @@ class Scheduler:
         jobs = {job["job_id"]: job for job in self._jobs.list()}
         self._due = {job_id: due for job_id, due in self._due.items() if job_id in jobs}
         for job_id, job in jobs.items():
-            if _is_on(continuous := job["settings"].get("continuous") or {}):
-                self._keep_running(job)
-                waits.append(_CONTINUOUS_PAUSE)
-            schedule = job["settings"].get("schedule") or {}
-            if not _is_on(schedule) or _is_on(continuous):
-                self._due.pop(job_id, None)
-                continue
-            known = self._due.get(job_id)
-            if known is not None and known[0] == schedule and known[1] <= now:
-                self._runs.start(job, "PERIODIC")
-                known = None
-            if known is None or known[0] != schedule:
-                cron = str(schedule["quartz_cron_expression"])
-                due = Schedule(cron=cron, timezone=schedule.get("timezone_id") or "UTC").next_after(now)
-                if due is None:  # a year that is past
-                    continue
-                known = self._due[job_id] = (schedule, due)
-            waits.append((known[1] - datetime.now(timezone.utc)).total_seconds())
+            try:
+                waits.append(self._look_at(job, now))
+            except Exception:  # noqa: BLE001 - logged; the other jobs have their own times
+                _log.exception("Job %s could not be looked at", job_id)
         return max(0.0, min(waits))
+
+    def _look_at(self, job: Document, now: datetime) -> float:
+        """Starts the job when it is due; returns the seconds until it may be due again."""
+        job_id, settings = job["job_id"], job["settings"]
+        schedule = settings.get("schedule") or {}
+        if _is_on(settings.get("continuous") or {}):
+            self._due.pop(job_id, None)
+            self._keep_running(job)
+            return _CONTINUOUS_PAUSE
+        if not _is_on(schedule):
+            self._due.pop(job_id, None)
+            return _LONGEST_WAIT
+        known = self._due.get(job_id)
+        if known is not None and known[0] == schedule and known[1] <= now:
+            self._runs.start(job, "PERIODIC")
+            known = None
+        if known is None or known[0] != schedule:
+            cron = str(schedule["quartz_cron_expression"])
+            due = Schedule(cron=cron, timezone=schedule.get("timezone_id") or "UTC").next_after(now)
+            if due is None:  # a year that is past
+                return _LONGEST_WAIT
+            known = self._due[job_id] = (schedule, due)
+        return (known[1] - datetime.now(timezone.utc)).total_seconds()
 
     def _keep_running(self, job: Document) -> None:
         last = next(iter(self._runs.list(str(job["job_id"]))), None)
