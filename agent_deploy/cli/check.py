@@ -67,11 +67,17 @@ def examine(
         return {**result, "version": found["version"], **_declared(declared)}
     name = endpoint or names.endpoint_name(model)
     scope = names.secret_scope(name, found["version"])
+    of_principal = {
+        "createServicePrincipal": True,
+        "grant": True,
+        "secretScopes": [scope],
+        "experimentId": found["experimentId"] or None,
+    }
     requirements = {
         "modelName": model,
         "endpointName": name,
         "inferenceSchema": ".".join(names.split_model_name(model)[:2]),
-        **({"createServicePrincipal": True, "grant": True, "secretScopes": [scope]} if service_principal else {}),
+        **(of_principal if service_principal else {}),
     }
     arguments = {"resources": declared["resources"], "requirements": requirements, "principal": principal or None}
     checked = check_permissions(context, arguments)

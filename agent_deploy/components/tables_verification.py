@@ -48,7 +48,11 @@ async def _refusals(args: Mapping[str, Any], found: VerifiedTables, opts: pulumi
         "principals": [{"field": field, "value": str(reader)} for field, reader in rules.named_readers("", args)],
         "tables": rules.named_tables("", args),
         "pipeline": rules.wanted_pipeline("", args, schema),
-        "requirements": {"inference_schema": schema, "sql_warehouse": args.get("warehouse_id")},
+        "requirements": {
+            "inference_schema": schema,
+            "readers": rules.reader_names(args),
+            "sql_warehouse": args.get("warehouse_id"),
+        },
     }
     answer = await functions.verify_deployment(asked, opts)
     return list(answer["problems"])

@@ -53,6 +53,7 @@ def requirements_of(given: Mapping[str, Any]) -> Requirements:
         create_service_principal=bool(given.get("createServicePrincipal")),
         grant=bool(given.get("grant")),
         skip_open=bool(given.get("skipOpen")),
+        readers=tuple(given.get("readers") or ()),
         sql_warehouse=given.get("sqlWarehouse") or None,
     )
 

@@ -107,13 +107,17 @@ def check_tables(context: Context, arguments: Values) -> list[str]:
 
 
 def check_experiment(context: Context, arguments: Values) -> list[str]:
-    """Whether there is no such ``experiment``, or only in the bin; one that may not be seen may be right."""
+    """Whether there is no such ``experiment``, or only in the bin; one that may not be seen may be right.
+
+    That one is missing which others are let into is told with the permission on it.
+    """
     named = arguments.get("experiment")
     if not named:
         return []
     found = facts_of(context).look_up(ROUTES[EXPERIMENTS].path.format(segment(str(named["value"]))))
     stage = (found.document.get("experiment") or {}).get("lifecycle_stage")
-    if found.presence is not Presence.MISSING and stage != "deleted":
+    is_missing = found.presence is Presence.MISSING and not arguments.get("sharesExperiment")
+    if not is_missing and stage != "deleted":
         return []
     remedy = "Create or restore it, correct the id, or leave it out for the one in which the first version was logged"
     return [str(Problem(str(named["field"]), str(named["value"]), "the id of an MLflow experiment", remedy))]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any, cast
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
@@ -141,11 +141,16 @@ class PermissionFacts:
         answer = self._grants(securable, principal)
         if answer.presence in (Presence.MISSING, Presence.UNREADABLE):
             return Held(answer.presence, message=answer.message)
-        by_principal = cast(Mapping[str, frozenset[str]], answer.document)
+        by_principal: Mapping[str, frozenset[str]] = answer.document.get("effective", {})
         privileges = frozenset(
             privilege for who, found in by_principal.items() if who in principal.identities for privilege in found
         )
-        held = Held(answer.presence, privileges, open_to_all=by_principal.get(ACCOUNT_USERS, frozenset()))
+        held = Held(
+            answer.presence,
+            privileges,
+            open_to_all=by_principal.get(ACCOUNT_USERS, frozenset()),
+            granted=answer.document.get("granted"),
+        )
         if answer.presence is Presence.FOUND and all(satisfied(securable, each, held) for each in wanted):
             return held
         # Only now: ownership costs a look-up of its own, and grants decide most cases.
@@ -154,13 +159,13 @@ class PermissionFacts:
             return Held(presence)
         owns = owner in principal.identities
         owns_parent = not owns and MANAGE in wanted and self._owns_parent(securable, principal)
-        return Held(Presence.FOUND, privileges, owns, owns_parent, held.open_to_all)
+        return replace(held, presence=Presence.FOUND, owns=owns, owns_parent=owns_parent)
 
     def _owns_parent(self, securable: Securable, principal: Principal) -> bool:
         return any(self._owner(each)[1] in principal.identities for each in (*securable.parents, METASTORE))
 
     def _grants(self, securable: Securable, principal: Principal) -> Answer:
-        """Principal (lower case) → effective privileges."""
+        """As `_effective`: of everybody, or else of the one."""
         answer = self._memory.once(("grants", securable), lambda: self._effective(securable, None))
         if answer.presence is Presence.HIDDEN:
             # Who may not see everybody's grants may see one principal's.
@@ -169,8 +174,10 @@ class PermissionFacts:
         return answer
 
     def _effective(self, securable: Securable, principal: str | None) -> Answer:
+        """Principal (lower case) → ``effective`` privileges, and, of everybody, those ``granted`` on this very one."""
         path = f"{CATALOG}/effective-permissions/{securable.type}/{segment(securable.name)}"
         found: dict[str, frozenset[str]] = {}
+        granted: dict[str, frozenset[str]] = {}
         params = {"max_results": "0", **({"principal": principal} if principal else {})}
         while True:
             answer = self._asked(path, params)
@@ -178,10 +185,12 @@ class PermissionFacts:
                 return answer
             for each in answer.document.get("privilege_assignments") or []:
                 name = str(each.get("principal", "")).lower()
-                privileges = frozenset(str(one.get("privilege", "")) for one in each.get("privileges") or [])
-                found[name] = found.get(name, frozenset()) | privileges
+                told = each.get("privileges") or []
+                found[name] = found.get(name, frozenset()) | _privileges(told)
+                own = _privileges(one for one in told if not one.get("inherited_from_name"))
+                granted[name] = granted.get(name, frozenset()) | own
             if not (token := answer.document.get("next_page_token")):
-                return Answer(Presence.FOUND, found)
+                return Answer(Presence.FOUND, {"effective": found, "granted": None if principal else granted})
             params["page_token"] = str(token)
 
     def _owner(self, securable: Securable) -> tuple[Presence, str]:
@@ -277,6 +286,10 @@ def _levels(document: Mapping[str, Any], identities: frozenset[str]) -> frozense
         if {str(entry.get(f"{kind}_name") or "").lower() for kind in ("user", "group", "service_principal")}
         & identities
     )
+
+
+def _privileges(told: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    return frozenset(str(each.get("privilege", "")) for each in told)
 
 
 def _values(entries: object) -> frozenset[str]:

@@ -108,6 +108,7 @@ TYPES: Schema = {
             "inferenceSchema": _of(_STRING, "catalog.schema in which the inference tables are to be created."),
             "secretScopes": _of(_STRINGS, "Secret scopes that are to be created, or written to when they exist."),
             "experimentId": _of(_STRING, "MLflow experiment that others are to be let into."),
+            "readers": _of(_STRINGS, "Principals that are to be let read the inference tables."),
             "createServicePrincipal": _of(_BOOLEAN, "Whether a service principal is to be created."),
             "grant": _of(_BOOLEAN, "Whether the deployer gives the agent its privileges on the resources."),
             "sqlWarehouse": _of(_STRING, "SQL warehouse that is to be used."),

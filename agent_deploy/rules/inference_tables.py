@@ -112,6 +112,11 @@ def named_readers(prefix: str, args: Mapping[str, Any]) -> list[tuple[str, Any]]
     return [(f"{prefix}readers[{index}]", reader) for index, reader in enumerate(readers)]
 
 
+def reader_names(args: Mapping[str, Any]) -> list[str]:
+    """The readers alone."""
+    return [str(reader) for _, reader in named_readers("", args)]
+
+
 def check_payload_table(field: str, name: object) -> list[Problem]:
     """Problems of the full name of a payload table that exists."""
     if isinstance(name, str) and len(name.split(".")) == 3 and all(name.split(".")):

@@ -11,7 +11,7 @@ from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.deployment import feedback_model, named_versions
 from agent_deploy.rules.environment import references
 from agent_deploy.rules.experiment import named_experiment
-from agent_deploy.rules.inference_tables import named_tables, wanted_pipeline
+from agent_deploy.rules.inference_tables import named_tables, reader_names, wanted_pipeline
 from agent_deploy.rules.previous_versions import check_keep_previous
 from agent_deploy.rules.resources import check_resources
 from agent_deploy.rules.review import principals, reviewers_of
@@ -50,13 +50,12 @@ def look_ups(args: Mapping[str, Any], owner_marks: Sequence[str], made_here: Col
         "principals": [
             {"field": field, "value": str(value)} for field, value in principals(args).items() if field not in made_here
         ],
-        # Of one that reviewers are let into, the requirements tell.
-        "experiment": named_experiment(args) if not reviewers_of(args) else None,
+        "experiment": named_experiment(args),
         "feedback_model": feedback_model(args) if versions else "",
         "tables": named_tables(TABLES, args.get("inference_tables") or {}) if _inference_schema(args) else [],
         "pipeline": _pipeline(args),
         # Of the first version, where the program names none: only the look-up tells which that is.
-        "shares_experiment": bool(reviewers_of(args)),
+        "shares_experiment": _shares_experiment(args),
         "requirements": _requirements(args, model if versions else None, endpoint),
     }
 
@@ -81,12 +80,18 @@ def _requirements(args: Mapping[str, Any], model: str | None, endpoint: str | No
         "endpoint_name": endpoint,
         "inference_schema": _inference_schema(args),
         "secret_scopes": [endpoint] if endpoint and _stores_secrets(args) else [],
-        "experiment_id": named["value"] if named and reviewers_of(args) else None,
+        "experiment_id": named["value"] if named and _shares_experiment(args) else None,
+        "readers": reader_names(args.get("inference_tables") or {}),
         "create_service_principal": own_principals and not args.get("service_principal"),
         "grant": own_principals,
         "skip_open": own_principals,
         "sql_warehouse": (args.get("inference_tables") or {}).get("warehouse_id"),
     }
+
+
+def _shares_experiment(args: Mapping[str, Any]) -> bool:
+    """Whether the deployer lets others write into it: reviewers their assessments, a service principal its traces."""
+    return bool(reviewers_of(args)) or args.get("auth") == SERVICE_PRINCIPAL
 
 
 def _inference_schema(args: Mapping[str, Any]) -> str | None:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from agent_deploy.rules.inference_tables import READ_PRIVILEGES
 from agent_deploy.rules.object_permissions import CAN_MANAGE, OBJECT_TYPES
 from agent_deploy.rules.resources import KINDS, Access, Resource, Target, WorkspaceObject, deployer_access
 from agent_deploy.rules.unity_catalog import ALL_PRIVILEGES, MANAGE, NOT_IN_ALL, Securable, requirements
@@ -64,6 +65,8 @@ class Held:
     owns_parent: bool = False
     # What everybody has anyhow, out of the group of all users of the account.
     open_to_all: frozenset[str] = frozenset()
+    # By principal (lower case), what was granted on this very object; None: the workspace does not tell of others.
+    granted: Mapping[str, frozenset[str]] | None = None
     id: str = ""  # by which the permissions API knows a workspace object
     message: str = ""
 
@@ -82,6 +85,7 @@ class Requirements:
     sql_warehouse: str | None = None  # id of a SQL warehouse that is to be used
     feedback_schema: str | None = None  # catalog.schema in which the feedback model is to be registered
     experiment_id: str | None = None  # the MLflow experiment that others are let into
+    readers: tuple[str, ...] = ()  # principals that are let read the inference tables
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,9 @@ class Need:
     shown: str
     path: bool = False
     may_be_missing: bool = False
-    # To give this privilege, unless everybody has it anyhow.
+    # To give this privilege, unless everybody has it anyhow; or to these alone, unless each of them was granted it.
     gives: str = ""
+    receivers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,9 +146,9 @@ class Verdict:
 
 def needs(resources: Iterable[Resource], wanted: Requirements) -> list[Need]:
     """Everything to look at, each privilege on each object once, in the order of the declaration."""
-    found: dict[Access, Need] = {}
+    found: dict[tuple[Access, tuple[str, ...]], Need] = {}
     for need in (*_of_resources(resources, wanted), *_of_deployment(wanted)):
-        found.setdefault(need.access, need)
+        found.setdefault((need.access, need.receivers), need)
     return list(found.values())
 
 
@@ -229,6 +234,12 @@ def _of_deployment(wanted: Requirements) -> Iterator[Need]:
             securable = Securable.of("schema", schema)
             needed = [Access(each.securable, each.privilege) for each in requirements(privilege, securable)]
             yield from _needs(needed, "schema", f"Schema {schema} ({what})")
+    if wanted.inference_schema and wanted.readers:
+        place = Securable.of("schema", wanted.inference_schema)
+        for each in (*place.parents, place):
+            shown = f"{each} (for the readers of the inference tables)"
+            use = READ_PRIVILEGES[each.type]
+            yield Need(Access(each, MANAGE), each.type, shown, gives=use, receivers=wanted.readers)
     if wanted.sql_warehouse:
         warehouse = Resource("sql_warehouse", wanted.sql_warehouse)
         shown = f"{warehouse} (warehouse_id of the inference tables)"
@@ -239,7 +250,8 @@ def _of_deployment(wanted: Requirements) -> Iterator[Need]:
         yield Need(Access(target, CAN_MANAGE), "serving_endpoint", shown, may_be_missing=True)
     if wanted.experiment_id:
         target = WorkspaceObject("experiments", wanted.experiment_id)
-        shown = f"Experiment {wanted.experiment_id} (for the reviewers of the review app)"
+        who = "the agent's service principal" if wanted.grant else "the reviewers of the review app"
+        shown = f"Experiment {wanted.experiment_id} (for {who})"
         yield Need(Access(target, CAN_MANAGE), "experiment", shown)
     for scope in wanted.secret_scopes:
         target = WorkspaceObject(SECRET_SCOPE, scope)
@@ -262,7 +274,9 @@ def _judge(need: Need, facts: Mapping[Target, Held], principal: Principal) -> tu
             return Outcome.YES, None
         # What is missing around an object is told with the object.
         return Outcome.NO, None if need.path else _missing(need, facts, principal)
-    if need.gives and {need.gives, ALL_PRIVILEGES} & held.open_to_all:
+    if need.gives and not need.receivers and {need.gives, ALL_PRIVILEGES} & held.open_to_all:
+        return Outcome.YES, None
+    if need.receivers and not _without(need, held):
         return Outcome.YES, None
     if satisfied(target, privilege, held):
         kind = KINDS.get(need.kind)
@@ -274,7 +288,13 @@ def _judge(need: Need, facts: Mapping[Target, Held], principal: Principal) -> tu
         why = f"whether {principal.name} has {words(privilege)} cannot be read"
         reason = f"{why} ({held.message})" if held.message else why
         return Outcome.UNKNOWN, _failure(need, principal, reason, f"If not: {remedy}")
-    return Outcome.NO, _failure(need, principal, _reason(need, held, facts, principal), remedy)
+    outcome = Outcome.UNKNOWN if need.receivers and held.granted is None else Outcome.NO
+    return outcome, _failure(need, principal, _reason(need, held, facts, principal), remedy)
+
+
+def _without(need: Need, held: Held) -> list[str]:
+    """Those of the receivers who were not granted what they are to be given, as far as that is told."""
+    return [name for name in need.receivers if need.gives not in (held.granted or {}).get(name.lower(), ())]
 
 
 def _untold(
@@ -301,6 +321,8 @@ def _reason(need: Need, held: Held, facts: Mapping[Target, Held], principal: Pri
     privilege = words(need.access.privilege)
     if need.may_be_missing:
         return f"it exists already, and {principal.name} lacks {privilege}"
+    if need.receivers and held.granted is None:
+        return f"{principal.name} lacks {privilege}, and whether they have {words(need.gives)} cannot be read"
     if held.presence is not Presence.HIDDEN:
         return f"{principal.name} lacks {privilege}"
     closed = [each for each in _parents(need.access.target) if each in facts and not _usable(each, facts[each])]
@@ -337,7 +359,9 @@ def words(privilege: str) -> str:
 def _remedy(need: Need, held: Held, principal: Principal) -> str:
     target = need.access.target
     if isinstance(target, Securable):
-        return f"Its owner can mend it: {grant_statement(need.access, principal.name)}"
+        theirs = [grant_statement(Access(target, need.gives), name) for name in _without(need, held)]
+        own = grant_statement(need.access, principal.name)
+        return f"Its owner can mend it: {' and '.join(theirs)}; or {own}" if theirs else f"Its owner can mend it: {own}"
     if target.type == SECRET_SCOPE:
         return (
             "It may belong to somebody else: choose another scope, or have its manager run "

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from agent_deploy.cli.check import examine
 from agent_deploy.client.configuration import Settings
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.provider import look_ups as asked
@@ -104,8 +105,10 @@ def test_all_that_is_wrong_comes_in_one_list_with_its_field(double: Double) -> N
 
 def test_a_principal_of_another_kind_than_its_field_names_is_told(double: Double) -> None:
     double.answers[f"{SCIM}/Groups"] = {"Resources": []}
-    double.answers[f"{SCIM}/Users"] = {"Resources": [{"userName": "bob@example.com"}]}
     bob = "bob@example.com"
+    double.answers[f"{SCIM}/Users"] = {"Resources": [{"userName": bob}]}
+    double.grant("catalog/main", team="USE_CATALOG", **{bob: "USE_CATALOG"})
+    double.grant("schema/main.default", team="USE_SCHEMA CREATE_TABLE CREATE_MODEL", **{bob: "USE_SCHEMA"})
     found = verify(
         double,
         versions=[{"version": "1"}],
@@ -125,6 +128,50 @@ def test_a_feedback_model_that_is_to_be_registered_takes_a_privilege_on_the_sche
     assert "Schema main.default (feedback model)" in problem
     assert "GRANT CREATE MODEL ON SCHEMA `main`.`default` TO" in problem
     assert verify(double, versions=[{"version": "1"}], feedback_model=False)["problems"] == []
+
+
+def of_readers(found: dict[str, Any], told: str) -> list[str]:
+    """For each line: the catalog or the schema that it is about."""
+    return [each.partition(" (for the readers of the inference tables): ")[0] for each in found[told]]
+
+
+def test_who_lets_readers_into_a_catalog_manages_it_unless_they_may_use_it(double: Double) -> None:
+    wanted: dict[str, Any] = {"versions": [{"version": "1"}], "inference_tables": {"readers": ["Team", "users"]}}
+    double.answers[f"{SCIM}/Groups"] = {"Resources": [{"displayName": "Team"}]}
+    ann_has = {"team": "USE_SCHEMA CREATE_TABLE CREATE_MODEL"}
+    found = verify(double, **wanted)
+    assert of_readers(found, "problems") == ["Catalog 'main'", "Schema 'main.default'"]
+    assert (
+        f"{ANN} lacks MANAGE. Its owner can mend it: GRANT USE CATALOG ON CATALOG `main` TO `users`; "
+        f"or GRANT MANAGE ON CATALOG `main` TO `{ANN}`"
+    ) in found["problems"][0]
+    double.grant("catalog/main", team="USE_CATALOG", users="USE_CATALOG")
+    double.grant("schema/main.default", owner="team", **ann_has)
+    assert verify(double, **wanted)["problems"] == []
+    # What is inherited does not count: the readers are given it where the tables are.
+    inherited = {"privilege": "USE_SCHEMA", "inherited_from_name": "main"}
+    double.grant("schema/main.default", **ann_has)
+    path = f"{CATALOG}/effective-permissions/schema/main.default"
+    everybody = double.answers[path]
+    assert isinstance(everybody, dict)
+    everybody["privilege_assignments"].append({"principal": "users", "privileges": [inherited]})
+    assert of_readers(verify(double, **wanted), "problems") == ["Schema 'main.default'"]
+    # Who may not see everybody's grants is not told that they lack it.
+    double.answers[path] = lambda request: everybody if "principal" in request.url.params else 403
+    found = verify(double, **wanted)
+    assert (of_readers(found, "problems"), of_readers(found, "doubts")) == ([], ["Schema 'main.default'"])
+    assert "and whether they have USE SCHEMA cannot be read" in found["doubts"][0]
+
+
+def test_who_lets_a_service_principal_into_an_experiment_manages_it(double: Double) -> None:
+    wanted: dict[str, Any] = {"versions": [{"version": "1"}], "auth": "SERVICE_PRINCIPAL"}
+    double.acl("experiments/77", ("group", "team", "CAN_EDIT"))
+    [problem] = [problem for problem in verify(double, **wanted)["problems"] if "77" in problem]
+    assert f"Experiment 77 (for the agent's service principal): {ANN} lacks CAN_MANAGE" in problem
+    checked = examine(double.context, MODEL, "1", service_principal=True)["failures"]
+    assert "Experiment 77 (for the agent's service principal)" in [failure["object"] for failure in checked]
+    double.acl("experiments/77", ("group", "team", "CAN_MANAGE"))
+    assert "77" not in "".join(verify(double, **wanted)["problems"])
 
 
 def test_who_lets_reviewers_into_an_experiment_manages_it(double: Double) -> None:
@@ -293,6 +340,7 @@ def test_resources_replaced_by_an_empty_list_are_none(double: Double, given: Any
 
 
 def test_every_version_gets_a_scope_that_must_be_free_or_ones_own(double: Double) -> None:
+    double.acl("experiments/77", ("group", "team", "CAN_MANAGE"))
     double.answers["/api/2.0/secrets/acls/list"] = 403
     double.answers[f"{CATALOG}/metastore_summary"] = {"owner": "team"}
     found = verify(double, versions=[{"version": "1"}], auth="SERVICE_PRINCIPAL", keep_previous=1)
