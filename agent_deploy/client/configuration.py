@@ -34,6 +34,8 @@ PROFILE_KEYS = {
 SECRETS = frozenset({"token", "clientSecret"})
 _CREDENTIALS = ("token", "clientId", "clientSecret", "authType")
 PAT, OAUTH_M2M = "pat", "oauth-m2m"
+# Only a Python program hands `databricks:*` on to our plugin.
+_ELSEWHERE = "`agent-deploy:host` and `agent-deploy:token` for a program that is not in Python"
 # Nothing shorter is a credential; blotting it out would only make messages unreadable.
 _MIN_HIDDEN = 6
 
@@ -75,7 +77,7 @@ class _Source:
 
 
 def resolve(explicit: Mapping[str, object], environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings from: provider inputs, the stack's ``databricks:*``, the environment, a profile. No network.
+    """The settings from: provider inputs, a program's ``databricks:*``, the environment, a profile. No network.
 
     Raises ConfigurationError when there is no workspace, or credentials contradict each other.
     """
@@ -108,14 +110,14 @@ def _settings(host: str, profile: str, sources: list[_Source]) -> Settings:
     method, origin = _method(values, sources)
     if not host and method != "sdk":
         raise ConfigurationError(
-            "No Databricks workspace is configured, though credentials are: set the stack's configuration "
-            "`databricks:host` or the environment variable DATABRICKS_HOST."
+            "No Databricks workspace is configured, though credentials are: set `databricks:host` in the stack's "
+            f"configuration ({_ELSEWHERE}), or the environment variable DATABRICKS_HOST."
         )
     if not host and not profile and not values["authType"]:
         raise ConfigurationError(
             "No Databricks workspace is configured. Set `databricks:host` and `databricks:token` in the stack's "
-            "configuration, or DATABRICKS_HOST and DATABRICKS_TOKEN in the environment, or a profile in "
-            "~/.databrickscfg (DATABRICKS_CONFIG_PROFILE). For a local workspace: `agent-deploy local start`, then "
+            f"configuration ({_ELSEWHERE}), or DATABRICKS_HOST and DATABRICKS_TOKEN in the environment, or a profile "
+            "in ~/.databrickscfg (DATABRICKS_CONFIG_PROFILE). For a local workspace: `agent-deploy local start`, then "
             '`eval "$(agent-deploy local env)"`.'
         )
     return Settings(
@@ -143,7 +145,7 @@ def _method(values: Mapping[str, str], sources: list[_Source]) -> tuple[str, str
     if wanted == PAT or (not wanted and token_at is not None and (secret_at is None or token_at < secret_at)):
         if token_at is None:
             raise ConfigurationError(
-                "authType is 'pat', but there is no token: set databricks:token or DATABRICKS_TOKEN."
+                "authType is 'pat', but there is no token: set token where authType is set, or DATABRICKS_TOKEN."
             )
         return PAT, sources[token_at].name_of("token")
     if wanted == OAUTH_M2M or (not wanted and secret_at is not None and (token_at is None or secret_at < token_at)):
@@ -163,7 +165,8 @@ def _strings(values: Mapping[str, object]) -> dict[str, str]:
 
 
 def _stack_configuration(environ: Mapping[str, str]) -> dict[str, str]:
-    # The engine gives every plugin the whole decrypted configuration of the stack.
+    # A program has the whole decrypted configuration of its stack there, which counts when it asks an agent by itself.
+    # A plugin has that of its own namespace alone, and gets it as the provider's inputs, too: resources/provider.py.
     text = environ.get("PULUMI_CONFIG")
     if not text:
         return {}

@@ -33,7 +33,9 @@ def _ref(name: str) -> Schema:
 
 
 CONFIGURATION: Schema = {
-    "host": _of(_STRING, "Address of the workspace. Default: `databricks:host`, DATABRICKS_HOST, or the profile's."),
+    "host": _of(
+        _STRING, "Address of the workspace. Default: in Python `databricks:host`; DATABRICKS_HOST, or the profile's."
+    ),
     "token": _of(_STRING, "Personal access token.", secret=True),
     "clientId": _of(_STRING, "Application id of a service principal, for OAuth."),
     "clientSecret": _of(_STRING, "OAuth secret of the service principal.", secret=True),

@@ -271,6 +271,20 @@ def test_the_stacks_configuration_names_the_workspace(
     assert local_workspace.token not in stack.state_text()
 
 
+def test_the_default_provider_of_another_language_has_only_its_own_configuration(
+    site: Site, open_stack: Callable[..., Stack], local_workspace: Any, name: str
+) -> None:
+    arguments = {"name": name, "ownerMark": "m"}
+    bare = f"import pulumi\npulumi.CustomResource('agent-deploy:index:ServingEndpoint', 'qa', {arguments!r})\n"
+    stack = open_stack(bare, config={"databricks:host": site.host})
+    stack.set_secret("databricks:token", local_workspace.token)
+    assert "`agent-deploy:host` and `agent-deploy:token` for a program that is not" in stack.preview(check=False).output
+    stack.set_secret("agent-deploy:host", site.host)
+    stack.set_secret("agent-deploy:token", local_workspace.token)
+    stack.up()
+    assert site.exists(name)
+
+
 def test_a_changed_secret_is_a_new_key_and_the_old_one_goes_last(
     site: Site, open_stack: Callable[..., Stack], name: str
 ) -> None:
