@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent_deploy.rules.names import endpoint_name
 from tests.engine.serving import MODEL, Site
 from tests.engine.support import Stack, both_plugins
 
@@ -95,6 +97,13 @@ def test_from_nothing_to_nothing(site: Site, name: str, deploy: Callable[..., St
     assert variables["MLFLOW_EXPERIMENT_ID"].isdigit()
     answer = site.workspace.post(f"/serving-endpoints/{name}/invocations", {"inputs": ["you"]})
     assert answer["predictions"] == ["hello you"]
+    told = outputs(stack)
+    assert told["query_endpoint"] == f"{site.host}/serving-endpoints/{name}/invocations"
+    [served] = told["served_entities"]
+    assert (served["model_name"], served["version"], served["traffic_percentage"]) == (MODEL, "1", 100)
+    assert (served["deployment"], served["message"]) == ("DEPLOYMENT_READY", "")
+    one_alone = served["query_endpoint"].removeprefix(site.host)
+    assert site.workspace.post(one_alone, {"inputs": ["you"]})["predictions"] == ["hello you"]
     everything = "\n".join([stack.state_text(), preview.output, up.output, json.dumps(up.events)])
     assert SECRET not in everything
 
@@ -175,6 +184,12 @@ def test_an_endpoint_ahead_of_its_first_version_gets_it_later(
     stack.up()
     nothing_to_do(stack)
     id = site.endpoint(name)["id"]
+    told = outputs(stack)
+    assert told["query_endpoint"] == f"{site.host}/serving-endpoints/{name}/invocations"
+    assert told["served_entities"] == []
+    acl = site.workspace.get(f"/api/2.0/permissions/serving-endpoints/{id}")["access_control_list"]
+    [users] = [entry["all_permissions"] for entry in acl if entry.get("group_name") == "users"]
+    assert [permission["permission_level"] for permission in users] == ["CAN_VIEW"]
     stack.write(program(name, model_version="1", permissions=[{"group_name": "users", "level": "CAN_VIEW"}]))
     stack.up()
     assert site.endpoint(name)["id"] == id
@@ -260,6 +275,32 @@ def test_every_mistake_is_told_in_the_preview_and_nothing_is_created(
     assert writes(site) == []
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"DATABRICKS_HOST": "http://127.0.0.1:9"}, "No Databricks workspace answers at http://127.0.0.1:9"),
+        (
+            {"DATABRICKS_TOKEN": "dapi-nobodys"},
+            "refused the credentials from the environment variable DATABRICKS_TOKEN",
+        ),
+    ],
+)
+def test_a_workspace_that_does_not_answer_or_refuses_is_told_soon(
+    deploy: Callable[..., Stack], settings: dict[str, str], said: str
+) -> None:
+    stack = deploy(model_version="1")
+    began = time.monotonic()
+    stack.preview()
+    living = time.monotonic() - began
+    stack.set_environment(settings)
+    failed = stack.preview(check=False)
+    assert time.monotonic() - began - living < living + 20
+    assert failed.code != 0
+    assert said in failed.output
+    assert "Traceback" not in failed.output
+    assert "dapi-nobodys" not in failed.output
+
+
 def test_all_agents_of_a_program_that_are_wrong_are_told(site: Site, name: str, deploy: Callable[..., Stack]) -> None:
     stack = deploy(model_version="1")
     wrong = ({"model_version": "99"}, {"model_version": "1"}, {"model_version": "1", "workload_size": "XL"})
@@ -299,6 +340,31 @@ def test_a_version_leaves_with_its_identity_after_the_endpoint_is_ready_without_
     nothing_to_do(stack)
     stack.destroy()
     assert principals(site) == set()
+
+
+def test_two_models_whose_names_are_cut_to_one_endpoints_name_are_told_in_the_preview(
+    site: Site, deploy: Callable[..., Stack]
+) -> None:
+    stack = deploy(model_version="1")
+    models = [f"main.default.{'long_' * 12}{end}" for end in ("one", "two")]
+    for model in models:
+        site.register_bare(model, 1)
+    own: dict[str, Any] = {"model_version": "1", "feedback_model": False, "inference_tables": {"enabled": False}}
+    calls = [f'AgentDeployment("qa{n}", { ({"model_name": model, **own})!r})' for n, model in enumerate(models)]
+    stack.write("from agent_deploy import AgentDeployment\n" + "\n".join(calls))
+    site.forget_requests()
+    failed = stack.preview(check=False)
+    assert failed.code != 0
+    assert f"Two endpoints of this program are to be called '{endpoint_name(models[0])}'" in failed.output
+    assert "endpoint_name of an AgentDeployment; a name made of model_name is cut at 63 characters" in failed.output
+    assert "Traceback" not in failed.output
+    assert writes(site) == []
+
+
+def outputs(stack: Stack) -> dict[str, Any]:
+    """What the program exports."""
+    found: dict[str, Any] = json.loads(stack.run("stack", "output", "--json").output)
+    return found
 
 
 def traffic(site: Site, name: str) -> dict[str, int]:

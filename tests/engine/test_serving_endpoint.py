@@ -6,12 +6,14 @@ import json
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.provider.serving_endpoint import LOOK_TIMEOUT
+from agent_deploy.rules.endpoint_fields import FIELDS, Changing, rule_for
 from tests.engine.serving import MODEL, PATH, Site, entity, program, spec, table
 from tests.engine.support import Stack
 
@@ -47,6 +49,10 @@ def test_from_nothing_to_nothing(site: Site, open_stack: Callable[..., Stack], n
 Step = tuple[str, dict[str, Any], set[str], list[str]]
 BASE_ENTITY = entity(environment_vars={"GREETING": "hello"})
 CANARY = {"qa_1": BASE_ENTITY, "qa_2": entity(2)}
+OTHER = "main.default.other"
+PROFILE = "arn:aws:iam::123456789012:instance-profile/agents"
+ELSEWHERE = {"catalog_name": "elsewhere", "schema_name": "logs"}
+TRACKED = {"usage_tracking_config": {"enabled": True}}
 # What changes, the new arguments (None takes one out), the paths that the preview must name, the calls that it takes.
 STEPS: list[Step] = [
     ("a canary", {"served_entities": CANARY, "traffic": {"qa_1": 90, "qa_2": 10}},
@@ -54,27 +60,59 @@ STEPS: list[Step] = [
     ("its promotion", {"traffic": {"qa_1": 0, "qa_2": 100}}, {"traffic.qa_1", "traffic.qa_2"}, ["PUT config"]),
     ("a variable", {"served_entities": {**CANARY, "qa_2": entity(2, environment_vars={"GREETING": "hi"})}},
      {"servedEntities.qa_2.environmentVars"}, ["PUT config"]),
-    ("size, and zero", {"served_entities": {"qa_2": entity(2, workload_size="Medium", scale_to_zero_enabled=True)},
-                        "traffic": {"qa_2": 100}},
-     {"servedEntities.qa_1", "servedEntities.qa_2.environmentVars", "servedEntities.qa_2.workloadSize",
+    ("its value, size, and zero", {"served_entities": {"qa_2": entity(2, workload_size="Medium",
+                                   scale_to_zero_enabled=True, environment_vars={"GREETING": "hey"})},
+                                   "traffic": {"qa_2": 100}},
+     {"servedEntities.qa_1", "servedEntities.qa_2.environmentVars.GREETING", "servedEntities.qa_2.workloadSize",
       "servedEntities.qa_2.scaleToZeroEnabled"}, ["PUT config"]),
+    ("another version on other compute", {"served_entities": {"qa_2": entity(3, workload_type="GPU_SMALL",
+                                          workload_size="Medium", instance_profile_arn=PROFILE)}},
+     {"servedEntities.qa_2.entityVersion", "servedEntities.qa_2.environmentVars", "servedEntities.qa_2.workloadType",
+      "servedEntities.qa_2.scaleToZeroEnabled", "servedEntities.qa_2.instanceProfileArn"}, ["PUT config"]),
+    ("another model, from 4 requests to 8", {"served_entities": {"qa_2": {
+        "entity_name": OTHER, "entity_version": "1",
+        "min_provisioned_concurrency": 4, "max_provisioned_concurrency": 8}}},
+     {"servedEntities.qa_2.entityName", "servedEntities.qa_2.entityVersion", "servedEntities.qa_2.workloadType",
+      "servedEntities.qa_2.workloadSize", "servedEntities.qa_2.instanceProfileArn",
+      "servedEntities.qa_2.minProvisionedConcurrency", "servedEntities.qa_2.maxProvisionedConcurrency"},
+     ["PUT config"]),
     ("what is told", {"tags": {"team": "y", "new": "1"}, "description": "second", "budget_policy_id": "p-1",
                       "email_notifications": {"on_update_failure": ["a@example.org"]}},
      {"tags.team", "tags.new", "description", "budgetPolicyId", "emailNotifications"},
      ["PATCH tags", "PATCH description", "PATCH budget-policy", "PATCH notifications"]),
-    ("and taken back", {"tags": {"team": "y"}, "description": None}, {"tags.new", "description"},
-     ["PATCH tags", "PATCH description"]),
+    ("and taken back", {"tags": {"team": "y"}, "description": None, "owner_mark": "project/test/renamed",
+                        "email_notifications": {"on_update_success": ["b@example.org"]}},
+     {"tags.new", "description", "ownerMark", "emailNotifications.onUpdateSuccess",
+      "emailNotifications.onUpdateFailure"}, ["PATCH tags", "PATCH description", "PATCH notifications"]),
     ("no table", {"ai_gateway": {}}, {"aiGateway.inferenceTableConfig"}, ["PUT ai-gateway"]),
-    ("a table again", {"ai_gateway": table(table_name_prefix="other_PREFIX")}, {"aiGateway.inferenceTableConfig"},
-     ["PUT ai-gateway"]),
-    ("another table", {"ai_gateway": table(table_name_prefix="third_PREFIX")},
-     {"aiGateway.inferenceTableConfig.tableNamePrefix"}, ["PUT ai-gateway", "PUT ai-gateway"]),
+    ("a table again, and its use", {"ai_gateway": {**table(table_name_prefix="other_PREFIX"), **TRACKED}},
+     {"aiGateway.inferenceTableConfig", "aiGateway.usageTrackingConfig"}, ["PUT ai-gateway"]),
+    ("another table", {"ai_gateway": {**table(table_name_prefix="third_PREFIX", **ELSEWHERE), **TRACKED}},
+     {"aiGateway.inferenceTableConfig.catalogName", "aiGateway.inferenceTableConfig.schemaName",
+      "aiGateway.inferenceTableConfig.tableNamePrefix"}, ["PUT ai-gateway", "PUT ai-gateway"]),
+    ("what becomes of it", {"ai_gateway": {**table(table_name_prefix="third_PREFIX", **ELSEWHERE,
+                                                   delete_on_destroy=True), **TRACKED}},
+     {"aiGateway.inferenceTableConfig.deleteOnDestroy"}, []),
+    ("neither", {"ai_gateway": {**table(table_name_prefix="third_PREFIX", **ELSEWHERE, delete_on_destroy=True,
+                                        enabled=False), "usage_tracking_config": {"enabled": False}}},
+     {"aiGateway.inferenceTableConfig.enabled", "aiGateway.usageTrackingConfig.enabled"}, ["PUT ai-gateway"]),
 ]  # fmt: skip
+
+
+def test_the_steps_change_every_field_that_changes_in_place() -> None:
+    in_place = {rule.path for rule in FIELDS if rule.changing is Changing.IN_PLACE}
+    leaves = {path for path in in_place if not any(other.startswith(f"{path}.") for other in in_place)}
+    changed = {rule_for(path.split(".")).path for _, _, paths, _ in STEPS for path in paths}
+    assert sorted(leaves - changed) == []
 
 
 def test_each_field_changes_in_place_with_no_call_too_many(
     site: Site, deployed: Callable[..., Stack], name: str
 ) -> None:
+    site.register(OTHER, 1)
+    catalog, schema = ELSEWHERE.values()
+    site.workspace.post("/api/2.1/unity-catalog/catalogs", {"name": catalog})
+    site.workspace.post("/api/2.1/unity-catalog/schemas", {"name": schema, "catalog_name": catalog})
     arguments = spec(name, ai_gateway=table(table_name_prefix_hint=name), tags={"team": "x"}, description="first")
     arguments["served_entities"] = {"qa_1": BASE_ENTITY}
     stack = deployed(arguments)
@@ -92,7 +130,10 @@ def test_each_field_changes_in_place_with_no_call_too_many(
     stack.preview("--expect-no-changes")
     assert site.asked("*", "*/serving-endpoints*") == []
     stack.refresh("--expect-no-changes")
-    assert site.endpoint(name)["ai_gateway"]["inference_table_config"]["table_name_prefix"] == f"third_{name}"
+    remote = site.endpoint(name)
+    [served] = remote["config"]["served_entities"]
+    assert (served["entity_name"], served["max_provisioned_concurrency"]) == (OTHER, 8)
+    assert remote["ai_gateway"]["inference_table_config"]["enabled"] is False
 
 
 def test_the_preview_shows_shares_as_old_and_new(site: Site, deployed: Callable[..., Stack], name: str) -> None:
@@ -261,14 +302,30 @@ def test_no_workspace_and_a_refused_token_are_told_within_seconds(
     assert "dapi-secret-token" not in said.output + refused.state_text()
 
 
+@pytest.mark.parametrize("way", ["token", "service principal", "profile"])
 def test_the_stacks_configuration_names_the_workspace(
-    site: Site, open_stack: Callable[..., Stack], local_workspace: Any, name: str
+    site: Site, open_stack: Callable[..., Stack], local_workspace: Any, name: str, tmp_path: Path, way: str
 ) -> None:
-    stack = open_stack(program({"name": name, "owner_mark": "m"}), config={"databricks:host": site.host})
-    stack.set_secret("databricks:token", local_workspace.token)
+    config, secrets = {"databricks:host": site.host}, {"databricks:token": local_workspace.token}
+    creator = site.workspace.get("/api/2.0/preview/scim/v2/Me")["userName"]
+    if way == "service principal":
+        made = site.workspace.post("/api/2.0/preview/scim/v2/ServicePrincipals", {"displayName": name})
+        creator = made["applicationId"]
+        path = f"/api/2.0/accounts/servicePrincipals/{made['id']}/credentials/secrets"
+        config["databricks:clientId"] = creator
+        secrets = {"databricks:clientSecret": site.workspace.post(path, {})["secret"]}
+    profiles = tmp_path / "databrickscfg"
+    if way == "profile":
+        nobodys = "[DEFAULT]\nhost = http://127.0.0.1:9\ntoken = nobodys\n"
+        profiles.write_text(f"{nobodys}[team]\nhost = {site.host}\ntoken = {local_workspace.token}\n")
+        config, secrets = {"databricks:profile": "team"}, {}
+    arguments = program({"name": name, "owner_mark": "m"})
+    stack = open_stack(arguments, config=config, environment={"DATABRICKS_CONFIG_FILE": str(profiles)})
+    for key, value in secrets.items():
+        stack.set_secret(key, value)
     stack.up()
-    assert site.exists(name)
-    assert local_workspace.token not in stack.state_text()
+    assert site.endpoint(name)["creator"] == creator
+    assert [value for value in (local_workspace.token, *secrets.values()) if value in stack.state_text()] == []
 
 
 def test_the_default_provider_of_another_language_has_only_its_own_configuration(

@@ -10,6 +10,7 @@ import pytest
 
 from tests.engine.serving import PATH, Site, entity, program, spec, table
 from tests.engine.support import Stack, end_session, eventually
+from tests.processes import descendants
 
 
 def test_a_failing_version_is_told_and_mended(site: Site, deployed: Callable[..., Stack], name: str) -> None:
@@ -74,7 +75,11 @@ def test_after_a_timeout_the_next_run_goes_on_waiting(site: Site, deployed: Call
     stack.preview("--expect-no-changes")
 
 
-@pytest.mark.parametrize("victim", ["engine", "plugin"])
+# What is killed → what its command line has; the engine is what the test started.
+VICTIMS = {"engine": "", "plugin": "pulumi-resource-agent-deploy", "program": "pulumi-language-python-exec"}
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
 def test_killed_in_the_middle_of_an_update(site: Site, deployed: Callable[..., Stack], name: str, victim: str) -> None:
     stack = deployed(spec(name))
     changed = spec(name, served_entities={"qa_1": entity(environment_vars={"GREETING": victim})}, tags={"after": "it"})
@@ -82,9 +87,11 @@ def test_killed_in_the_middle_of_an_update(site: Site, deployed: Callable[..., S
     with site.stepped():
         running = stack.start("up", "--yes", "--skip-preview")
         eventually(lambda: site.waits_for_step(name))
-        pid = running.pid if victim == "engine" else plugin_of(running.pid)
+        [pid] = descendants(running.pid, VICTIMS[victim]) if VICTIMS[victim] else [running.pid]
         os.kill(pid, signal.SIGKILL)
-        running.wait(timeout=60)
+        if victim == "program":
+            site.step()  # the engine ends what is under way
+        assert running.wait(timeout=60) != 0
         end_session(running)
         site.step()
     site.settled(name)
@@ -135,22 +142,3 @@ def test_a_workspace_that_asks_to_wait_is_waited_for(site: Site, deployed: Calla
     ):
         stack.destroy()
     assert not site.exists(name)
-
-
-def plugin_of(engine: int) -> int:
-    """Process id of our plugin below an engine."""
-    found = []
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{entry.name}/cmdline", "rb") as file:
-                command = file.read()
-            with open(f"/proc/{entry.name}/stat") as file:
-                parent = int(file.read().rpartition(")")[2].split()[1])
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # ended just now
-        if parent == engine and b"pulumi-resource-agent-deploy" in command:
-            found.append(int(entry.name))
-    assert len(found) == 1, found
-    return found[0]
