@@ -13,6 +13,7 @@ from typing import Any
 
 import mlflow
 import pytest
+import yaml
 from mlflow.deployments import get_deploy_client
 from mlflow.entities import AssessmentSource, AssessmentSourceType
 
@@ -114,6 +115,25 @@ def test_mlflows_deployments_client_gets_an_answer_with_its_source(client: Any) 
     assert "docs/local-workspace.md" in text(answer)
     assert answer["custom_outputs"]["answer_style"] == "short"
     assert answer["databricks_output"]["databricks_request_id"] == answer["id"]
+
+
+def test_a_version_declares_the_table_that_it_reads_where_there_is_one(workspace: LocalWorkspace) -> None:
+    def declared(model: str) -> object:
+        path = f"/api/2.0/fs/files/Models/{model.replace('.', '/')}/1/MLmodel"
+        return yaml.safe_load(http.get(path).raise_for_status().text).get("resources")
+
+    with http_client(workspace.host, workspace.token) as http:
+        assert declared(MODEL) == {"api_version": "1"}
+        place = {"catalog_name": "main", "schema_name": "curated", "name": "docs_questions", "table_type": "MANAGED"}
+        column = {"name": "question", "type_name": "STRING", "type_text": "string", "position": 0}
+        data = {"data_source_format": "DELTA", "columns": [column], "storage_location": "file:///none"}
+        table = {**place, **data}
+        schema = {"name": "curated", "catalog_name": "main"}
+        http.post("/api/2.1/unity-catalog/schemas", json=schema).raise_for_status()
+        http.post("/api/2.1/unity-catalog/tables", json=table).raise_for_status()
+        run(workspace, sys.executable, "-m", "stacks.agents.docs_agent.log", "main.curated.docs_agent")
+        resources = {"table": [{"name": "main.curated.docs_questions"}]}
+        assert declared("main.curated.docs_agent") == {"api_version": "1", "databricks": resources}
 
 
 def test_mlflows_deployments_client_streams(client: Any) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -143,6 +146,22 @@ def test_events_arrive_when_the_model_makes_them(both: Endpoint, tmp_path: Path)
     assert rest[-1] == "data: [DONE]"
     assert "response.output_item.done" in rest[-2]
     assert response.headers["x-request-id"] in rest[-2]
+
+
+def test_the_command_shows_the_answer_while_it_is_written(
+    both: Endpoint, local_workspace: LocalWorkspace, tmp_path: Path
+) -> None:
+    signal = tmp_path / "go-on"
+    command = [str(Path(sys.executable).with_name("agent-deploy")), "query", both.name, f"one wait:{signal} two"]
+    environment = {**os.environ, **local_workspace.env(), "DATABRICKS_CONFIG_FILE": os.devnull}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asking:
+        assert asking.stdout
+        assert asking.stdout.read(4) == b"one "
+        assert asking.poll() is None
+        signal.touch()  # had the first word been held back, the model would wait for this in vain
+        rest, told = asking.communicate(timeout=60)
+    assert rest.split()[-1] == b"two", told
+    assert asking.returncode == 0
 
 
 def test_a_stream_ends_with_the_trace_when_asked_for(both: Endpoint) -> None:

@@ -74,15 +74,22 @@ def test_dying_again_and_again_is_said(endpoint: Endpoint) -> None:
     assert endpoint.say("say back") == "back"
 
 
-def test_idle_models_sleep_and_the_next_request_wakes_them(own: LocalWorkspace, endpoint: Endpoint) -> None:
+def test_idle_models_sleep_if_they_may_and_the_next_request_wakes_them(own: LocalWorkspace, endpoint: Endpoint) -> None:
     before = endpoint.processes()["first"]["pid"]
-    ok(endpoint.put(served("main.default.agent", scale_to_zero_enabled=True)))
+    may, may_not = served("main.default.agent", scale_to_zero_enabled=True), served("main.default.agent", "2", "second")
+    ok(endpoint.put(may, may_not, routes=_all_to("first")))
+    endpoint.settled()
+    awake = endpoint.processes()["second"]["pid"]
     seen = wait(endpoint.get, lambda seen: _message(seen) == "Scaled to zero")
     assert seen["state"]["ready"] == "READY"
     assert endpoint.processes()["first"]["pid"] is None
     wait(lambda: alive(before), lambda there: not there)
     # Asked of the process itself: it may sleep again before one looks for it.
     assert int(endpoint.say("pid")) != before
+    # By the time that it sleeps again, nobody has asked the other for longer than it takes to be idle.
+    wait(endpoint.get, lambda seen: _message(seen) == "Scaled to zero")
+    assert endpoint.processes()["second"]["pid"] == awake
+    assert int(endpoint.say("pid", "second")) == awake
 
 
 def test_kill_9_leaves_no_process_and_the_restart_resumes(own: LocalWorkspace, endpoint: Endpoint) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.workspace.conftest import Caller
-from tests.workspace.serving.conftest import Endpoint, ok, question, register, served, text_of, wait
+from tests.workspace.serving.conftest import AGENT_ENVIRONMENT, Endpoint, ok, question, register, served, text_of, wait
 
 Create = Callable[..., Endpoint]
 
@@ -199,9 +200,17 @@ def test_a_secret_that_cannot_be_resolved_fails_the_entity(create: Create, agent
 
 def test_the_environment_is_the_entity_s_and_the_platform_s(endpoint: Endpoint) -> None:
     names = set(endpoint.say("names").split())
-    platform = {"IS_IN_DB_MODEL_SERVING_ENV", "DATABRICKS_MODEL_SERVING_HOST_URL", "SERVING_CREDENTIALS_DIR"}
-    assert {*platform, "ENABLE_MLFLOW_TRACING", "PATH", "HOME", "LANG"} <= names
-    assert not {name for name in names if "TOKEN" in name or "SECRET" in name or name.startswith("PYTEST")}
+    shell = {"PATH", "HOME", "LANG", "PYTHONUNBUFFERED"}
+    platform = {
+        *("IS_IN_DB_MODEL_SERVING_ENV", "IS_IN_DATABRICKS_MODEL_SERVING_ENV"),
+        *("DB_MODEL_SERVING_HOST_URL", "DATABRICKS_MODEL_SERVING_HOST_URL", "SERVING_CREDENTIALS_DIR"),
+        *("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"),
+        *("MLFLOW_ENABLE_ASYNC_TRACE_LOGGING", "MLFLOW_DISABLE_TELEMETRY"),
+    }
+    noted_by_mlflow = {"_MLFLOW_IS_IN_SERVING_ENVIRONMENT"}
+    # Where programs and certificates lie, if this machine says so.
+    machine = {"TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "LD_LIBRARY_PATH"} & {*os.environ}
+    assert names == {*AGENT_ENVIRONMENT, *shell, *platform, *machine, *noted_by_mlflow}
 
 
 def test_the_model_s_own_identity(create: Create, agent: str, admin: Caller) -> None:
