@@ -153,12 +153,13 @@ def test_the_command_shows_the_answer_while_it_is_written(
 ) -> None:
     signal = tmp_path / "go-on"
     command = [str(Path(sys.executable).with_name("agent-deploy")), "query", both.name, f"one wait:{signal} two"]
-    environment = {**os.environ, **local_workspace.env(), "DATABRICKS_CONFIG_FILE": os.devnull}
+    buffered = {"PYTHONUNBUFFERED": ""}  # as a user's Python is
+    environment = {**os.environ, **buffered, **local_workspace.env(), "DATABRICKS_CONFIG_FILE": os.devnull}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asking:
         assert asking.stdout
-        assert asking.stdout.read(4) == b"one "
-        assert asking.poll() is None
-        signal.touch()  # had the first word been held back, the model would wait for this in vain
+        # Had the first word been held back, it would come with all the others, when the model has waited in vain.
+        assert os.read(asking.stdout.fileno(), 4096) == b"one "
+        signal.touch()
         rest, told = asking.communicate(timeout=60)
     assert rest.split()[-1] == b"two", told
     assert asking.returncode == 0
