@@ -68,7 +68,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return _stopped("interrupted")
     console.print(f"\n[bold green]Done[/] in {time.monotonic() - started:.0f} s. Nothing is running any more.")
-    console.print(f"To look at what was kept: agent-deploy local start --folder {FOLDER / 'workspace'}")
+    console.print(f"Kept until the next demo: Delta tables in {FOLDER / 'workspace' / 'tables' / 'main' / 'default'}")
     console.print('Next: README.md, "Deploy your own agent", with stacks/Pulumi.dev.yaml.')
     return 0
 

@@ -51,7 +51,8 @@ def start(
     if foreground:
         _wait(process)
     else:
-        typer.echo('Next: eval "$(agent-deploy local env)"', err=True)
+        named = "" if folder == DEFAULT_FOLDER else f" --folder {shlex.quote(str(folder))}"
+        typer.echo(f'Next: eval "$(agent-deploy local env{named})"', err=True)
 
 
 @app.command()

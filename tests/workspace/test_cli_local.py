@@ -48,6 +48,7 @@ def test_a_life_from_start_to_reset(command: Command) -> None:
     assert started.returncode == 0, started.stderr
     assert "ready at http://127.0.0.1:" in started.stdout
     assert "starting the APIs" in started.stderr
+    assert started.stderr.endswith('Next: eval "$(agent-deploy local env)"\n')
     assert "runs already" in command("local", "start").stdout
 
     variables = json.loads(command("local", "env", "--json").stdout)
@@ -115,6 +116,13 @@ def test_a_taken_port_is_told(command: Command) -> None:
     answer = command("local", "start", "--folder", "other", "--port", port)
     assert answer.returncode == 1
     assert f"Port {port}" in answer.stderr
+
+
+def test_the_next_command_names_a_folder_of_ones_own(command: Command) -> None:
+    folder = ("--folder", "another place")
+    started = command("local", "start", *folder)
+    assert command("local", "stop", *folder).returncode == 0
+    assert started.stderr.endswith("Next: eval \"$(agent-deploy local env --folder 'another place')\"\n")
 
 
 def test_help_is_quick_and_imports_nothing_heavy() -> None:
