@@ -205,7 +205,9 @@ class InferenceTables(pulumi.ComponentResource):
                     payload,
                     self._day_column or pulumi.Output.from_input(PAYLOAD_DAY),
                 ),
-                opts=child_options(self),
+                # After the pipeline's source, in the same folder: the vendor's provider makes a folder that is missing,
+                # and fails when another file's has just been made.
+                opts=child_options(self, depends_on=pipeline),
             )
             sql = {"warehouseId": plan.warehouse_id, "file": {"path": file.workspace_path, "source": "WORKSPACE"}}
             # What is about to be deleted is derived first, if it was not yet.
