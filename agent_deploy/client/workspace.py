@@ -124,7 +124,7 @@ class Workspace:
         """
         again = method in _REPEATABLE if repeatable is None else repeatable
         tries = _Tries(method, again, self._patience, self._silence or self._patience, self._cancelled)
-        timeout = httpx.Timeout(self._silence or READ_TIMEOUT, connect=CONNECT_TIMEOUT, pool=None)
+        timeout = _timeout(self._silence) if self._silence else None  # None: the client's own
         retrying = tenacity.Retrying(
             retry=tries.worth_another, wait=tries.pause, sleep=tries.sleep, stop=tenacity.stop_never, reraise=True
         )
@@ -134,8 +134,7 @@ class Workspace:
     @contextmanager
     def stream(self, path: str, body: Mapping[str, Any], read_timeout: float) -> Iterator[httpx.Response]:
         """POST, sent once; the caller reads the answer as it comes, ``read_timeout`` seconds apart at most."""
-        timeout = httpx.Timeout(read_timeout, connect=CONNECT_TIMEOUT, pool=None)
-        response = self._connection.open_stream("POST", path, json=body, timeout=timeout)
+        response = self._connection.open_stream("POST", path, json=body, timeout=_timeout(read_timeout))
         try:
             yield response
         except httpx.TransportError as error:
@@ -208,7 +207,7 @@ class _Connection:
     def _client(self) -> httpx.Client:
         return httpx.Client(
             transport=self._transport,
-            timeout=httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT, pool=None),
+            timeout=_timeout(READ_TIMEOUT),
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=40, keepalive_expiry=20.0),
             headers={"User-Agent": user_agent()},
             trust_env=not self._is_local,  # a proxy has nothing to do with a workspace on this machine
@@ -299,7 +298,7 @@ class _Connection:
             {},
             data={"grant_type": "client_credentials", "scope": "all-apis"},
             auth=httpx.BasicAuth(settings.client_id, settings.client_secret),
-            timeout=httpx.Timeout(TOKEN_TIMEOUT, connect=CONNECT_TIMEOUT, pool=None),
+            timeout=_timeout(TOKEN_TIMEOUT),
         )
         answer = self._parsed(response, "POST", "/oidc/v1/token")
         if "access_token" not in answer:
@@ -310,6 +309,10 @@ class _Connection:
         for value in self.settings.hidden:
             text = text.replace(value, "[secret]")
         return text
+
+
+def _timeout(read: float) -> httpx.Timeout:
+    return httpx.Timeout(read, connect=CONNECT_TIMEOUT, pool=None)
 
 
 def installed_version() -> str:

@@ -47,7 +47,6 @@ def _add(router: APIRouter, workspace: Workspace, register: Register, field: str
 def _require_writer(workspace: Workspace, register: Register, principal: Principal, model: str) -> None:
     """All endpoints of the model show the same notes: who changes them manages each; without any, the model."""
     if records := register.records(model):
-        return register.require(principal, records)
-    if lacking := workspace.authorization.missing(principal, "MANAGE", "function", model):
+        register.require(principal, records)
+    elif lacking := workspace.authorization.missing(principal, "MANAGE", "function", model):
         raise forbidden(f"No version of '{model}' is deployed, and user {principal.name} does not have {lacking[-1]}.")
-    return None

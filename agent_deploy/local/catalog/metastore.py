@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_deploy.local.catalog.securables import KINDS, OWN_FILES, Kind
+from agent_deploy.local.core.authorization import KINDS as DOCUMENT_KINDS
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, already_exists, invalid, not_found
 from agent_deploy.local.core.principals import ADMINS
@@ -21,7 +22,6 @@ from agent_deploy.local.core.vault import CREDENTIAL
 DEFAULT_CATALOG, DEFAULT_SCHEMA = "main", "default"
 # Unity Catalog: no period, space, slash or control character; 255 characters.
 _LEVEL = re.compile(r"[^.\s/\x00-\x1f\x7f]{1,255}")
-_FUNCTIONS_AND_MODELS = ("function", "registered_model")  # share one name space
 Check = Callable[[Document, Document], None]
 
 
@@ -54,9 +54,8 @@ class Metastore:
         if parent := full_name.rpartition(".")[0]:
             self._require_parent(parent)
         document = self._new(kind, names, owner, fields)
-        same_name_space = _FUNCTIONS_AND_MODELS if kind_name in _FUNCTIONS_AND_MODELS else (kind_name,)
         with self._store.transaction() as transaction:
-            if any(transaction.get(other, full_name) is not None for other in same_name_space):
+            if any(transaction.get(other, full_name) is not None for other in DOCUMENT_KINDS[kind_name]):
                 raise already_exists(f"{kind.title} '{full_name}' already exists.")
             transaction.put(kind_name, full_name, document, parent=parent)
             if kind_name == "catalog":

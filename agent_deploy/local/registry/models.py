@@ -14,12 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from agent_deploy.local.core.authorization import KINDS as DOCUMENT_KINDS
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, already_exists, invalid, not_found
 from agent_deploy.local.core.store import Document, Transaction
 from agent_deploy.rules.names import check_model_name
 
-_SAME_NAMES = {"registered_model": "Registered Model", "function": "Function"}
 PENDING, READY, FAILED = "PENDING_REGISTRATION", "READY", "FAILED_REGISTRATION"
 _ALIAS = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _RESERVED_ALIAS = re.compile(r"latest|[vV]\d+", re.IGNORECASE)  # MLflow: would read as a version
@@ -206,9 +206,9 @@ def model_key(name: object) -> str:
 
 def _require_free(transaction: Transaction, full_name: str) -> None:
     # One name space for both: grants on a function of this name would count for the model, and its owner own both.
-    for kind, title in _SAME_NAMES.items():
+    for kind in DOCUMENT_KINDS["function"]:
         if transaction.get(kind, full_name) is not None:
-            raise already_exists(f"{title} '{full_name}' already exists.")
+            raise already_exists(f"{kind.replace('_', ' ').title()} '{full_name}' already exists.")
 
 
 def _new_version(model: Document, by: str, fields: dict[str, Any]) -> Document:

@@ -24,8 +24,8 @@ _OF_THE_CONTAINER = (
     "name", "entity_name", "entity_version", "workload_size", "workload_type", "environment_vars",
     "instance_profile_arn", "min_provisioned_concurrency", "max_provisioned_concurrency",
 )  # fmt: skip
-_OPTIONAL = ("instance_profile_arn", "min_provisioned_concurrency", "max_provisioned_concurrency")
-_CONCURRENCY = {"min_provisioned_concurrency", "max_provisioned_concurrency"}
+_CONCURRENCY = ("min_provisioned_concurrency", "max_provisioned_concurrency")
+_OPTIONAL = ("instance_profile_arn", *_CONCURRENCY)
 _UNSUPPORTED = ("external_model", "foundation_model", "provisioned_model_units", "min_provisioned_throughput")
 
 
@@ -91,8 +91,9 @@ def _entity(index: int, given: Document) -> Document:
     if environment := _environment(f"{where}.environment_vars", given.get("environment_vars") or {}):
         entity["environment_vars"] = environment
     optional = {field: given[field] for field in _OPTIONAL if given.get(field)}
-    for field in _CONCURRENCY & optional.keys():
-        _check_whole(f"{where}.{field}", optional[field])
+    for field in _CONCURRENCY:
+        if field in optional:
+            _check_whole(f"{where}.{field}", optional[field])
     return entity | optional
 
 
