@@ -207,6 +207,11 @@ class Stack:
             if not resource["type"].startswith("pulumi:")
         }
 
+    def outputs(self, *options: str) -> dict[str, Any]:
+        """What the program exports; ``--show-secrets`` shows secrets as well."""
+        found: dict[str, Any] = json.loads(self.run("stack", "output", "--json", *options).output)
+        return found
+
     def state_text(self) -> str:
         """Every byte that the engine keeps about this stack, history and backups included."""
         files = [path for path in self._backend.rglob("*") if path.is_file()]

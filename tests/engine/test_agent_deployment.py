@@ -97,7 +97,7 @@ def test_from_nothing_to_nothing(site: Site, name: str, deploy: Callable[..., St
     assert variables["MLFLOW_EXPERIMENT_ID"].isdigit()
     answer = site.workspace.post(f"/serving-endpoints/{name}/invocations", {"inputs": ["you"]})
     assert answer["predictions"] == ["hello you"]
-    told = outputs(stack)
+    told = stack.outputs()
     assert told["query_endpoint"] == f"{site.host}/serving-endpoints/{name}/invocations"
     [served] = told["served_entities"]
     assert (served["model_name"], served["version"], served["traffic_percentage"]) == (MODEL, "1", 100)
@@ -184,7 +184,7 @@ def test_an_endpoint_ahead_of_its_first_version_gets_it_later(
     stack.up()
     nothing_to_do(stack)
     id = site.endpoint(name)["id"]
-    told = outputs(stack)
+    told = stack.outputs()
     assert told["query_endpoint"] == f"{site.host}/serving-endpoints/{name}/invocations"
     assert told["served_entities"] == []
     acl = site.workspace.get(f"/api/2.0/permissions/serving-endpoints/{id}")["access_control_list"]
@@ -359,12 +359,6 @@ def test_two_models_whose_names_are_cut_to_one_endpoints_name_are_told_in_the_pr
     assert "endpoint_name of an AgentDeployment; a name made of model_name is cut at 63 characters" in failed.output
     assert "Traceback" not in failed.output
     assert writes(site) == []
-
-
-def outputs(stack: Stack) -> dict[str, Any]:
-    """What the program exports."""
-    found: dict[str, Any] = json.loads(stack.run("stack", "output", "--json").output)
-    return found
 
 
 def traffic(site: Site, name: str) -> dict[str, int]:

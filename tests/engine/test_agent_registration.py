@@ -123,7 +123,7 @@ def test_an_agent_is_known_while_it_is_declared(
     assert registered(site) == ["1", "2"]
     assert agents(site, experiment) == [MODEL]
     assert instructions(site) == "Be kind."
-    url = json.loads(stack.run("stack", "output", "--json").output)["review_app_url"]
+    url = stack.outputs()["review_app_url"]
     assert url == f"{site.host}/ml/review-v2/chat?endpoint={name}"
     id = site.endpoint(name)["id"]
     assert levels(site, "serving-endpoints", id) == {ANN: "CAN_QUERY"}
@@ -189,7 +189,7 @@ def test_a_workspace_without_agents_service_deploys_all_the_same(
         up = stack.up()
         assert "This workspace has no agents service" in up.messages
         stack.preview("--refresh", "--expect-no-changes")
-        url = json.loads(stack.run("stack", "output", "--json").output)["review_app_url"]
+        url = stack.outputs()["review_app_url"]
         assert url == f"{site.host}/ml/review-v2/chat?endpoint={name}"
         (found,) = get_deployments(MODEL, workspace=site.workspace)
         assert (found.endpoint_name, found.registered, found.traffic_percentage) == (name, False, 100)

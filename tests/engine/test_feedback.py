@@ -252,7 +252,7 @@ def test_one_alone_takes_ratings_beside_an_endpoint_that_is_written_by_hand(
     stack = start(site)
     stack.write(ALONE.replace("MODEL", repr(MODEL)))
     stack.up()
-    assert json.loads(stack.run("stack", "output", "--json").output) == {"created": True}
+    assert stack.outputs() == {"created": True}
     served = {entity["name"]: entity["entity_name"] for entity in site.endpoint("own")["config"]["served_entities"]}
     assert served["feedback"] == "main.alone.feedback"
     assert documented_request(site, "own")["predictions"] is not None

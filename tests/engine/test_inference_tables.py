@@ -93,8 +93,7 @@ def alone(**args: Any) -> str:
 
 def outputs(stack: Stack) -> dict[str, str]:
     """The names of the tables."""
-    found: dict[str, str] = json.loads(stack.run("stack", "output", "tables", "--json").output)
-    return found
+    return dict(stack.outputs()["tables"])
 
 
 def nothing_to_do(stack: Stack) -> None:

@@ -189,8 +189,7 @@ def test_components_and_functions_run_in_the_same_process(toy: Callable[[str], S
     stack = toy(program)
     up = stack.up()
     assert set(up.operations) == {"named", "pair", "pair-left", "pair-right"}
-    outputs = json.loads(stack.run("stack", "output", "--json").output)
-    assert outputs == {"gens": "g-pair-left+g-pair-right", "said": "hello you from there"}
+    assert stack.outputs() == {"gens": "g-pair-left+g-pair-right", "said": "hello you from there"}
     assert "hush-hush" not in stack.state_text()
     # Another host is a change of the provider, not a replacement of all that it made.
     stack.write(program.replace("'there'", "'elsewhere'"))

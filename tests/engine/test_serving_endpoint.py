@@ -404,7 +404,7 @@ def test_functions_tell_mistakes_as_data(site: Site, open_stack: Callable[..., S
     )
     stack = open_stack(text, environment=site.environment)
     stack.up()
-    told = json.loads(stack.run("stack", "output", "--json").output)
+    told = stack.outputs()
     assert told["good"]["problem"] == ""
     assert told["good"]["found"] is True
     assert told["good"]["experimentId"] != ""

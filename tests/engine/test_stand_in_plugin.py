@@ -86,8 +86,7 @@ def open_program(
 
 
 def outputs(stack: Stack) -> dict[str, str]:
-    found: dict[str, str] = json.loads(stack.run("stack", "output", "--json", "--show-secrets").output)
-    return found
+    return stack.outputs("--show-secrets")
 
 
 def test_declared_changed_drifted_and_gone(open_program: Callable[..., Stack], actual: Workspace) -> None:
