@@ -3,9 +3,10 @@
 # No `from __future__ import annotations` here: the schema is inferred from this module.
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import pulumi
+from typing_extensions import Unpack
 
 from agent_deploy.components import review, verification
 from agent_deploy.components.arguments import (
@@ -13,19 +14,19 @@ from agent_deploy.components.arguments import (
     AgentIdentity,
     ServedEntityState,
 )
-from agent_deploy.components.environment import Environment, References
+from agent_deploy.components.environment import References, store_secrets, with_current
 from agent_deploy.components.feedback_model import ServedFeedback, served_feedback
 from agent_deploy.components.identities import Identities, declare, described
 from agent_deploy.components.inference_tables import (
     InferenceTableNames,
-    InferenceTables,
     InferenceTablesArgs,
+    VerifiedInferenceTables,
     table_names,
 )
-from agent_deploy.components.late_values import OF_DEPLOYMENT, without_late
-from agent_deploy.components.options import child_options, owner_marks
+from agent_deploy.components.options import child_options, housekeeping, owner_marks
 from agent_deploy.components.outputs import join
-from agent_deploy.components.signature import takes_one_dict
+from agent_deploy.components.parsing import Parsed, parse, resolve, to_input
+from agent_deploy.components.signature import takes_keywords
 from agent_deploy.components.verification import Verified
 from agent_deploy.resources.databricks import Permissions
 from agent_deploy.resources.head_start import start_provider
@@ -33,10 +34,10 @@ from agent_deploy.resources.properties import to_wire
 from agent_deploy.resources.provider import in_workspace
 from agent_deploy.resources.serving_endpoint import ServingEndpoint
 from agent_deploy.rules import deployment as rules
-from agent_deploy.rules import names
+from agent_deploy.rules.declaration import DERIVATION
 from agent_deploy.rules.environment import agent_environment
-from agent_deploy.rules.known_arguments import DERIVATION, KNOWN, well_shaped
-from agent_deploy.rules.review import Access, endpoint_access
+from agent_deploy.rules.review import endpoint_access
+from agent_deploy.rules.values import Unknown
 
 
 @dataclass(frozen=True)
@@ -73,87 +74,75 @@ class AgentDeployment(pulumi.ComponentResource):
     identities: pulumi.Output[list[AgentIdentity]]
     """Who each version is and what it may touch."""
 
-    @takes_one_dict
+    @overload
+    def __init__(self, name: str, args: AgentDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None: ...
+    @overload
+    def __init__(
+        self, name: str, *, opts: pulumi.ResourceOptions | None = None, **args: Unpack[AgentDeploymentArgs]
+    ) -> None: ...
+    @takes_keywords
     def __init__(self, name: str, args: AgentDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agent-deploy:index:AgentDeployment", name, {}, in_workspace(name, opts))
         start_provider(self)
-        in_time, late = without_late(args, OF_DEPLOYMENT)
-        args, misshapen = well_shaped(in_time)  # type: ignore[assignment]
-        environment = Environment(args)
+        parsed = parse("AgentDeployment", AgentDeploymentArgs, args)
+        owner_mark, *_ = marks = owner_marks(name, opts)
         invoke = pulumi.InvokeOptions(parent=self)
-        owner_mark, *former_marks = owner_marks(name, opts)
-        # Whatever the children need goes through `verified`: nothing is registered unless every check has passed.
-        plain = environment.plain()
-        verified: pulumi.Output[Verified] = plain.apply(
-            lambda plain: verification.verify(
-                name,
-                plain.args,
-                owner_mark,
-                invoke,
-                environment.made_here(),
-                [*late, *misshapen, *environment.useless()],
-                former_marks,
-                environment.misplaced(),
-            )
-        )
-        # Only the running program knows which values are secret, so what is declared of them is declared in the apply:
-        # while the verification is under way, for which their scope's name waits.
-        endpoint_name = verified.apply(lambda v: v.deployment.endpoint_name)
-        stored = plain.apply(lambda _: environment.store_secrets(name, endpoint_name, child_options(self)))
-        declared = join(lambda v, references: self._declared(name, v, references, environment), verified, stored)
+        # Neither is ever unknown, whatever in the arguments is: all children are declared in every run. Whatever they
+        # need goes through `verified`: nothing is created unless every check has passed.
+        given = resolve(parsed).apply(lambda resolved: verification.read(name, resolved))
+        verified: pulumi.Output[Verified] = given.apply(lambda given: verification.verify(name, given, marks, invoke))
+        endpoint_name = verified.apply(lambda v: to_input(v.deployment.endpoint_name))
+        # Declared while the verification is under way, for which their scope's name waits.
+        stored = given.apply(lambda given: store_secrets(name, self, given.deployment, endpoint_name))
+        declared = join(lambda v, references: self._declared(name, v, references), verified, stored)
         endpoint = ServingEndpoint(
             name,
             name=endpoint_name,
-            served_entities=declared.apply(lambda d: _served_entities(d, environment)),
+            served_entities=declared.apply(_served_entities),
             traffic=declared.apply(_traffic),
-            ai_gateway=verified.apply(_ai_gateway),
-            tags=verified.apply(lambda v: rules.endpoint_tags(v.args.get("tags") or {}, v.experiment_id)),
-            description=args.get("description"),
-            budget_policy_id=args.get("budget_policy_id"),
+            ai_gateway=verified.apply(lambda v: to_input(to_wire(rules.ai_gateway(v.deployment)))),
+            tags=verified.apply(lambda v: to_input(rules.endpoint_tags(v.deployment.tags, v.experiment_id))),
+            description=_given(verified, "description", parsed),
+            budget_policy_id=_given(verified, "budget_policy_id", parsed),
             owner_mark=owner_mark,
             opts=child_options(
                 self,
-                custom_timeouts=_timeouts(args),
+                custom_timeouts=_timeouts(parsed.tree.get("timeouts") or {}),
                 # An agent may touch what it declares before it answers, and until it has left.
                 depends_on=declared.apply(lambda d: [*d.identities.components, *d.feedback.components]),
             ),
         )
         permissions = None
-        if args.get("permissions"):
+        if parsed.tree.get("permissions"):
             permissions = Permissions(
                 f"{name}-permissions",
                 serving_endpoint_id=endpoint.endpoint_id,
-                access_controls=verified.apply(lambda v: [_access_control(each) for each in endpoint_access(v.args)]),
-                opts=child_options(self),
+                access_controls=verified.apply(_access_controls),
+                opts=housekeeping(self),
             )
         self.review_app_url = verified.apply(lambda v: review.declare(name, self, v, endpoint, permissions))
         self.identities = declared.apply(_described)
-        self.inference_tables = self._tables(name, args, endpoint)
+        self.inference_tables = self._tables(name, parsed.tree.get("inference_tables") or {}, endpoint)
         self._set_outputs(endpoint)
 
-    def _declared(self, name: str, verified: Verified, references: References, environment: Environment) -> _Declared:
-        secret = environment.existing_secret(verified.args, references)
-        identities = declare(name, self, verified, secret)
-        return _Declared(verified, references, identities, served_feedback(name, self, verified))
+    def _declared(self, name: str, verified: Verified, references: References) -> _Declared:
+        identities = declare(name, self, verified, references)
+        return _Declared(verified, references, identities, served_feedback(name, self, verified.deployment))
 
     def _tables(
-        self, name: str, args: AgentDeploymentArgs, endpoint: ServingEndpoint
+        self, name: str, given: Mapping[str, Any], endpoint: ServingEndpoint
     ) -> pulumi.Output[InferenceTableNames]:
         """What is derived from the payload table, which the endpoint itself has."""
-        given: Mapping[str, Any] = args.get("inference_tables") or {}
         nothing_more = given.get("derive") is False and not given.get("readers")
         if given.get("enabled") is False or nothing_more:
             return endpoint.payload_table.apply(lambda table: table_names(table, derived=False))
-        derivation: Any = {field: given[field] for field in DERIVATION if given.get(field) is not None}
+        further: Any = {key: value for key, value in given.items() if key in (*DERIVATION, "delete_on_destroy")}
         tables = InferenceTablesArgs(
             endpoint_name=endpoint.name,
             payload_table=endpoint.payload_table,
-            verified=True,
-            **derivation,
+            **further,
         )
-        if given.get("delete_on_destroy") is not None:
-            tables["delete_on_destroy"] = given["delete_on_destroy"]
-        return InferenceTables(f"{name}-inference-tables", tables, child_options(self)).table_names
+        return VerifiedInferenceTables(f"{name}-inference-tables", tables, child_options(self)).table_names
 
     def _set_outputs(self, endpoint: ServingEndpoint) -> None:
         self.endpoint_name = endpoint.name
@@ -178,23 +167,25 @@ class AgentDeployment(pulumi.ComponentResource):
         )
 
 
-def _served_entities(declared: _Declared, environment: Environment) -> dict[str, Any]:
+def _served_entities(declared: _Declared) -> Any:
     verified, references, identities = declared.verified, declared.references, declared.identities
-    entities = rules.served_entities(verified.deployment, verified.numbers, verified.args.get("instance_profile_arn"))
-    for index, entity in enumerate(entities.values()):
+    deployment, numbers = verified.deployment, verified.known_numbers
+    if numbers is None:
+        return to_input(Unknown())  # even their names are not known
+    entities = rules.served_entities(deployment, numbers)
+    for version, entity in zip(deployment.versions, entities.values(), strict=True):
         # References to new secrets stay Outputs inside the map, so that a preview shows all the rest of it.
         own = {
             **identities.environment(entity["entity_version"]),
-            **environment.of_version(index, verified.args, references),
+            **deployment.variables_of(version, references.by_place),
         }
         entity["environment_vars"] = agent_environment(own, verified.experiment_id)
-    wanted = {name: to_wire(entity) for name, entity in entities.items()}
-    scope = verified.deployment.endpoint_name
+    wanted = {name: to_input(to_wire(entity)) for name, entity in entities.items()}
     kept = {
         name: {
             **entity,
             "environmentVars": {
-                **environment.with_current(entity.get("environmentVars") or {}, scope, references),
+                **with_current(entity.get("environmentVars") or {}, deployment.endpoint_name, references),
                 **identities.environment(entity["entityVersion"]),
             },
         }
@@ -203,49 +194,33 @@ def _served_entities(declared: _Declared, environment: Environment) -> dict[str,
     return {**wanted, **kept, **declared.feedback.entities}
 
 
-def _traffic(declared: _Declared) -> dict[str, int]:
+def _traffic(declared: _Declared) -> Any:
+    numbers = declared.verified.known_numbers
+    shares = Unknown() if numbers is None else rules.traffic(declared.verified.deployment, numbers)
     # Kept versions and the feedback model are reached by their names alone.
-    by_name_alone = (*declared.verified.kept, *declared.feedback.entities)
-    return {
-        **rules.traffic(declared.verified.deployment, declared.verified.numbers),
-        **dict.fromkeys(by_name_alone, 0),
-    }
+    by_name_alone = dict.fromkeys((*declared.verified.kept, *declared.feedback.entities), 0)
+    return to_input(shares if isinstance(shares, Unknown) else {**shares, **by_name_alone})
 
 
 def _described(declared: _Declared) -> Any:
     principals = declared.identities.by_version
-    if not principals:
-        return described(declared.verified, {})
     ids: Any = {version: principal.application_id for version, principal in principals.items()}
-    return pulumi.Output.from_input(ids).apply(lambda known: described(declared.verified, known))
+    return described(declared.verified, ids)
 
 
-def _ai_gateway(verified: Verified) -> dict[str, Any]:
-    tables = verified.args.get("inference_tables") or {}
-    if tables.get("enabled") is False:
-        return {}
-    catalog, schema, _ = names.split_model_name(verified.deployment.model_name)
-    prefix = tables.get("prefix")
-    hint = {} if prefix else {"table_name_prefix_hint": names.table_prefix(verified.deployment.model_name)}
-    config = {
-        "catalog_name": tables.get("catalog") or catalog,
-        "schema_name": tables.get("schema") or schema,
-        "table_name_prefix": prefix,
-        "delete_on_destroy": tables.get("delete_on_destroy"),
-        **hint,
-    }
-    return to_wire({"inference_table_config": config})
+def _given(verified: pulumi.Output[Verified], field: str, parsed: Parsed) -> pulumi.Output[Any] | None:
+    """What was given for a field of the endpoint; None where nothing was."""
+    return verified.apply(lambda v: to_input(getattr(v.deployment, field))) if field in parsed.tree else None
 
 
-def _access_control(access: Access) -> Any:
-    return to_wire({access.field: access.principal, "permission_level": access.level})
+def _access_controls(verified: Verified) -> list[Any]:
+    deployment = verified.deployment
+    accesses = endpoint_access(deployment.permissions, deployment.review.reviewers)
+    return [to_input(to_wire({each.field: each.principal, "permission_level": each.level})) for each in accesses]
 
 
-def _timeouts(args: AgentDeploymentArgs) -> pulumi.CustomTimeouts | None:
-    given: Mapping[str, Any] = args.get("timeouts") or {}
-    # A name that is not known is told with all other mistakes.
-    timeouts = {name: given[name] for name in KNOWN["timeouts"] if name in given}
-    return pulumi.CustomTimeouts(**timeouts) if timeouts else None
+def _timeouts(given: Mapping[str, Any]) -> pulumi.CustomTimeouts | None:
+    return pulumi.CustomTimeouts(**given) if given else None
 
 
 def _states(place: tuple[str, str], *now: Mapping[str, Any] | None) -> list[ServedEntityState]:

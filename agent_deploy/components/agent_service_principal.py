@@ -2,17 +2,17 @@
 
 # No `from __future__ import annotations` here: the schema is inferred from this module.
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, overload
 
 import pulumi
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import NotRequired, TypedDict, Unpack
 
 from agent_deploy.components.errors import DeploymentError, told
-from agent_deploy.components.late_values import OF_PRINCIPAL, without_late
 from agent_deploy.components.options import child_options
-from agent_deploy.components.signature import check_names, takes_one_dict
+from agent_deploy.components.parsing import parse
+from agent_deploy.components.signature import takes_keywords
 from agent_deploy.resources import functions
 from agent_deploy.resources.databricks import Grant, SecretScope, ServicePrincipal, ServicePrincipalSecret
 from agent_deploy.resources.object_permission import ObjectPermission
@@ -21,11 +21,11 @@ from agent_deploy.resources.secret import Secret
 from agent_deploy.resources.securable_grant import SecurableGrant
 from agent_deploy.rules.credentials import CLIENT_ID, CLIENT_SECRET, check_complete, check_existing, check_rotation
 from agent_deploy.rules.declared_resources import from_program
-from agent_deploy.rules.known_arguments import not_a_mapping, of_well_shaped
 from agent_deploy.rules.problems import Problem
-from agent_deploy.rules.resources import agent_grants, agent_permissions
+from agent_deploy.rules.resources import KINDS, Resource, agent_grants, agent_permissions
 from agent_deploy.rules.rotation import period
 from agent_deploy.rules.unity_catalog import Securable
+from agent_deploy.rules.values import Unknown
 
 # Securable type → the argument of the vendor's Grant that names it.
 _GRANT_ARGUMENTS = {"connection": "foreign_connection"}
@@ -40,8 +40,10 @@ class AgentResourceArgs(TypedDict):
     kind: str
     """sql_warehouse, serving_endpoint, function, genie_space, vector_search_index, table, uc_connection, lakebase, app
     or uc_model_service."""
-    name: str
+    name: pulumi.Input[str]
     """Name or id of the resource."""
+    on_behalf_of_user: NotRequired[bool]
+    """Reached as the user who asks: the agent itself is given nothing. Default false."""
 
 
 class ExistingServicePrincipalArgs(TypedDict):
@@ -78,7 +80,7 @@ class AgentServicePrincipalArgs(TypedDict):
     """What it may use; each gets the least privilege that using it takes."""
     open_to_all: NotRequired[list[OpenPrivilegeArgs]]
     """What need not be granted, since everybody has it."""
-    experiment_id: NotRequired[str]
+    experiment_id: NotRequired[pulumi.Input[str]]
     """MLflow experiment that it may write traces to."""
     rotation_days: NotRequired[int]
     """A new OAuth secret every so many days; default: none."""
@@ -101,28 +103,38 @@ class AgentServicePrincipal(pulumi.ComponentResource):
     environment: pulumi.Output[Mapping[str, str]]
     """DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET for the agent's environment."""
 
-    @takes_one_dict
+    @overload
+    def __init__(
+        self, name: str, args: AgentServicePrincipalArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None: ...
+    @overload
+    def __init__(
+        self, name: str, *, opts: pulumi.ResourceOptions | None = None, **args: Unpack[AgentServicePrincipalArgs]
+    ) -> None: ...
+    @takes_keywords
     def __init__(self, name: str, args: AgentServicePrincipalArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agent-deploy:index:AgentServicePrincipal", name, {}, in_workspace(name, opts))
-        in_time, problems = without_late(args, OF_PRINCIPAL)
-        resources, of_resources = from_program("resources", in_time.get("resources") or [])
-        problems += of_well_shaped(of_resources, problems)
-        problems += check_names("AgentServicePrincipal", AgentServicePrincipalArgs, args)
-        existing = in_time.get("existing")
-        problems += not_a_mapping("existing", existing, "service_principal")
-        problems += [*check_complete("existing", existing), *check_existing("existing", in_time)]
-        problems += check_rotation("", in_time.get("rotation_days"), in_time.get("secret_lifetime_days"))
-        if problems:
+        parsed = parse("AgentServicePrincipal", AgentServicePrincipalArgs, args)
+        args = parsed.tree  # type: ignore[assignment]
+        given = parsed.without_outputs()
+        resources, problems = from_program("resources", given.get("resources") or [])
+        existing = given.get("existing")
+        problems += [*check_complete("existing", existing), *check_existing("existing", given)]
+        problems += check_rotation("", given.get("rotation_days"), given.get("secret_lifetime_days"))
+        problems += [_late_securable(index) for index, each in enumerate(resources) if _is_late_securable(each)]
+        if problems := [*parsed.problems, *parsed.further([*problems, *parsed.missing()])]:
             raise DeploymentError.of("AgentServicePrincipal", name, problems)
         if existing is None:
             self.application_id, self.client_secret = self._made(name, args)
         else:
-            self.application_id = pulumi.Output.from_input(existing["application_id"])
-            self.client_secret = pulumi.Output.from_input(existing["client_secret"])
+            self.application_id = pulumi.Output.from_input(args["existing"]["application_id"])
+            self.client_secret = pulumi.Output.from_input(args["existing"]["client_secret"])
         open_to_all = {(o["securable_type"], o["name"], o["privilege"]) for o in args.get("open_to_all") or ()}
         self._grant(name, agent_grants(resources, open_to_all), added=existing is not None)
         for target, level in agent_permissions(resources).items():
-            self._permit(f"{name}-permission-{target.type}-{target.name}", target.type, None, target.name, level)
+            late = target.name if isinstance(target.name, Unknown) else None
+            label = f"{target.type}-{_index_of(resources, target.name) if late else target.name}"
+            self._permit(f"{name}-permission-{label}", target.type, None, late.source if late else target.name, level)
         if args.get("experiment_id"):
             self._permit(f"{name}-permission-experiment", "experiments", args["experiment_id"], None, "CAN_EDIT")
         self.environment = pulumi.Output.all(self.application_id, self.client_secret).apply(
@@ -150,7 +162,8 @@ class AgentServicePrincipal(pulumi.ComponentResource):
         if pulumi.runtime.is_dry_run():
             self._foresee_refusal(name, principal, credential)
         scope_name = args.get("secret_scope", args["display_name"])
-        scope = SecretScope(f"{name}-scope", name=scope_name, opts=child_options(self))
+        # What a serving endpoint reads goes after it: the vendor's plugin would delete a scope before it is replaced.
+        scope = SecretScope(f"{name}-scope", name=scope_name, opts=child_options(self, delete_before_replace=False))
         secret = Secret(
             f"{name}-client-secret",
             scope=scope.name,
@@ -192,7 +205,7 @@ class AgentServicePrincipal(pulumi.ComponentResource):
             opts=child_options(self),
         )
 
-    def _permit(self, child: str, object_type: str, id: str | None, name: str | None, level: str) -> None:
+    def _permit(self, child: str, object_type: str, id: Any, name: Any, level: str) -> None:
         ObjectPermission(
             child,
             object_type=object_type,
@@ -203,6 +216,19 @@ class AgentServicePrincipal(pulumi.ComponentResource):
             level=level,
             opts=child_options(self),
         )
+
+
+def _is_late_securable(resource: Resource) -> bool:
+    return isinstance(resource.name, Unknown) and bool(KINDS[resource.kind].securable if resource.kind in KINDS else "")
+
+
+def _late_securable(index: int) -> Problem:
+    remedy = "What is granted around it depends on its name: write it down"
+    return Problem(f"resources[{index}].name", None, "a plain value, and not an Output", remedy)
+
+
+def _index_of(resources: Sequence[Resource], name: object) -> int:
+    return next(index for index, resource in enumerate(resources) if resource.name is name)
 
 
 def _today(name: str) -> date:

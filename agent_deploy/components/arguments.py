@@ -2,7 +2,6 @@
 
 # No `from __future__ import annotations` here, no Literal, no Union: the schema is inferred from these classes.
 from collections.abc import Mapping
-from typing import Any
 
 import pulumi
 from typing_extensions import NotRequired, TypedDict
@@ -100,9 +99,9 @@ class AgentDeploymentArgs(TypedDict):
     """Versions behind the endpoint. None at all (nor `model_version`) makes the endpoint ahead of its first one."""
     model_version: NotRequired[pulumi.Input[str]]
     """Shorthand for one version with all the traffic."""
-    traffic: NotRequired[Mapping[str, pulumi.Input[int]]]
+    traffic: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[int]]]]
     """Percentages by version or alias, instead of `traffic_percentage` in each version."""
-    keep_previous: NotRequired[pulumi.Input[int]]
+    keep_previous: NotRequired[int]
     """How many versions that left `versions` stay at 0 %, for a rollback without a build. Default 0."""
     endpoint_name: NotRequired[pulumi.Input[str]]
     """Default: `agents_` and the model's name, as databricks.agents.deploy() names it."""
@@ -117,16 +116,16 @@ class AgentDeploymentArgs(TypedDict):
 
     A Pulumi secret is put into a secret scope of the deployment, and the endpoint's configuration holds a reference.
     """
-    auth: NotRequired[pulumi.Input[str]]
+    auth: NotRequired[str]
     """How the agent reaches Databricks: PASSTHROUGH (default: the platform makes an identity for each version),
     SERVICE_PRINCIPAL (the deployment makes one for each version), or MANUAL (only what `environment` holds)."""
     resources: NotRequired[list[AgentResourceArgs]]
     """What the agent needs besides the resources that were declared when its model was logged."""
     replace_resources: NotRequired[bool]
     """Whether `resources` counts instead of what the model declares. Default false."""
-    rotation_days: NotRequired[pulumi.Input[int]]
+    rotation_days: NotRequired[int]
     """With SERVICE_PRINCIPAL: a new OAuth secret every so many days."""
-    secret_lifetime_days: NotRequired[pulumi.Input[int]]
+    secret_lifetime_days: NotRequired[int]
     """With SERVICE_PRINCIPAL: after how many days a secret expires; more than `rotation_days`."""
     service_principal: NotRequired[ExistingServicePrincipalArgs]
     """With SERVICE_PRINCIPAL: one that exists, for all versions; it is granted what is needed and never removed."""
@@ -135,7 +134,7 @@ class AgentDeploymentArgs(TypedDict):
     logged."""
     instance_profile_arn: NotRequired[pulumi.Input[str]]
     """AWS instance profile that the agent's code assumes."""
-    tags: NotRequired[Mapping[str, pulumi.Input[str]]]
+    tags: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Tags of the endpoint."""
     description: NotRequired[pulumi.Input[str]]
     """Description of the endpoint."""
@@ -185,6 +184,3 @@ class AgentIdentity(TypedDict):
     """One line for each privilege, such as "SELECT on table 'main.default.docs'"."""
     user_scopes: list[str]
     """API scopes that users consent to; never granted by the deployment."""
-
-
-Arguments = Mapping[str, Any]

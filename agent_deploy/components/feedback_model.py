@@ -1,25 +1,25 @@
 """FeedbackModel: the model of a schema that takes feedback on its agents, to be served beside them."""
 
 # No `from __future__ import annotations` here: the schema is inferred from this module.
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 import pulumi
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, Unpack
 
 from agent_deploy.components.errors import DeploymentError, told
-from agent_deploy.components.misplaced_secrets import misplaced_secrets
 from agent_deploy.components.options import child_options
-from agent_deploy.components.signature import check_names, takes_one_dict
-from agent_deploy.components.verification import Verified
+from agent_deploy.components.parsing import Resolved, parse, resolve, to_input
+from agent_deploy.components.signature import takes_keywords
 from agent_deploy.resources.feedback_model_version import FeedbackModelVersion
 from agent_deploy.resources.properties import to_wire
 from agent_deploy.resources.provider import in_workspace
 from agent_deploy.rules import deployment as rules
 from agent_deploy.rules import names
+from agent_deploy.rules.declaration import Deployment
 from agent_deploy.rules.feedback_model import full_name
-from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.values import Unknown, holds_unknown
 
 
 class FeedbackModelArgs(TypedDict):
@@ -44,15 +44,21 @@ class FeedbackModel(pulumi.ComponentResource):
     created: pulumi.Output[bool]
     """Whether it was made for these agents; one that was there before stays when they go."""
 
-    @takes_one_dict
+    @overload
+    def __init__(self, name: str, args: FeedbackModelArgs, opts: pulumi.ResourceOptions | None = None) -> None: ...
+    @overload
+    def __init__(
+        self, name: str, *, opts: pulumi.ResourceOptions | None = None, **args: Unpack[FeedbackModelArgs]
+    ) -> None: ...
+    @takes_keywords
     def __init__(self, name: str, args: FeedbackModelArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agent-deploy:index:FeedbackModel", name, {}, in_workspace(name, opts))
-        if problems := list(check_names("FeedbackModel", FeedbackModelArgs, args)):
+        parsed = parse("FeedbackModel", FeedbackModelArgs, args)
+        if problems := [*parsed.problems, *parsed.missing()]:
             raise DeploymentError.of("FeedbackModel", name, problems)
-        place = pulumi.Output.all(args["catalog"], args["schema"])
         model = FeedbackModelVersion(
             name,
-            model_name=place.apply(lambda p: _model_name(name, args, p)),
+            model_name=resolve(parsed).apply(lambda resolved: _model_name(name, resolved)),
             owner_mark=f"{pulumi.get_project()}/{pulumi.get_stack()}/{name}",
             opts=child_options(self),
         )
@@ -62,14 +68,11 @@ class FeedbackModel(pulumi.ComponentResource):
         self.register_outputs({"modelName": self.model_name, "version": self.version, "created": self.created})
 
 
-async def _model_name(name: str, args: FeedbackModelArgs, place: Sequence[Any]) -> str:
-    problems = await misplaced_secrets(args)
-    if not problems:
-        told_of = zip(("catalog", "schema"), place, strict=True)
-        problems = [Problem(field, value, "a string") for field, value in told_of if not isinstance(value, str)]
-    if problems:
+def _model_name(name: str, resolved: Resolved) -> Any:
+    if problems := resolved.misplaced or [*resolved.parsed.problems, *resolved.last_problems()]:
         raise told(DeploymentError.of("FeedbackModel", name, problems))
-    return full_name(*place)
+    catalog, schema = resolved.tree["catalog"], resolved.tree["schema"]
+    return to_input(Unknown() if holds_unknown([catalog, schema]) else full_name(catalog, schema))
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,11 @@ class ServedFeedback:
     components: list[FeedbackModel] = field(default_factory=list)
 
 
-def served_feedback(name: str, parent: pulumi.Resource, verified: Verified) -> ServedFeedback:
+def served_feedback(name: str, parent: pulumi.Resource, deployment: Deployment) -> ServedFeedback:
     """Declares the feedback model of a deployment and what of it is served, in ServingEndpoint's words on the wire."""
-    deployment = verified.deployment
     if not deployment.feedback_model:
         return ServedFeedback()
-    catalog, schema, _ = names.split_model_name(deployment.feedback_model)
+    catalog, schema = to_input(deployment.part_of_model(0)), to_input(deployment.part_of_model(1))
     model = FeedbackModel(f"{name}-feedback", {"catalog": catalog, "schema": schema}, child_options(parent))
-    entity = rules.feedback_entity(deployment, model.version, bool(verified.args.get("scale_to_zero")))
+    entity = to_input(rules.feedback_entity(deployment, model.version))
     return ServedFeedback({names.FEEDBACK_ENTITY: to_wire(entity)}, [model])

@@ -10,11 +10,14 @@ import pulumi
 
 from agent_deploy.components.agent_service_principal import AgentServicePrincipal, AgentServicePrincipalArgs
 from agent_deploy.components.arguments import AgentIdentity
-from agent_deploy.components.options import child_options
+from agent_deploy.components.environment import References
+from agent_deploy.components.options import housekeeping
+from agent_deploy.components.parsing import to_input
 from agent_deploy.components.verification import Verified
 from agent_deploy.rules import names
 from agent_deploy.rules.credentials import CLIENT_ID, CLIENT_SECRET, HOST, SERVICE_PRINCIPAL
 from agent_deploy.rules.resources import Resource, agent_access
+from agent_deploy.rules.values import made_of
 
 
 @dataclass(frozen=True)
@@ -37,33 +40,35 @@ class Identities:
         return list(dict.fromkeys(self.by_version.values()))
 
 
-def declare(
-    name: str, parent: pulumi.Resource, verified: Verified, existing_secret: pulumi.Input[str] | None
-) -> Identities:
+def declare(name: str, parent: pulumi.Resource, verified: Verified, references: References) -> Identities:
     """One service principal for each version behind the endpoint, the kept ones included; or the user's, for all."""
-    if verified.auth != SERVICE_PRINCIPAL:
+    identity = verified.deployment.identity
+    if identity.auth != SERVICE_PRINCIPAL:
         return Identities()
-    existing = verified.args.get("service_principal")
-    if existing:
+    if identity.existing:
         # Shared, so declared once: what a version that leaves no longer needs, another may.
         needed = list(dict.fromkeys(r for resources in verified.resources.values() for r in resources))
         args = _args(verified, "", needed)
-        # An Output that turns out to be None is told by the component.
-        given: Any = {"application_id": existing["application_id"], "client_secret": existing_secret}
-        args["existing"] = given
-        shared = AgentServicePrincipal(f"{name}-principal", args, child_options(parent))
+        secret = references.by_place.get((None, CLIENT_SECRET), identity.existing.client_secret)
+        args["existing"] = {
+            "application_id": to_input(identity.existing.application_id),
+            "client_secret": to_input(secret),
+        }
+        shared = AgentServicePrincipal(f"{name}-principal", args, housekeeping(parent))
         return Identities(dict.fromkeys(verified.resources, shared), verified.workspace_url)
     made = {
-        version: AgentServicePrincipal(f"{name}-v{version}", _args(verified, version, resources), child_options(parent))
+        version: AgentServicePrincipal(f"{name}-v{version}", _args(verified, version, resources), housekeeping(parent))
         for version, resources in verified.resources.items()
     }
     return Identities(made, verified.workspace_url)
 
 
 def _args(verified: Verified, version: str, resources: Sequence[Resource]) -> AgentServicePrincipalArgs:
+    deployment = verified.deployment
+    endpoint = deployment.endpoint_name
     args = AgentServicePrincipalArgs(
-        display_name=names.served_entity_name(verified.deployment.model_name, version),
-        secret_scope=names.secret_scope(verified.deployment.endpoint_name, version),
+        display_name=names.served_entity_name(str(deployment.model_name), version),
+        secret_scope=to_input(made_of(lambda known: names.secret_scope(known, version), endpoint)),
         resources=[
             {"kind": resource.kind, "name": resource.name} for resource in resources if not resource.on_behalf_of_user
         ],
@@ -72,25 +77,30 @@ def _args(verified: Verified, version: str, resources: Sequence[Resource]) -> Ag
             for kind, securable, privilege in sorted(verified.open_to_all)
         ],
     )
-    for option in ("rotation_days", "secret_lifetime_days"):
-        if verified.args.get(option) is not None:
-            args[option] = int(verified.args[option])
+    if deployment.identity.rotation_days is not None:
+        args["rotation_days"] = deployment.identity.rotation_days
+    if deployment.identity.secret_lifetime_days is not None:
+        args["secret_lifetime_days"] = deployment.identity.secret_lifetime_days
     if verified.experiment_id:
-        args["experiment_id"] = verified.experiment_id
+        args["experiment_id"] = to_input(verified.experiment_id)
     return args
 
 
-def described(verified: Verified, application_ids: Mapping[str, str]) -> list[AgentIdentity]:
+def described(verified: Verified, application_ids: Mapping[str, Any]) -> list[AgentIdentity]:
     """Who each version is and what it may touch, for whoever must answer for it."""
     return [
         AgentIdentity(
-            version=version,
-            auth=verified.auth,
-            application_id=application_ids.get(version, ""),
+            version=to_input(version),
+            auth=verified.deployment.identity.auth,
+            application_id=application_ids.get(version, "") if isinstance(version, str) else "",
             access=[
-                f"{needed.privilege} on {needed.target}" for needed in agent_access(verified.resources.get(version, ()))
+                f"{needed.privilege} on {needed.target}" for needed in agent_access(_of(verified.resources, version))
             ],
-            user_scopes=list(verified.user_scopes.get(version, ())),
+            user_scopes=list(_of(verified.user_scopes, version)),
         )
         for version in (*verified.numbers, *(str(entity["entityVersion"]) for entity in verified.kept.values()))
     ]
+
+
+def _of(by_version: Mapping[str, Sequence[Any]], version: object) -> Sequence[Any]:
+    return by_version.get(version, ()) if isinstance(version, str) else ()

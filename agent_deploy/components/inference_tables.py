@@ -3,17 +3,15 @@
 # No `from __future__ import annotations` here: the schema is inferred from this module.
 import base64
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, overload
 
 import pulumi
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import NotRequired, TypedDict, Unpack
 
-from agent_deploy.components.errors import DeploymentError, told
-from agent_deploy.components.late_values import OF_TABLES, without_late
-from agent_deploy.components.misplaced_secrets import misplaced_secrets
-from agent_deploy.components.options import child_options
+from agent_deploy.components.options import child_options, housekeeping
 from agent_deploy.components.outputs import join
-from agent_deploy.components.signature import check_names, takes_one_dict
+from agent_deploy.components.parsing import Parsed, parse, resolve, to_input
+from agent_deploy.components.signature import takes_keywords
 from agent_deploy.components.tables_verification import VerifiedTables, verify
 from agent_deploy.resources.databricks import Job, Pipeline, WorkspaceFile
 from agent_deploy.resources.derived_tables import DerivedTables
@@ -21,8 +19,6 @@ from agent_deploy.resources.endpoint_inference_table import EndpointInferenceTab
 from agent_deploy.resources.provider import in_workspace
 from agent_deploy.resources.securable_grant import SecurableGrant
 from agent_deploy.rules import inference_tables as rules
-from agent_deploy.rules.known_arguments import TABLES_BOOLEANS, non_booleans
-from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.schedule import Schedule
 from agent_deploy.rules.tables import PAYLOAD_DAY
 from agent_deploy.tables.source import configuration, pipeline_source
@@ -39,15 +35,15 @@ class DerivationArgs(TypedDict):
     """Time zone of the schedule, such as Europe/Berlin. Default UTC."""
     serverless: NotRequired[bool]
     """Whether the pipeline runs on serverless compute. Default true, unless there is a cluster policy."""
-    cluster_policy_id: NotRequired[str]
+    cluster_policy_id: NotRequired[pulumi.Input[str]]
     """Cluster policy for a pipeline on compute of your own, instead of serverless."""
-    warehouse_id: NotRequired[str]
+    warehouse_id: NotRequired[pulumi.Input[str]]
     """SQL warehouse for what only SQL can do: deleting old rows, handing kept tables to a new pipeline."""
     retention_days: NotRequired[int]
     """After how many days rows are deleted, raw and derived ones. Default: never. Needs `warehouse_id`."""
     readers: NotRequired[list[pulumi.Input[str]]]
     """Users, groups and service principals (application ids) that may read the tables."""
-    served_entities_table: NotRequired[str]
+    served_entities_table: NotRequired[pulumi.Input[str]]
     """Table that knows which model a served entity is, for `request_metadata`: `system.serving.served_entities`.
 
     An admin of the metastore grants SELECT on it. Without it, `request_metadata` names the endpoint alone.
@@ -69,8 +65,6 @@ class InferenceTablesArgs(DerivationArgs):
     """Full name of a payload table that something else fills, an old endpoint's included: it is only derived from."""
     delete_on_destroy: NotRequired[pulumi.Input[bool]]
     """Whether the rows go with the tables' declaration. Default false: they are kept, and destroy says so."""
-    verified: NotRequired[bool]
-    """Whether all of this has been verified already, as AgentDeployment does. Default false."""
 
 
 class InferenceTableNames(TypedDict):
@@ -99,66 +93,59 @@ class InferenceTables(pulumi.ComponentResource):
     job_id: pulumi.Output[str]
     """The job that starts it and deletes old rows; empty without one."""
 
-    # Of a payload table that something else fills.
-    _day_column: pulumi.Output[str] | None = None
-
-    @takes_one_dict
+    @overload
+    def __init__(self, name: str, args: InferenceTablesArgs, opts: pulumi.ResourceOptions | None = None) -> None: ...
+    @overload
+    def __init__(
+        self, name: str, *, opts: pulumi.ResourceOptions | None = None, **args: Unpack[InferenceTablesArgs]
+    ) -> None: ...
+    @takes_keywords
     def __init__(self, name: str, args: InferenceTablesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agent-deploy:index:InferenceTables", name, {}, in_workspace(name, opts))
-        problems = [] if args.get("verified") is True else check(args)
-        if problems:
-            raise DeploymentError.of("InferenceTables", name, problems)
-        payload = self._logged(name, args)
+        parsed = parse("InferenceTables", InferenceTablesArgs, args)
+        given = parsed.tree
+        payload, day_column = self._logged(name, parsed)
         self.pipeline_id = self.job_id = pulumi.Output.from_input("")
         derived: DerivedTables | None = None
-        if args.get("derive") is not False:
-            derived = self._derive(name, args, payload)
-        self._let_read(name, args, payload, derived)
+        if given.get("derive") is not False:
+            derived = self._derive(name, given, payload, day_column)
+        self._let_read(name, given, payload, derived)
         self.table_names = payload.apply(lambda table: table_names(table, derived is not None))
         self.register_outputs(
             {"tableNames": self.table_names, "pipelineId": self.pipeline_id, "jobId": self.job_id},
         )
 
-    def _logged(self, name: str, args: InferenceTablesArgs) -> pulumi.Output[str]:
-        """The payload table: what others fill, or the endpoint's own, turned on here."""
+    def _logged(self, name: str, parsed: Parsed) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+        """The payload table and its day's column: what others fill, or the endpoint's own, turned on here.
+
+        Whatever the children need goes through it: nothing is created unless every check has passed.
+        """
+        args, invoke = parsed.tree, pulumi.InvokeOptions(parent=self)
+        verified: pulumi.Output[VerifiedTables] = resolve(parsed).apply(lambda resolved: verify(name, resolved, invoke))
         if args.get("payload_table") is not None:
-            if args.get("verified"):
-                return pulumi.Output.from_input(args["payload_table"])
-            verified = self._verified(name, args)
-            self._day_column = verified.apply(lambda v: v.day_column)
-            return verified.apply(lambda v: v.payload_table)
-        verified = self._verified(name, args)
+            return verified.apply(lambda v: to_input(v.payload_table)), verified.apply(lambda v: to_input(v.day_column))
+        prefix = args.get("prefix")
         table = EndpointInferenceTable(
             f"{name}-payload",
-            endpoint_name=verified.apply(lambda v: v.endpoint_name),
-            catalog_name=verified.apply(lambda v: v.catalog),
-            schema_name=verified.apply(lambda v: v.schema),
-            table_name_prefix=args.get("prefix"),
-            table_name_prefix_hint=None if args.get("prefix") else verified.apply(lambda v: v.prefix_hint),
+            endpoint_name=verified.apply(lambda v: to_input(v.endpoint_name)),
+            catalog_name=verified.apply(lambda v: to_input(v.catalog)),
+            schema_name=verified.apply(lambda v: to_input(v.schema)),
+            table_name_prefix=prefix,
+            table_name_prefix_hint=None if prefix else verified.apply(lambda v: to_input(v.prefix_hint)),
             delete_on_destroy=args.get("delete_on_destroy"),
             opts=child_options(self),
         )
-        return table.payload_table
+        return table.payload_table, pulumi.Output.from_input(PAYLOAD_DAY)
 
-    def _verified(self, name: str, args: InferenceTablesArgs) -> pulumi.Output[VerifiedTables]:
-        invoke = pulumi.InvokeOptions(parent=self)
-        plain: Any = dict(args)
-        resolved: pulumi.Output[Any] = pulumi.Output.from_input(plain)
-
-        async def verified(known: Mapping[str, Any]) -> VerifiedTables:
-            if misplaced := await misplaced_secrets(args):
-                raise told(DeploymentError.of("InferenceTables", name, misplaced))
-            return await verify(name, known, invoke)
-
-        return resolved.apply(verified)
-
-    def _derive(self, name: str, args: InferenceTablesArgs, payload: pulumi.Output[str]) -> DerivedTables:
+    def _derive(
+        self, name: str, args: Mapping[str, Any], payload: pulumi.Output[str], day_column: pulumi.Output[str]
+    ) -> DerivedTables:
         plan = rules.plan(args)
         source = WorkspaceFile(
             f"{name}-source",
             path=payload.apply(rules.source_path),
             content_base64=_base64(pipeline_source()),
-            opts=child_options(self),
+            opts=housekeeping(self),
         )
         pipeline = Pipeline(
             f"{name}-pipeline",
@@ -166,9 +153,9 @@ class InferenceTables(pulumi.ComponentResource):
             catalog=payload.apply(lambda table: rules.place(table)[0]),
             schema=payload.apply(lambda table: rules.place(table)[1]),
             libraries=[{"file": {"path": source.workspace_path}}],
-            configuration=pulumi.Output.all(payload, args["endpoint_name"]).apply(
-                lambda known: configuration(known[0], known[1], None, args.get("served_entities_table") or "")
-            ),
+            configuration=pulumi.Output.all(
+                payload, args.get("endpoint_name"), args.get("served_entities_table") or ""
+            ).apply(lambda known: configuration(known[0], known[1], None, known[2])),
             continuous=plan.schedule.continuous,
             serverless=plan.policy_id is None,
             clusters=[{"label": "default", "policyId": plan.policy_id}] if plan.policy_id else None,
@@ -188,10 +175,17 @@ class InferenceTables(pulumi.ComponentResource):
         )
         self.pipeline_id = pipeline.id
         if plan.has_job:
-            self.job_id = self._schedule(name, plan, payload, pipeline).id
+            self.job_id = self._schedule(name, plan, payload, day_column, pipeline).id
         return derived
 
-    def _schedule(self, name: str, plan: rules.Derivation, payload: pulumi.Output[str], pipeline: Pipeline) -> Job:
+    def _schedule(
+        self,
+        name: str,
+        plan: rules.Derivation,
+        payload: pulumi.Output[str],
+        day_column: pulumi.Output[str],
+        pipeline: Pipeline,
+    ) -> Job:
         tasks: list[Mapping[str, Any]] = []
         if not plan.schedule.continuous:
             tasks.append({"taskKey": rules.DERIVE_TASK, "pipelineTask": {"pipelineId": pipeline.id}})
@@ -203,11 +197,11 @@ class InferenceTables(pulumi.ComponentResource):
                 content_base64=join(
                     lambda table, day: _base64(rules.retention_sql(table, days, day)),
                     payload,
-                    self._day_column or pulumi.Output.from_input(PAYLOAD_DAY),
+                    day_column,
                 ),
                 # After the pipeline's source, in the same folder: the vendor's provider makes a folder that is missing,
                 # and fails when another file's has just been made.
-                opts=child_options(self, depends_on=pipeline),
+                opts=housekeeping(self, depends_on=pipeline),
             )
             sql = {"warehouseId": plan.warehouse_id, "file": {"path": file.workspace_path, "source": "WORKSPACE"}}
             # What is about to be deleted is derived first, if it was not yet.
@@ -220,11 +214,11 @@ class InferenceTables(pulumi.ComponentResource):
             schedule=_cron(plan.job_schedule),
             max_concurrent_runs=1,
             queue={"enabled": False},
-            opts=child_options(self),
+            opts=housekeeping(self),
         )
 
     def _let_read(
-        self, name: str, args: InferenceTablesArgs, payload: pulumi.Output[str], derived: DerivedTables | None
+        self, name: str, args: Mapping[str, Any], payload: pulumi.Output[str], derived: DerivedTables | None
     ) -> None:
         tables = {"payload": payload}
         if derived is not None:
@@ -244,20 +238,16 @@ class InferenceTables(pulumi.ComponentResource):
                     full_name=full_name,
                     principal=reader,
                     privileges=[rules.READ_PRIVILEGES[kind]],
-                    opts=child_options(self, depends_on=derived),
+                    opts=housekeeping(self, depends_on=derived),
                 )
 
 
-def check(args: Mapping[str, Any]) -> list[Problem]:
-    """All problems that show without asking the workspace."""
-    args, problems = without_late(args, OF_TABLES)
-    problems += check_names("InferenceTables", InferenceTablesArgs, args)
-    problems += non_booleans("", args, TABLES_BOOLEANS)
-    problems += rules.check_tables("", args) + rules.check_derivation_off("", args)
-    for field in ("catalog", "schema", "prefix"):
-        if args.get("payload_table") is not None and args.get(field) is not None:
-            problems.append(Problem(field, args[field], "nothing, as payload_table names the table"))
-    return problems
+class VerifiedInferenceTables(InferenceTables):
+    """The same for an endpoint of an AgentDeployment, which has verified all of it."""
+
+    def _logged(self, name: str, parsed: Parsed) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+        payload: pulumi.Output[str] = parsed.tree["payload_table"]
+        return payload, pulumi.Output.from_input(PAYLOAD_DAY)
 
 
 def table_names(payload: str | None, derived: bool) -> InferenceTableNames:

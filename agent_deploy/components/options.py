@@ -11,6 +11,11 @@ def child_options(parent: pulumi.Resource, **more: object) -> pulumi.ResourceOpt
     return pulumi.ResourceOptions(parent=parent, **given)  # type: ignore[arg-type]
 
 
+def housekeeping(parent: pulumi.Resource, **more: object) -> pulumi.ResourceOptions:
+    """As `child_options`, for what comes and goes with versions and values: it is not kept by what keeps the agent."""
+    return child_options(parent, **{"protect": False, "retain_on_delete": False, **more})
+
+
 def owner_marks(name: str, opts: pulumi.ResourceOptions | None) -> list[str]:
     """project/stack/name of a component; then those that it had before, as far as its aliases tell."""
     project, stack = pulumi.get_project(), pulumi.get_stack()

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import pulumi
 
-from agent_deploy.components.options import child_options
+from agent_deploy.components.options import housekeeping
 from agent_deploy.components.outputs import join
+from agent_deploy.components.parsing import to_input
 from agent_deploy.components.verification import Verified
 from agent_deploy.resources.agent_registration import AgentRegistration
 from agent_deploy.resources.databricks import Permissions
 from agent_deploy.resources.object_permission import ObjectPermission
 from agent_deploy.resources.serving_endpoint import ServingEndpoint
 from agent_deploy.rules import names
-from agent_deploy.rules.review import (
-    ENDPOINTS,
-    EXPERIMENT_LEVEL,
-    EXPERIMENTS,
-    Access,
-    is_registered,
-    reviewers,
-)
+from agent_deploy.rules.declaration import Text
+from agent_deploy.rules.review import ENDPOINTS, EXPERIMENT_LEVEL, EXPERIMENTS, Access, reviewing_access
+from agent_deploy.rules.values import Unknown
 
 
 def declare(
@@ -30,65 +26,77 @@ def declare(
     permissions: Permissions | None,
 ) -> pulumi.Output[str]:
     """Registers every version behind the endpoint and lets the reviewers in; returns where they review."""
-    for reviewer in reviewers(verified.args):
-        _let_in(name, parent, verified, endpoint, permissions, reviewer)
+    deployment = verified.deployment
+    review = deployment.review
+    for index, reviewer in enumerate(reviewing_access(deployment.permissions, review.reviewers)):
+        # Children have the same names in every run, whatever is known by then.
+        who = index if reviewer.is_late else reviewer.principal
+        _let_in(f"{name}-reviewer-{reviewer.kind}-{who}", parent, verified, endpoint, permissions, reviewer)
     latest: AgentRegistration | None = None
     # One after the other: the register keeps their order, and clients take the last for the latest.
-    for entity, version in _versions(verified) if is_registered(verified.args) else ():
+    for label, version in _versions(verified) if review.enabled else ():
         latest = AgentRegistration(
-            f"{name}-registration-v{version}",
-            model_name=verified.deployment.model_name,
-            model_version=version,
+            f"{name}-registration-{label}",
+            model_name=to_input(deployment.model_name),
+            model_version=to_input(version),
             endpoint_name=endpoint.name,
-            served_entity_name=entity,
-            experiment_id=verified.experiment_id,
-            instructions=(verified.args.get("review_app") or {}).get("instructions"),
-            opts=child_options(parent, depends_on=[endpoint, *([latest] if latest else [])]),
+            served_entity_name=to_input(_served_entity(deployment.model_name, version)),
+            experiment_id=to_input(verified.experiment_id),
+            instructions=to_input(review.instructions),
+            opts=housekeeping(parent, depends_on=[endpoint, *([latest] if latest else [])]),
         )
     if latest is not None:
         return latest.review_app_url
     return join(names.review_app_url, endpoint.workspace_url, endpoint.name)
 
 
-def _versions(verified: Verified) -> list[tuple[str, str]]:
-    """Served entity and version, the newest last; those that are kept for a rollback included."""
-    model = verified.deployment.model_name
-    declared = ((names.served_entity_name(model, number), number) for number in verified.numbers)
-    kept = ((entity, str(served["entityVersion"])) for entity, served in verified.kept.items())
-    return sorted([*declared, *kept], key=lambda each: int(each[1]))
+def _versions(verified: Verified) -> list[tuple[str, Text]]:
+    """Label and number of each version, the newest last; those that are kept for a rollback included."""
+    declared = [
+        (f"version{wanted.index}" if wanted.is_late else f"v{number}", number)
+        for wanted, number in zip(verified.deployment.versions, verified.numbers, strict=True)
+    ]
+    kept = [(f"v{entity['entityVersion']}", str(entity["entityVersion"])) for entity in verified.kept.values()]
+    # One that is not known yet is new: it comes from what has yet to be made.
+    return sorted([*declared, *kept], key=lambda each: (0, int(each[1])) if isinstance(each[1], str) else (1, 0))
+
+
+def _served_entity(model: Text | None, version: Text) -> Text:
+    if isinstance(version, Unknown) or not isinstance(model, str):
+        return Unknown()
+    return names.served_entity_name(model, version)
 
 
 def _let_in(
-    name: str,
+    child: str,
     parent: pulumi.Resource,
     verified: Verified,
     endpoint: ServingEndpoint,
     permissions: Permissions | None,
     reviewer: Access,
 ) -> None:
-    child = f"{name}-reviewer-{reviewer.kind}-{reviewer.principal}"
     ObjectPermission(
         f"{child}-endpoint",
         object_type=ENDPOINTS,
         object_id=endpoint.endpoint_id,
         principal_kind=reviewer.kind,
-        principal=reviewer.principal,
-        level=reviewer.level,
+        principal=to_input(reviewer.principal),
+        level=to_input(reviewer.level),
         # `permissions` writes the endpoint's whole list, reviewers included, and so also takes them out of it: were
         # this one to do so, after that, it would take away what the same principal is to have by `permissions`.
-        opts=child_options(
+        opts=housekeeping(
             parent,
             depends_on=[permissions] if permissions else None,
-            retain_on_delete=True if permissions else None,
+            retain_on_delete=bool(permissions),
         ),
     )
     if verified.experiment_id:
         ObjectPermission(
             f"{child}-experiment",
             object_type=EXPERIMENTS,
-            object_id=verified.experiment_id,
+            object_id=to_input(verified.experiment_id),
             principal_kind=reviewer.kind,
-            principal=reviewer.principal,
+            principal=to_input(reviewer.principal),
             level=EXPERIMENT_LEVEL,
-            opts=child_options(parent),
+            opts=housekeeping(parent),
         )

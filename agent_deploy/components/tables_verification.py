@@ -2,86 +2,125 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
 
 from agent_deploy.components.errors import DeploymentError, told
+from agent_deploy.components.parsing import Resolved
 from agent_deploy.resources import functions
 from agent_deploy.rules import inference_tables as rules
 from agent_deploy.rules import names
 from agent_deploy.rules.credentials import MANUAL
+from agent_deploy.rules.declaration import Text
 from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.values import Unknown, known
 
 
 @dataclass(frozen=True)
 class VerifiedTables:
     """Where the tables of an endpoint may be; ``payload_table`` and its day's column when something else fills it."""
 
-    endpoint_name: str
-    catalog: str = ""
-    schema: str = ""
-    prefix_hint: str = ""
-    payload_table: str = ""
-    day_column: str = ""
+    endpoint_name: Text
+    catalog: Text = ""
+    schema: Text = ""
+    prefix_hint: Text = ""
+    payload_table: Text = ""
+    day_column: Text = ""
 
 
-async def verify(name: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> VerifiedTables:
+async def verify(name: str, resolved: Resolved, opts: pulumi.InvokeOptions) -> VerifiedTables:
     """The tables of an endpoint of somebody else; raises DeploymentError with every problem that was found."""
-    found, problems = await _place(args, opts)
+    parsed, args = resolved.parsed, resolved.tree
+    if resolved.misplaced:
+        raise told(DeploymentError.of("InferenceTables", name, [*parsed.problems, *resolved.misplaced]))
+    of_values = parsed.further(_check(args))
+    fields = {problem.field for problem in of_values}
+    last = [problem for problem in parsed.further(resolved.last_problems()) if problem.field not in fields]
+    problems: list[Problem | str] = [*parsed.problems, *of_values, *last]
+    found = VerifiedTables("")
     if not problems:
-        problems += await _refusals(args, found, opts)
+        found, of_place = await _found(args, opts)
+        problems += of_place
+    if not problems:
+        problems += await _refusals(args, resolved.late, found, opts)
     if problems:
         raise told(DeploymentError.of("InferenceTables", name, problems))
     return found
 
 
-async def _refusals(args: Mapping[str, Any], found: VerifiedTables, opts: pulumi.InvokeOptions) -> list[Problem | str]:
+def _check(args: Mapping[str, Any]) -> list[Problem]:
+    """All problems that show without asking the workspace."""
+    problems = rules.check_tables("", args) + rules.check_derivation_off("", args)
+    for field in ("catalog", "schema", "prefix"):
+        if args.get("payload_table") is not None and args.get(field) is not None:
+            problems.append(Problem(field, known(args[field]), "nothing, as payload_table names the table"))
+    return problems
+
+
+async def _refusals(
+    args: Mapping[str, Any], late: Collection[str], found: VerifiedTables, opts: pulumi.InvokeOptions
+) -> list[Problem | str]:
     """What the workspace refuses: tables in the schema, the pipeline, the warehouse, readers that do not exist."""
-    place = rules.place(found.payload_table) if found.payload_table else (found.catalog, found.schema)
-    schema = f"{place[0]}.{place[1]}"
+    place = rules.place(found.payload_table) if isinstance(found.payload_table, str) and found.payload_table else None
+    catalog, schema = place[:2] if place else (found.catalog, found.schema)
+    is_found = isinstance(catalog, str) and isinstance(schema, str) and not isinstance(found.payload_table, Unknown)
+    in_schema = f"{catalog}.{schema}" if is_found else None
+    readers = rules.named_readers("", args)
     asked = {
         "auth": MANUAL,
         "versions": [],
-        "principals": [{"field": field, "value": str(reader)} for field, reader in rules.named_readers("", args)],
+        # One that is an Output may be made by this very program.
+        "principals": [{"field": field, "value": str(reader)} for field, reader in readers if field not in late],
         "tables": rules.named_tables("", args),
-        "pipeline": rules.wanted_pipeline("", args, schema),
+        "pipeline": rules.wanted_pipeline("", args, in_schema) if in_schema else None,
         "requirements": {
-            "inference_schema": schema,
+            "inference_schema": in_schema,
             "readers": rules.reader_names(args),
-            "sql_warehouse": args.get("warehouse_id"),
+            "sql_warehouse": known(args.get("warehouse_id")),
         },
     }
     answer = await functions.verify_deployment(asked, opts)
     return list(answer["problems"])
 
 
-async def _place(args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> tuple[VerifiedTables, list[Problem | str]]:
-    endpoint = str(args["endpoint_name"])
-    if args.get("payload_table") is not None:
-        named = VerifiedTables(endpoint, payload_table=str(args["payload_table"]))
-        problems = rules.check_payload_table("payload_table", args["payload_table"])
-        if problems:
+async def _found(args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> tuple[VerifiedTables, list[Problem | str]]:
+    endpoint, payload = args["endpoint_name"], args.get("payload_table")
+    if isinstance(payload, Unknown):
+        return VerifiedTables(endpoint, payload_table=payload, day_column=Unknown()), []
+    if payload is not None:
+        named = VerifiedTables(endpoint, payload_table=payload)
+        if problems := rules.check_payload_table("payload_table", payload):
             return named, list(problems)
-        known = await functions.get_payload_table(named.payload_table, opts)
-        if known["problem"]:
-            return named, [f"payload_table: {known['problem']}"]
-        return replace(named, day_column=known["dayColumn"]), []
+        table = await functions.get_payload_table(payload, opts)
+        if table["problem"]:
+            return named, [f"payload_table: {table['problem']}"]
+        return replace(named, day_column=table["dayColumn"]), []
     given = VerifiedTables(endpoint, args.get("catalog") or "", args.get("schema") or "", args.get("prefix") or "")
     if given.catalog and given.schema and given.prefix_hint:
         return given, []
-    table = await functions.get_endpoint_table(endpoint, opts)
-    if table["problem"]:
-        return given, [f"endpoint_name: {table['problem']}"]
-    if table["payloadTable"]:
+    if isinstance(endpoint, Unknown):
+        late = {"catalog": given.catalog or Unknown(), "schema": given.schema or Unknown(), "prefix_hint": Unknown()}
+        return replace(given, **late), []
+    return await _of_endpoint(given, endpoint, opts)
+
+
+async def _of_endpoint(
+    given: VerifiedTables, endpoint: str, opts: pulumi.InvokeOptions
+) -> tuple[VerifiedTables, list[Problem | str]]:
+    """What is not ``given``, as the endpoint has it or its model is called."""
+    told_of = await functions.get_endpoint_table(endpoint, opts)
+    if told_of["problem"]:
+        return given, [f"endpoint_name: {told_of['problem']}"]
+    if told_of["payloadTable"]:
         # What is logged already stays where it is; another wish is told by the resource.
-        catalog, schema, payload = rules.place(table["payloadTable"])
+        catalog, schema, payload = rules.place(told_of["payloadTable"])
         hint = payload.removesuffix("_payload")
-    elif table["modelName"]:
-        catalog, schema, _ = names.split_model_name(table["modelName"])
-        hint = names.table_prefix(table["modelName"])
+    elif told_of["modelName"]:
+        catalog, schema, _ = names.split_model_name(told_of["modelName"])
+        hint = names.table_prefix(told_of["modelName"])
     else:
         remedy = "say catalog, schema and prefix"
         return given, [f"endpoint_name: {endpoint} serves no model of Unity Catalog to name tables after: {remedy}"]

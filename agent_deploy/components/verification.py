@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 
 from agent_deploy.components.errors import DeploymentError, told
+from agent_deploy.components.parsing import Resolved
 from agent_deploy.resources import functions
-from agent_deploy.rules.credentials import PASSTHROUGH, exposed_warning
+from agent_deploy.rules.argument_checks import check_arguments, resolved_duplicates, undecided
+from agent_deploy.rules.credentials import exposed_warning
+from agent_deploy.rules.declaration import Deployment, Text, declared
 from agent_deploy.rules.declared_resources import from_program
-from agent_deploy.rules.deployment import Deployment, check_arguments, named_versions, plan, resolved_duplicates
-from agent_deploy.rules.experiment import named_experiment
-from agent_deploy.rules.known_arguments import of_well_shaped
 from agent_deploy.rules.previous_versions import lost_secrets
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.resources import Resource
+from agent_deploy.rules.values import Unknown, is_known
 from agent_deploy.rules.verifiable import exposed_credentials, look_ups
 
 
 @dataclass(frozen=True)
-class Verified:
-    """A deployment that may be created: its plain arguments, its plan, the versions' numbers in the plan's order."""
+class Read:
+    """The arguments read: the deployment that they declare, what is wrong with them, which of them nobody knows yet."""
 
-    args: Mapping[str, Any]
     deployment: Deployment
-    numbers: tuple[str, ...]
-    experiment_id: str | None
+    problems: Sequence[Problem]
+    unknown: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A deployment that may be created, with what was looked up of it.
+
+    ``numbers`` are those of its versions, in their order; what is unknown in a preview is known in `up`, which verifies
+    it then.
+    """
+
+    deployment: Deployment
+    numbers: tuple[Text, ...]
+    experiment_id: Text | None
     workspace_url: str = ""
     # Served entities of earlier runs that stay at 0 %, as they are served; in ServingEndpoint's words on the wire.
     kept: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -39,49 +52,82 @@ class Verified:
     open_to_all: frozenset[tuple[str, str, str]] = frozenset()
 
     @property
-    def auth(self) -> str:
-        """PASSTHROUGH, SERVICE_PRINCIPAL or MANUAL."""
-        return str(self.args.get("auth") or PASSTHROUGH)
+    def known_numbers(self) -> list[str] | None:
+        """The numbers; None as long as one of them, or the model, is not known."""
+        known = [number for number in self.numbers if isinstance(number, str)]
+        is_whole = len(known) == len(self.numbers) and is_known(self.deployment.model_name)
+        return known if is_whole else None
 
 
-async def verify(
-    name: str,
-    args: Mapping[str, Any],
-    owner_mark: str,
-    opts: pulumi.InvokeOptions,
-    made_here: frozenset[str] = frozenset(),
-    misshapen: Sequence[Problem] = (),
-    former_marks: Sequence[str] = (),
-    misplaced: Sequence[Problem] = (),
-) -> Verified:
+def read(name: str, resolved: Resolved) -> Read:
+    """The arguments as a deployment; raises DeploymentError for a secret where none can be kept, and tells no more:
+    whatever else is wrong might be told with its value.
+    """
+    parsed, tree = resolved.parsed, resolved.tree
+    if resolved.misplaced:
+        raise told(DeploymentError.of("AgentDeployment", name, [*parsed.problems, *resolved.misplaced]))
+    deployment = declared(tree, resolved.late)
+    of_values = parsed.further([*check_arguments(tree), *undecided(deployment, tree)])
+    fields = {problem.field for problem in of_values}
+    last = [problem for problem in parsed.further(resolved.last_problems()) if problem.field not in fields]
+    return Read(deployment, [*parsed.problems, *of_values, *last], list(_unknown("", tree)))
+
+
+async def verify(name: str, given: Read, owner_marks: Sequence[str], opts: pulumi.InvokeOptions) -> Verified:
     """The deployment, verified against the workspace; raises DeploymentError with every problem that was found.
 
-    The arguments are judged here, all that is looked up by one call of the provider. Wrong arguments do not keep the
-    rest from being looked up, so that one run tells everything. ``misshapen`` ones are not in ``args``, or
-    cannot be judged by it; ``misplaced`` are secrets where none can be kept.
+    All that is looked up is by one call of the provider. Wrong arguments do not keep the rest from being looked up, so
+    that one run tells everything.
     """
-    if misplaced:
-        # Whatever else is wrong might be told with a secret's value.
-        raise told(DeploymentError.of("AgentDeployment", name, [*misshapen, *misplaced]))
-    problems: list[Problem | str] = [*misshapen, *of_well_shaped(check_arguments(args), misshapen)]
-    found = await functions.verify_deployment(look_ups(args, [owner_mark, *former_marks], made_here), opts)
-    problems += [*found["problems"], *resolved_duplicates(named_versions(args), found["numbers"])]
-    problems += lost_secrets(found["kept"], args)
+    deployment, problems = given.deployment, list[Problem | str](given.problems)
+    found = await functions.verify_deployment(look_ups(deployment, owner_marks), opts)
+    numbers = _numbers(deployment, found["numbers"])
+    problems += [*found["problems"], *resolved_duplicates(deployment, numbers)]
+    problems += lost_secrets(found["kept"], deployment)
     if problems:
         raise told(DeploymentError.of("AgentDeployment", name, problems))
-    for doubt in found["doubts"]:
-        pulumi.log.warn(f"could not be verified: {doubt}", opts.parent)
-    if exposed := exposed_credentials(args):
+    for unverified in found["doubts"]:
+        pulumi.log.warn(f"could not be verified: {unverified}", opts.parent)
+    if exposed := exposed_credentials(deployment):
         pulumi.log.warn(exposed_warning(exposed), opts.parent)
-    experiment = named_experiment(args)
+    if given.unknown:
+        waits = f"verified in `pulumi up` only, as the preview does not know their values: {', '.join(given.unknown)}"
+        pulumi.log.info(waits, opts.parent)
     return Verified(
-        args=args,
-        deployment=plan(args),
-        numbers=tuple(found["numbers"]),
-        experiment_id=experiment["value"] if experiment else found["experimentId"] or None,
+        deployment=deployment,
+        numbers=numbers,
+        experiment_id=_experiment(deployment, found["experimentId"]),
         workspace_url=found["workspaceUrl"],
         kept=found["kept"],
         resources={each["version"]: from_program("", each["resources"])[0] for each in found["needs"]},
         user_scopes={each["version"]: each["userScopes"] for each in found["needs"]},
         open_to_all=frozenset((each["securableType"], each["name"], each["privilege"]) for each in found["openToAll"]),
     )
+
+
+def _numbers(deployment: Deployment, found: Sequence[str]) -> tuple[Text, ...]:
+    """Of each version; those that could be looked up are in ``found``, in their order."""
+    looked_up = iter(found)
+    has_model = is_known(deployment.model_name) and deployment.model_name is not None
+    return tuple(next(looked_up) if has_model and each.is_known else Unknown() for each in deployment.versions)
+
+
+def _experiment(deployment: Deployment, of_first_version: str) -> Text | None:
+    if deployment.experiment is not None:
+        return deployment.experiment.value
+    if deployment.versions and not (deployment.versions[0].is_known and is_known(deployment.model_name)):
+        return Unknown()
+    return of_first_version or None
+
+
+def _unknown(path: str, value: object) -> Iterator[str]:
+    if isinstance(value, Unknown):
+        yield path
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            # Fields are written as in every message: environment['KEY'].
+            keyed = path.rpartition(".")[2] in ("environment", "tags", "traffic")
+            yield from _unknown(f"{path}[{name!r}]" if keyed else f"{path}.{name}" if path else str(name), inner)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _unknown(f"{path}[{index}]", inner)

@@ -20,6 +20,7 @@ from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.secrets import parse_reference
 from agent_deploy.rules.tables import payload_table
 from agent_deploy.rules.traffic import check_count, check_traffic
+from agent_deploy.rules.values import Unknown
 from agent_deploy.rules.workload import check_workload
 
 # As databricks.agents.deploy() counts: the hint itself, then hint_1 … hint_19, then a random suffix.
@@ -70,8 +71,6 @@ def _check_entity(context: Context, name: str, entity: object) -> Iterator[Failu
 
 def _check_variables(context: Context, entity: str, variables: Mapping[str, Any]) -> Iterator[Failure]:
     where = f'servedEntities["{entity}"].environmentVars'
-    # Whether an agent's own three variables are right is for the component to say: other models may be served here.
-    shown = {key: None if value is UNKNOWN or key in AGENT_ENVIRONMENT else value for key, value in variables.items()}
     secret = {key for key in variables if context.is_secret("servedEntities", entity, "environmentVars", key)}
     for key in secret:
         if isinstance(variables[key], str) and parse_reference(variables[key]) is None:
@@ -80,8 +79,10 @@ def _check_variables(context: Context, entity: str, variables: Mapping[str, Any]
                 "a secret would stand in the endpoint's config as plain text. Put it into a Secret and give its "
                 "reference here",
             )
-    plain = {key: None if key in secret else value for key, value in shown.items()}
-    yield from (Failure("", str(p)) for p in check_environment(where, plain))
+    # Whether an agent's own three variables are right is for the component to say: other models may be served here.
+    passed_over = {*secret, *AGENT_ENVIRONMENT}
+    shown = {key: Unknown() if value is UNKNOWN or key in passed_over else value for key, value in variables.items()}
+    yield from (Failure("", str(p)) for p in check_environment(where, shown))
 
 
 def _check_traffic(inputs: Mapping[str, Any]) -> list[Failure]:

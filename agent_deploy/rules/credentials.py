@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agent_deploy.rules.numbers import whole
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.secrets import looks_like_reference, parse_reference
+from agent_deploy.rules.values import known
 
 PASSTHROUGH, SERVICE_PRINCIPAL, MANUAL = "PASSTHROUGH", "SERVICE_PRINCIPAL", "MANUAL"
 AUTHS = (PASSTHROUGH, SERVICE_PRINCIPAL, MANUAL)
@@ -95,7 +97,7 @@ def check_existing(field: str, args: Mapping[str, Any]) -> list[Problem]:
 
 
 def check_complete(field: str, existing: object) -> Iterator[Problem]:
-    """What is missing of a service principal that exists; to be asked while None does not stand for a secret yet."""
+    """What is missing of a service principal that exists."""
     if not isinstance(existing, Mapping):
         return
     remedy = f"Give it (config.get() and config.get_secret() have None for a key that is not set), or leave {field} out"
@@ -109,11 +111,11 @@ def check_rotation(prefix: str, rotation_days: object, lifetime_days: object) ->
     """A secret must live longer than it is used."""
     problems = []
     for field, value in (("rotation_days", rotation_days), ("secret_lifetime_days", lifetime_days)):
-        if value is not None and not (_whole(value) and 1 <= int(value) <= MAX_LIFETIME_DAYS):  # type: ignore[call-overload]
+        if value is not None and not 1 <= (whole(value) or 0) <= MAX_LIFETIME_DAYS:
             expected = f"a whole number of days from 1 to {MAX_LIFETIME_DAYS}"
             problems.append(Problem(f"{prefix}{field}", value, expected))
     both = not problems and rotation_days is not None and lifetime_days is not None
-    if both and int(lifetime_days) <= int(rotation_days):  # type: ignore[call-overload]
+    if both and (whole(lifetime_days) or 0) <= (whole(rotation_days) or 0):
         expected = f"more than rotation_days ({rotation_days}), or the secret expires while it is used"
         problems.append(Problem(f"{prefix}secret_lifetime_days", lifetime_days, expected))
     return problems
@@ -124,12 +126,12 @@ MAX_LIFETIME_DAYS, MAX_SECRETS = 730, 5
 
 
 def check_credentials(field: str, environment: Mapping[str, object], auth: str) -> list[Problem]:
-    """Problems of the variables by which the agent signs in; None is a secret value and counts as set."""
+    """Problems of the variables by which the agent signs in."""
     problems = check_own_credentials(field, environment, auth)
     if auth not in (PASSTHROUGH, MANUAL):
         return problems
     begun = [method for method in METHODS if method.signs & set(environment)]
-    pinned = environment.get("DATABRICKS_AUTH_TYPE")
+    pinned = known(environment.get("DATABRICKS_AUTH_TYPE"))
     if pinned is not None:
         begun = [method for method in begun if method.auth_type == pinned]
     if len(begun) > 1:
@@ -184,7 +186,3 @@ def _two_ways(what: str, variable: str) -> str:
         f"Either keep {what} in the stack (pulumi config set --secret, then config.require_secret), or put {what} into "
         f"a secret scope and write {variable} {{{{secrets/scope/key}}}}"
     )
-
-
-def _whole(value: object) -> bool:
-    return not isinstance(value, bool) and (isinstance(value, int) or (isinstance(value, float) and value.is_integer()))

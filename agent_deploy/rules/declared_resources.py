@@ -12,6 +12,7 @@ from typing import Any
 
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.resources import KINDS, Resource, check_resources, without_passthrough
+from agent_deploy.rules.values import is_known
 
 API_VERSION = "1"  # of the resources' notation
 TARGET = "databricks"  # where the resources are; MLflow knows no other
@@ -109,7 +110,8 @@ def _from_notation(field: str, notation: object) -> Declared:
 def _resource(kind: str, entry: object) -> Resource:
     value = entry if isinstance(entry, Mapping) else {}
     on_behalf = value.get("on_behalf_of_user", value.get("onBehalfOfUser"))
-    return Resource(kind, str(value.get("name") or ""), bool(on_behalf))
+    name = value.get("name") or ""
+    return Resource(kind, str(name) if is_known(name) else name, bool(on_behalf))
 
 
 def _mapping(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.secrets import SecretReference, looks_like_reference, parse_reference
+from agent_deploy.rules.values import Secret, is_known
 
 # Set by deploy() last, so that a user's other value is an error. Source: databricks-agents 0.12 to 1.13.
 AGENT_ENVIRONMENT = {
@@ -22,14 +24,16 @@ _KEY = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 def check_environment(field: str, environment: Mapping[str, object]) -> list[Problem]:
-    """Problems of keys and plain values; a value that is None (not known yet, or a secret) is passed over."""
+    """Problems of keys and plain values, and secrets for what a deployment sets itself: nobody would read them."""
     problems: list[Problem] = []
     for key, value in environment.items():
         where = f"{field}[{key!r}]"
         if not isinstance(key, str) or not _KEY.fullmatch(key):
             expected = "upper-case letters, digits and '_', no digit first"
             problems.append(Problem(f"{field} key", key, expected, "Rename the variable"))
-        if value is None:
+        if isinstance(value, Secret) and (fixed := AGENT_ENVIRONMENT.get(key)) is not None:
+            problems.append(Problem(where, None, f"{fixed!r}, and no secret", _WHY_FIXED))
+        if not is_known(value):
             continue
         if not isinstance(value, str):
             problems.append(Problem(where, value, "a string", f"Write {str(value)!r}"))
@@ -44,14 +48,7 @@ def check_environment(field: str, environment: Mapping[str, object]) -> list[Pro
     return problems
 
 
-def check_secret(field: str, key: str) -> list[Problem]:
-    """Problems of a variable that is given as a secret; a fixed one's would be stored, and read by nobody."""
-    if (fixed := AGENT_ENVIRONMENT.get(key)) is None:
-        return []
-    return [Problem(f"{field}[{key!r}]", None, f"{fixed!r}, and no secret", _WHY_FIXED)]
-
-
-def agent_environment(user: Mapping[str, str], experiment_id: str | None) -> dict[str, str]:
+def agent_environment(user: Mapping[str, Any], experiment_id: Any) -> dict[str, Any]:
     """The user's variables with those that deploy() injects; the user's experiment wins."""
     experiment = {EXPERIMENT_VARIABLE: experiment_id} if experiment_id else {}
     return {**experiment, **user, **AGENT_ENVIRONMENT}

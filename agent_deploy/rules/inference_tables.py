@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from agent_deploy.rules import names
+from agent_deploy.rules.numbers import whole
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.schedule import Schedule, check_schedule, parse_schedule
 from agent_deploy.rules.tables import DERIVED, check_prefix, check_retention, retention_statements
+from agent_deploy.rules.values import is_known, known
 
 # Files lie where every user of a workspace finds them; a path belongs to one payload table.
 SOURCE_FOLDER: Final = "/Shared/agent-deploy"
@@ -43,11 +45,10 @@ class Derivation:
 
 def plan(args: Mapping[str, Any]) -> Derivation:
     """What checked arguments mean."""
-    days = args.get("retention_days")
     return Derivation(
         schedule=parse_schedule(args.get("schedule"), args.get("schedule_timezone")),
         policy_id=args.get("cluster_policy_id"),
-        retention_days=None if days is None else int(days),
+        retention_days=whole(args.get("retention_days")),
         warehouse_id=args.get("warehouse_id"),
     )
 
@@ -55,15 +56,13 @@ def plan(args: Mapping[str, Any]) -> Derivation:
 def check_tables(prefix: str, args: Mapping[str, Any]) -> list[Problem]:
     """All problems that show without asking the workspace; ``prefix`` is put before the fields' names."""
     problems = []
-    if args.get("prefix") is not None:
+    if args.get("prefix") is not None and is_known(args["prefix"]):
         problems += check_prefix(f"{prefix}prefix", args["prefix"])
     problems += check_schedule(f"{prefix}schedule", args.get("schedule"), args.get("schedule_timezone"))
     problems += check_retention(f"{prefix}retention_days", args.get("retention_days"))
     if args.get("retention_days") is not None and not args.get("warehouse_id"):
         expected = "the id of a SQL warehouse, on which old rows are deleted (retention_days)"
         problems.append(Problem(f"{prefix}warehouse_id", args.get("warehouse_id"), expected))
-    if isinstance(args.get("readers"), (str, Mapping)):
-        problems.append(Problem(f"{prefix}readers", args["readers"], 'a list of principals, such as ["auditors"]'))
     if args.get("serverless") is False and not args.get("cluster_policy_id"):
         expected = "the id of a cluster policy, as the pipeline is not to run on serverless compute"
         remedy = "Leave serverless out to run there, or name a policy"
@@ -71,7 +70,7 @@ def check_tables(prefix: str, args: Mapping[str, Any]) -> list[Problem]:
     if args.get("serverless") is True and args.get("cluster_policy_id"):
         remedy = "Take one of them out"
         policy = args["cluster_policy_id"]
-        problems.append(Problem(f"{prefix}cluster_policy_id", policy, "nothing, as serverless is true", remedy))
+        problems.append(Problem(f"{prefix}cluster_policy_id", known(policy), "nothing, as serverless is true", remedy))
     return problems
 
 
@@ -83,7 +82,7 @@ def check_derivation_off(prefix: str, args: Mapping[str, Any]) -> list[Problem]:
     useless = ("schedule", "schedule_timezone", "retention_days", "cluster_policy_id", "served_entities_table")
     given = [name for name in useless if args.get(name) is not None]
     remedy = f"Take it out, or take {off}=False out"
-    return [Problem(f"{prefix}{name}", args[name], f"nothing, as {off} is False", remedy) for name in given]
+    return [Problem(f"{prefix}{name}", known(args[name]), f"nothing, as {off} is False", remedy) for name in given]
 
 
 def wanted_pipeline(prefix: str, args: Mapping[str, Any], schema: str) -> dict[str, Any] | None:
@@ -91,7 +90,7 @@ def wanted_pipeline(prefix: str, args: Mapping[str, Any], schema: str) -> dict[s
     if args.get("derive") is False:
         return None
     catalog, _, name = schema.partition(".")
-    policy = args.get("cluster_policy_id")
+    policy = known(args.get("cluster_policy_id"))
     # Without a policy all is asked for by derive, which may not even be there.
     field = "cluster_policy_id" if policy else "derive"
     return {"field": f"{prefix}{field}", "catalog": catalog, "schema": name, "policy_id": policy}
@@ -105,11 +104,9 @@ def named_tables(prefix: str, args: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def named_readers(prefix: str, args: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Field and name of each reader; the names may be Outputs."""
-    readers = args.get("readers") or ()
-    if isinstance(readers, (str, Mapping)):  # told as a mistake
-        return []
-    return [(f"{prefix}readers[{index}]", reader) for index, reader in enumerate(readers)]
+    """Field and name of each reader, as far as the names are known."""
+    readers = enumerate(args.get("readers") or ())
+    return [(f"{prefix}readers[{index}]", reader) for index, reader in readers if is_known(reader)]
 
 
 def reader_names(args: Mapping[str, Any]) -> list[str]:
@@ -153,13 +150,3 @@ def pipeline_name(payload: str) -> str:
 def place(payload: str) -> tuple[str, str, str]:
     """Catalog, schema and table of a full name."""
     return names.split_model_name(payload)
-
-
-def reader_grants(tables: list[str]) -> dict[tuple[str, str], str]:
-    """(Securable type, full name) → privilege that a reader of the tables needs, parents included."""
-    needed: dict[tuple[str, str], str] = {}
-    for table in tables:
-        catalog, schema, _ = place(table)
-        for kind, name in (("catalog", catalog), ("schema", f"{catalog}.{schema}"), ("table", table)):
-            needed[kind, name] = READ_PRIVILEGES[kind]
-    return needed

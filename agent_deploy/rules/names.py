@@ -6,8 +6,6 @@ Source: observation of databricks-agents 0.12 and 1.13, which name alike.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from agent_deploy.rules.problems import Problem
 
@@ -30,11 +28,6 @@ def served_entity_name(model_name: str, version: str) -> str:
     """``main.default.qa``, ``3`` → ``main-default-qa_3``."""
     suffix = f"_{version}"
     return _clean(model_name[: MAX_NAME - len(suffix)]) + suffix
-
-
-def endpoint_of(args: Mapping[str, Any]) -> str:
-    """Name of a deployment's endpoint, given or as deploy() names it."""
-    return str(args.get("endpoint_name") or endpoint_name(args["model_name"]))
 
 
 def secret_scope(endpoint_name: str, version: str) -> str:

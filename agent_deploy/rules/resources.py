@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from agent_deploy.rules.object_permissions import OBJECT_TYPES
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.unity_catalog import Requirement, Securable, requirements
+from agent_deploy.rules.values import is_known
 
 
 @dataclass(frozen=True, order=True)
@@ -145,7 +146,7 @@ def check_resources(field: str, resources: Sequence[Resource]) -> list[Problem]:
         if kind is None:
             remedy = "A kind that a newer MLflow knows needs a newer agent_deploy"
             problems.append(Problem(f"{where}.kind", resource.kind, "one of " + ", ".join(KINDS), remedy))
-        elif not isinstance(resource.name, str) or not kind.syntax.pattern.fullmatch(resource.name):
+        elif is_known(resource.name) and not kind.syntax.pattern.fullmatch(resource.name):
             expected = f"{kind.syntax.expected}, such as {kind.syntax.example!r} ({kind.title})"
             problems.append(Problem(f"{where}.name", resource.name, expected))
     return problems

@@ -8,12 +8,12 @@ ACLs". (databricks.agents gives CAN_READ there, from the time when assessments w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from agent_deploy.rules.inference_tables import named_readers
 from agent_deploy.rules.object_permissions import OBJECT_TYPES
 from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.values import Unknown, is_known
 
 ENDPOINTS, EXPERIMENTS = "serving-endpoints", "experiments"
 ENDPOINT_LEVEL, EXPERIMENT_LEVEL = "CAN_QUERY", "CAN_EDIT"
@@ -28,58 +28,56 @@ ADMINS = "admins"  # may do everything anyhow; no access control list takes them
 
 @dataclass(frozen=True)
 class Access:
-    """One principal's level on the endpoint; ``field`` is the argument that names it."""
+    """One principal's level on the endpoint; ``field`` is the argument that names it, ``path`` where that stands.
+
+    ``is_late``: the name comes from another resource, so that nothing can be named after it.
+    """
 
     field: str
-    principal: str
-    level: str
+    principal: str | Unknown
+    level: str | Unknown | None
+    path: str = ""
+    is_late: bool = False
 
     @property
     def kind(self) -> str:
         """user, group or service_principal."""
         return PRINCIPAL_KINDS[self.field]
 
-
-def is_registered(args: Mapping[str, Any]) -> bool:
-    """Whether the agents service is to know the deployment; as deploy() does it, unless it is turned off."""
-    return bool((args.get("review_app") or {}).get("enabled", True))
-
-
-def endpoint_access(args: Mapping[str, Any]) -> list[Access]:
-    """``permissions`` and the reviewers: each principal once, with the highest of its levels."""
-    levels: dict[tuple[str, str], list[str]] = {}
-    for permission in args.get("permissions") or ():
-        levels.setdefault(_named(permission), []).append(str(permission["level"]))
-    for reviewer in reviewers_of(args):
-        levels.setdefault(_named(reviewer), []).append(ENDPOINT_LEVEL)
-    rank = OBJECT_TYPES[ENDPOINTS]
-    return [Access(*named, rank.highest(held) or ENDPOINT_LEVEL) for named, held in levels.items()]
+    @property
+    def named(self) -> tuple[str, object]:
+        """Who it is; one that is not known yet is nobody else."""
+        return self.field, self.principal
 
 
-def reviewers(args: Mapping[str, Any]) -> list[Access]:
+@dataclass(frozen=True)
+class Reviewing:
+    """Whether the agents service knows the deployment (as deploy() does it, unless it is turned off), and for whom."""
+
+    enabled: bool = True
+    reviewers: tuple[Access, ...] = ()
+    instructions: str | Unknown | None = None
+
+
+def endpoint_access(permissions: Sequence[Access], reviewers: Sequence[Access]) -> list[Access]:
+    """Both lists in one: each principal once, with the highest of its levels."""
+    found: dict[tuple[str, object], list[Access]] = {}
+    for access in (*permissions, *(replace(reviewer, level=ENDPOINT_LEVEL) for reviewer in reviewers)):
+        found.setdefault(access.named, []).append(access)
+    return [replace(same[0], level=_highest([access.level for access in same])) for same in found.values()]
+
+
+def reviewing_access(permissions: Sequence[Access], reviewers: Sequence[Access]) -> list[Access]:
     """The reviewers, each with the level that both lists together give it on the endpoint."""
-    wanted = {_named(reviewer) for reviewer in reviewers_of(args)}
-    return [access for access in endpoint_access(args) if (access.field, access.principal) in wanted]
+    levels = {access.named: access.level for access in endpoint_access(permissions, reviewers)}
+    return [replace(reviewer, level=levels[reviewer.named]) for reviewer in reviewers]
 
 
-def principals(args: Mapping[str, Any]) -> dict[str, Any]:
-    """Every principal that the arguments name, by the place where they do: ``permissions[0].group_name``.
-
-    The values may be Outputs.
-    """
-    lists = {"permissions": args.get("permissions") or (), "review_app.reviewers": reviewers_of(args)}
-    found = {
-        f"{place}[{index}].{field}": entry[field]
-        for place, entries in lists.items()
-        for index, entry in enumerate(entries)
-        for field in PRINCIPAL_FIELDS
-        if entry.get(field)
-    }
-    found |= dict(named_readers("inference_tables.", args.get("inference_tables") or {}))
-    existing = args.get("service_principal") or {}
-    if existing.get("application_id"):
-        found["service_principal.application_id"] = existing["application_id"]
-    return found
+def _highest(levels: Sequence[str | Unknown | None]) -> str | Unknown:
+    for level in levels:
+        if isinstance(level, Unknown):
+            return level
+    return OBJECT_TYPES[ENDPOINTS].highest({str(level) for level in levels}) or ENDPOINT_LEVEL
 
 
 def check_access(args: Mapping[str, Any]) -> list[Problem]:
@@ -97,18 +95,14 @@ def check_access(args: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
-def reviewers_of(args: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The reviewers as the arguments name them."""
-    return (args.get("review_app") or {}).get("reviewers") or ()
-
-
-def _named(entry: Mapping[str, Any]) -> tuple[str, str]:
-    return next((field, str(entry[field])) for field in PRINCIPAL_FIELDS if entry.get(field))
+def _named(entry: Mapping[str, Any]) -> tuple[str, Any]:
+    named = next((field, entry[field]) for field in PRINCIPAL_FIELDS if entry.get(field))
+    return named if isinstance(named[1], Unknown) else (named[0], str(named[1]))
 
 
 def _check_reviewers(given: Sequence[Mapping[str, Any]]) -> list[Problem]:
     problems: list[Problem] = []
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, Any]] = set()
     for index, reviewer in enumerate(given):
         field = f"review_app.reviewers[{index}]"
         if of_principal := _check_principal(field, reviewer):
@@ -124,8 +118,8 @@ def _check_reviewers(given: Sequence[Mapping[str, Any]]) -> list[Problem]:
 
 def _check_permission(field: str, permission: Mapping[str, Any]) -> list[Problem]:
     problems = []
-    if permission.get("level") not in PERMISSION_LEVELS:
-        problems.append(Problem(f"{field}.level", permission.get("level"), "one of " + ", ".join(PERMISSION_LEVELS)))
+    if is_known(level := permission.get("level")) and level not in PERMISSION_LEVELS:
+        problems.append(Problem(f"{field}.level", level, "one of " + ", ".join(PERMISSION_LEVELS)))
     return problems + _check_principal(field, permission)
 
 

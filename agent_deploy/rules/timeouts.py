@@ -8,17 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from agent_deploy.rules.known_arguments import KNOWN
 from agent_deploy.rules.problems import Problem
 
 _DURATION = re.compile(r"\+?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+", re.ASCII)
 
 
 def check_timeouts(prefix: str, timeouts: Mapping[str, object]) -> Iterator[Problem]:
-    """Those that Pulumi would refuse, or that leave no time at all; unknown names are told elsewhere."""
-    for name in KNOWN["timeouts"]:
-        value = timeouts.get(name)
-        if value is not None and not _is_duration(value):
+    """Those that Pulumi would refuse, or that leave no time at all."""
+    for name, value in timeouts.items():
+        if not _is_duration(value):
             expected = 'a duration above zero of hours, minutes and seconds, such as "45m", "1h30m" or "90s"'
             yield Problem(f"{prefix}{name}", value, expected)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from agent_deploy.rules.numbers import whole
 from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.values import is_known
 
 MAX_SERVED_ENTITIES = 15  # source: databricks-sdk-py#1496; older documentation says 10
 _SHARE = "a whole number from 0 to 100"
@@ -27,7 +29,9 @@ def check_traffic(field: str, traffic: Mapping[str, object], served: Sequence[st
             remedy = "Give it one (config.get_int() has None for a key that is not set), or take the version out here"
             problems.append(Problem(where, None, _SHARE, remedy))
         problems += check_percentage(where, percentage)
-    if not problems and served and (total := sum(int(p) for p in traffic.values())) != 100:  # type: ignore[call-overload]
+    if problems or not served or not all(map(is_known, traffic.values())):
+        return problems
+    if (total := sum(whole(share) or 0 for share in traffic.values())) != 100:
         shares = ", ".join(f"{version}: {percentage}" for version, percentage in traffic.items()) or "nothing"
         problems.append(Problem(field, total, "percentages that sum to 100", f"They are {shares}. {_way_out(total)}"))
     return problems
@@ -39,7 +43,7 @@ def _way_out(total: int) -> str:
 
 def check_percentage(field: str, value: object) -> list[Problem]:
     """Problems of one percentage; None is not said, and passes."""
-    if value is None or (not isinstance(value, bool) and _is_whole(value) and 0 <= int(value) <= 100):  # type: ignore[call-overload]
+    if value is None or not is_known(value) or 0 <= (-1 if (number := whole(value)) is None else number) <= 100:
         return []
     return [Problem(field, value, _SHARE)]
 
@@ -76,8 +80,3 @@ def check_count(field: str, count: int, feedback: bool = False) -> list[Problem]
 def _natural(name: str) -> list[str | int]:
     """``v9`` before ``v10``: text and numbers in turn."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
-
-
-def _is_whole(value: object) -> bool:
-    # Numbers cross the engine's wire as doubles.
-    return isinstance(value, int) or (isinstance(value, float) and value.is_integer())

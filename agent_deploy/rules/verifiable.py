@@ -1,137 +1,126 @@
-"""What of a deployment's arguments can be looked up in a workspace, however wrong the rest of them is."""
+"""What of a deployment can be looked up in a workspace, however wrong the rest of it is."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from agent_deploy.rules import names
-from agent_deploy.rules.credentials import AUTHS, MANUAL, PASSTHROUGH, SERVICE_PRINCIPAL, looks_like_credential
-from agent_deploy.rules.declared_resources import from_program
-from agent_deploy.rules.deployment import feedback_model, named_versions
+from agent_deploy.rules import inference_tables
+from agent_deploy.rules.credentials import MANUAL, SERVICE_PRINCIPAL, looks_like_credential
+from agent_deploy.rules.declaration import Deployment
 from agent_deploy.rules.environment import references
-from agent_deploy.rules.experiment import named_experiment
-from agent_deploy.rules.inference_tables import named_tables, reader_names, wanted_pipeline
-from agent_deploy.rules.previous_versions import check_keep_previous
 from agent_deploy.rules.resources import check_resources
-from agent_deploy.rules.review import principals, reviewers_of
+from agent_deploy.rules.review import Access
 from agent_deploy.rules.secrets import parse_reference
+from agent_deploy.rules.values import is_known, known
 
 TABLES = "inference_tables."
-# A variable's place: None for the deployment's own environment, or the index of a version; and its name.
-Place = tuple[int | None, str]
 
 
-def look_ups(args: Mapping[str, Any], owner_marks: Sequence[str], made_here: Collection[str] = ()) -> dict[str, Any]:
-    """One deployment in the arguments of the provider's function verifyDeployments; values that are None were secret.
+def look_ups(deployment: Deployment, owner_marks: Sequence[str]) -> dict[str, Any]:
+    """One deployment in the arguments of the provider's function verifyDeployments.
 
-    Principals at the places ``made_here`` may be made by this very program, and so are not looked for.
+    What is not known yet is left out, and so are principals whose names are Outputs: this very program may make them.
     """
-    model, endpoint = _model(args), _endpoint(args)
-    versions = named_versions(args) if model else []
-    auth = args.get("auth") or PASSTHROUGH
-    given = from_program("resources", args.get("resources") or [])[0] if versions and auth != MANUAL else []
-    keep = args.get("keep_previous")
+    model, endpoint = known(deployment.model_name), known(deployment.endpoint_name)
+    versions = [version for version in deployment.versions if version.is_known] if model else []
+    identity = deployment.identity
+    given = identity.resources if versions and identity.auth != MANUAL else ()
     return {
         "model_name": model,
-        "versions": [{"field": each.field, "version": each.version, "alias": each.alias} for each in versions],
-        # Of an agent whose identity is not understood, nothing can be said about what it needs.
-        "auth": auth if auth in AUTHS else MANUAL,
+        "versions": [
+            {"field": each.field, "version": known(each.number), "alias": known(each.alias)} for each in versions
+        ],
+        "auth": identity.auth,
         "resources": [
             {"kind": each.kind, "name": each.name, "on_behalf_of_user": each.on_behalf_of_user}
             for each in given
             if not check_resources("resources", [each])
         ],
-        # An empty list is the wish for nothing; without any list the model's own count.
-        "replace_resources": bool(args.get("replace_resources")) and args.get("resources") is not None,
-        "keep_previous": 0 if check_keep_previous(keep) else int(keep or 0),
+        "replace_resources": identity.replaces,
+        "keep_previous": deployment.keep_previous,
         "owner_marks": list(owner_marks),
-        "references": [{"field": field, "value": value} for field, value in _references(args)],
-        "principals": [
-            {"field": field, "value": str(value)} for field, value in principals(args).items() if field not in made_here
-        ],
-        "experiment": named_experiment(args),
-        "feedback_model": feedback_model(args) if versions else "",
-        "tables": named_tables(TABLES, args.get("inference_tables") or {}) if _inference_schema(args) else [],
-        "pipeline": _pipeline(args),
+        "references": [{"field": field, "value": value} for field, value in _references(deployment)],
+        "principals": [{"field": field, "value": value} for field, value in _principals(deployment)],
+        "experiment": _experiment(deployment),
+        "feedback_model": known(deployment.feedback_model) if versions else "",
+        "tables": _tables(deployment),
+        "pipeline": _pipeline(deployment),
         # Of the first version, where the program names none: only the look-up tells which that is.
-        "shares_experiment": _shares_experiment(args),
-        "requirements": _requirements(args, model if versions else None, endpoint),
+        "shares_experiment": _shares_experiment(deployment),
+        "requirements": _requirements(deployment, model if versions else None, endpoint),
     }
 
 
-def _model(args: Mapping[str, Any]) -> str | None:
-    name = args.get("model_name")
-    return None if names.check_model_name("model_name", name) else str(name)
+def _experiment(deployment: Deployment) -> dict[str, str] | None:
+    named = deployment.experiment
+    return {"field": named.field, "value": str(named.value)} if named and is_known(named.value) else None
 
 
-def _endpoint(args: Mapping[str, Any]) -> str | None:
-    model = _model(args)
-    name = args.get("endpoint_name") or (names.endpoint_name(model) if model else None)
-    return None if names.check_endpoint_name("endpoint_name", name) else str(name)
-
-
-def _requirements(args: Mapping[str, Any], model: str | None, endpoint: str | None) -> dict[str, Any]:
+def _requirements(deployment: Deployment, model: str | None, endpoint: str | None) -> dict[str, Any]:
     """What the deployer must be allowed to do, in the words of DeploymentRequirements."""
-    own_principals = args.get("auth") == SERVICE_PRINCIPAL
-    named = named_experiment(args)
+    own_principals = deployment.identity.auth == SERVICE_PRINCIPAL
+    named = _experiment(deployment)
     return {
         "model_name": model,
         "endpoint_name": endpoint,
-        "inference_schema": _inference_schema(args),
-        "secret_scopes": [endpoint] if endpoint and _stores_secrets(args) else [],
-        "experiment_id": named["value"] if named and _shares_experiment(args) else None,
-        "readers": reader_names(args.get("inference_tables") or {}),
-        "create_service_principal": own_principals and not args.get("service_principal"),
+        "inference_schema": inference_schema(deployment),
+        "secret_scopes": [endpoint] if endpoint and deployment.secrets() else [],
+        "experiment_id": named["value"] if named and _shares_experiment(deployment) else None,
+        "readers": inference_tables.reader_names(deployment.tables.derivation),
+        "create_service_principal": deployment.identity.is_made,
         "grant": own_principals,
         "skip_open": own_principals,
-        "sql_warehouse": (args.get("inference_tables") or {}).get("warehouse_id"),
+        "sql_warehouse": known(deployment.tables.derivation.get("warehouse_id")),
     }
 
 
-def _shares_experiment(args: Mapping[str, Any]) -> bool:
+def _shares_experiment(deployment: Deployment) -> bool:
     """Whether the deployer lets others write into it: reviewers their assessments, a service principal its traces."""
-    return bool(reviewers_of(args)) or args.get("auth") == SERVICE_PRINCIPAL
+    return bool(deployment.review.reviewers) or deployment.identity.auth == SERVICE_PRINCIPAL
 
 
-def _inference_schema(args: Mapping[str, Any]) -> str | None:
-    tables = args.get("inference_tables") or {}
-    model = _model(args)
-    of_model = names.split_model_name(model) if model else ("", "", "")
-    catalog, schema = tables.get("catalog") or of_model[0], tables.get("schema") or of_model[1]
-    return f"{catalog}.{schema}" if catalog and schema and tables.get("enabled") is not False else None
+def inference_schema(deployment: Deployment) -> str | None:
+    """catalog.schema of the inference tables; None without tables, or where it is not known."""
+    catalog, schema = known(deployment.tables_catalog), known(deployment.tables_schema)
+    return f"{catalog}.{schema}" if catalog and schema and deployment.tables.enabled else None
 
 
-def _pipeline(args: Mapping[str, Any]) -> dict[str, Any] | None:
-    schema = _inference_schema(args)
-    return wanted_pipeline(TABLES, args.get("inference_tables") or {}, schema) if schema else None
+def _tables(deployment: Deployment) -> list[dict[str, str]]:
+    return inference_tables.named_tables(TABLES, deployment.tables.derivation) if inference_schema(deployment) else []
 
 
-def exposed_credentials(args: Mapping[str, Any]) -> list[str]:
+def _pipeline(deployment: Deployment) -> dict[str, Any] | None:
+    schema = inference_schema(deployment)
+    return inference_tables.wanted_pipeline(TABLES, deployment.tables.derivation, schema) if schema else None
+
+
+def exposed_credentials(deployment: Deployment) -> list[str]:
     """The variables that seem to hold a credential in plain text."""
     return [
-        f"{place}[{key!r}]"
-        for place, variables in _environments(args)
+        f"{field}[{key!r}]"
+        for _, field, variables in deployment.environments()
         for key, value in variables.items()
         if looks_like_credential(key, value)
     ]
 
 
-def _environments(args: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    yield "environment", args.get("environment") or {}
-    for index, version in enumerate(args.get("versions") or ()):
-        yield f"versions[{index}].environment", version.get("environment") or {}
+def _principals(deployment: Deployment) -> Iterator[tuple[str, str]]:
+    """Every principal that the arguments name plainly, by the field where they do: ``permissions[0].group_name``."""
+    accesses: tuple[Access, ...] = (*deployment.permissions, *deployment.review.reviewers)
+    yield from ((each.path, str(each.principal)) for each in accesses if not each.is_late)
+    for field, reader in inference_tables.named_readers(TABLES, deployment.tables.derivation):
+        if field not in deployment.late:
+            yield field, str(reader)
+    field, existing = "service_principal.application_id", deployment.identity.existing
+    if existing and existing.application_id and field not in deployment.late:
+        yield field, str(existing.application_id)
 
 
-def _stores_secrets(args: Mapping[str, Any]) -> bool:
-    existing = args.get("service_principal") or {}
-    return any(None in variables.values() for _, variables in (*_environments(args), ("", existing)))
-
-
-def _references(args: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for place, variables in _environments(args):
+def _references(deployment: Deployment) -> Iterator[tuple[str, str]]:
+    for _, field, variables in deployment.environments():
         for key, reference in references(variables).items():
-            yield f"{place}[{key!r}]", str(reference)
-    secret = (args.get("service_principal") or {}).get("client_secret")
+            yield f"{field}[{key!r}]", str(reference)
+    secret = deployment.identity.existing.client_secret if deployment.identity.existing else ""
     if isinstance(secret, str) and parse_reference(secret):
         yield "service_principal.client_secret", secret

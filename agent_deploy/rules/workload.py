@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.values import is_known
 
 WORKLOAD_SIZES = ("Small", "Medium", "Large")
 WORKLOAD_TYPES = (
@@ -21,7 +22,7 @@ def check_workload(prefix: str, size: object, kind: object) -> list[Problem]:
     return [
         Problem(f"{prefix}{field}", value, "one of " + ", ".join(allowed), _remedy(value, allowed))
         for field, value, allowed in rows
-        if value is not None and value not in allowed
+        if value is not None and is_known(value) and value not in allowed
     ]
 
 

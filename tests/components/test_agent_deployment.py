@@ -6,19 +6,15 @@ import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import pulumi
 import pulumi.runtime
 import pytest
-from typing_extensions import NotRequired, is_typeddict
 
 from agent_deploy import AgentDeployment, AgentServicePrincipal, FeedbackModel, InferenceTables
-from agent_deploy.components import arguments, errors
+from agent_deploy.components import errors
 from agent_deploy.components.errors import DeploymentError, told
-from agent_deploy.components.inference_tables import InferenceTablesArgs
-from agent_deploy.rules.known_arguments import BOOLEANS, KNOWN, LISTS, MAPPINGS, TABLES_BOOLEANS
 from tests.components.mocked import (
     DERIVED,
     ENDPOINT,
@@ -551,11 +547,11 @@ def test_an_entry_that_is_misshapen_hides_nothing_else_of_its_list(workspace: Wo
         "permissions[0]",
         "review_app.reviewers[0]",
         "resources[0]",
-        "review_app.instructions 3",
         "resources[1].kind",
         "versions[1].workload_size",
         "permissions[2].level",
         "review_app.reviewers[1]",
+        "review_app.instructions 3",
         "versions[1]",
         "permissions[1].group_name",
     ]
@@ -607,15 +603,24 @@ def test_a_variable_without_a_value_is_told_and_not_left_out(workspace: Workspac
 
 
 @pytest.mark.parametrize("component", [AgentDeployment, AgentServicePrincipal, FeedbackModel, InferenceTables])
-def test_arguments_by_keyword_are_told_to_be_one_dict(workspace: Workspace, component: Any) -> None:
-    with pytest.raises(TypeError) as raised:
-        component("docs", model_name=MODEL, opts=None)
+def test_arguments_stand_as_keywords_or_in_one_dict_and_not_both(workspace: Workspace, component: Any) -> None:
     name = component.__name__
-    assert str(raised.value) == (
-        f"{name} takes its arguments as one dict, not by keyword (model_name): "
-        f'write {name}("name", {{"model_name": …}}, opts)'
-    )
+    with pytest.raises(pulumi.RunError, match=f"{name} takes its arguments by keyword or as one dict, not both: opt"):
+        component("docs", {}, optts=None)
     assert list(inspect.signature(component).parameters) == ["name", "args", "opts"]
+
+
+def test_keywords_are_the_same_as_the_dict(workspace: Workspace) -> None:
+    given: dict[str, Any] = {"model_name": MODEL, "model_version": "1", "tags": {"team": "search"}}
+
+    @pulumi.runtime.test
+    def program() -> None:
+        AgentDeployment("one", given, pulumi.ResourceOptions(protect=True))
+        AgentDeployment("two", opts=pulumi.ResourceOptions(protect=True), endpoint_name="second", **given)
+
+    program()
+    one, two = (workspace.resources[ENDPOINT, name] for name in ("one", "two"))
+    assert {**one, "name": "second", "ownerMark": "agents/dev/two"} == two
 
 
 @pytest.mark.parametrize("component", [AgentDeployment, AgentServicePrincipal, FeedbackModel, InferenceTables])
@@ -624,7 +629,7 @@ def test_arguments_by_keyword_are_told_to_be_one_dict(workspace: Workspace, comp
     [
         (["hush"], "and not as a value of type list"),
         ("hush", "and not as a value of type str"),
-        (None, "and not None"),
+        (None, "and not as None"),
     ],
 )
 def test_arguments_that_are_no_dict_are_told_without_a_traceback(
@@ -636,44 +641,8 @@ def test_arguments_that_are_no_dict_are_told_without_a_traceback(
             call()
         assert isinstance(raised.value, TypeError)
         assert str(raised.value) == (
-            f'{name} takes its arguments as one dict, {why}: write {name}("name", {{…}}, opts)'
+            f'{name} takes its arguments by keyword or as one dict, {why}: write {name}("name", …=…, opts=…)'
         )
-    with pytest.raises(pulumi.RunError, match="as one dict, and there is none"):
-        component("docs")
-    with pytest.raises(pulumi.RunError, match="not by keyword"):
-        component("docs", model_name=MODEL)
-
-
-def test_the_known_names_are_those_that_are_declared() -> None:
-    declared = {
-        "": arguments.AgentDeploymentArgs,
-        "versions": arguments.AgentVersionArgs,
-        "permissions": arguments.AgentPermissionArgs,
-        "review_app": arguments.AgentReviewAppArgs,
-        "review_app.reviewers": arguments.AgentReviewerArgs,
-        "resources": arguments.AgentResourceArgs,
-        "service_principal": arguments.ExistingServicePrincipalArgs,
-        "inference_tables": arguments.AgentInferenceTablesArgs,
-        "timeouts": arguments.AgentTimeoutsArgs,
-    }
-    assert set(KNOWN) == set(declared)
-    optional = {n: h for n, h in arguments.AgentDeploymentArgs.__annotations__.items() if get_origin(h) is NotRequired}
-    hints = {name: get_args(hint)[0] for name, hint in optional.items()}
-    hints |= {"review_app.reviewers": get_args(arguments.AgentReviewAppArgs.__annotations__["reviewers"])[0]}
-    assert set(LISTS) == {name for name, hint in hints.items() if get_origin(hint) is list}
-    holders = {name for name, hint in hints.items() if is_typeddict(hint) or get_origin(hint) is Mapping}
-    assert set(MAPPINGS) == holders
-    for place, kind in declared.items():
-        # MLflow's own words for a resource may say one thing more.
-        assert set(KNOWN[place]) - {"on_behalf_of_user"} == set(kind.__annotations__), place
-        assert set(BOOLEANS.get(place, ())) - {"on_behalf_of_user"} == booleans(kind), place
-    assert set(TABLES_BOOLEANS) == booleans(InferenceTablesArgs)
-
-
-def booleans(kind: type) -> set[str]:
-    """The names that are declared as bool, or as an Output of one."""
-    hints = {name: get_args(hint)[0] if get_args(hint) else hint for name, hint in kind.__annotations__.items()}
-    return {name for name, hint in hints.items() if hint is bool or bool in get_args(hint)}
 
 
 def test_wrong_values_are_told_in_the_one_list_an_output_as_well(workspace: Workspace) -> None:
@@ -687,10 +656,10 @@ def test_wrong_values_are_told_in_the_one_list_an_output_as_well(workspace: Work
         )
     assert str(raised.value).splitlines()[1:] == [
         "  - timeouts.updaet: expected a name that AgentDeployment knows. Did you mean update?",
-        "  - versions[0].scale_to_zero 'no': expected True or False",
-        "  - inference_tables.serverless 'yes': expected True or False",
         "  - timeouts.create '45 minutes': expected a duration above zero of hours, minutes and seconds, such as "
         '"45m", "1h30m" or "90s"',
+        "  - versions[0].scale_to_zero 'no': expected True or False",
+        "  - inference_tables.serverless 'yes': expected True or False",
     ]
     assert (ENDPOINT, "qa") not in workspace.resources
 

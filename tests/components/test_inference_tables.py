@@ -193,7 +193,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"payload_table": "payload"}, "payload_table 'payload': expected the full name of a payload table"),
     ({"payload_table": "old.logs.lost_payload"}, "payload_table: there is no table"),
     ({"readers": ["nobody"]}, "readers[0] 'nobody'"),
-    ({"readers": "auditors"}, "readers 'auditors': expected a list of principals"),
+    ({"readers": "auditors"}, "readers 'auditors': expected a list, such as"),
     ({"derive": "no"}, "derive 'no': expected True or False"),
     ({"shedule": "daily"}, "shedule: expected a name that InferenceTables knows. Did you mean schedule?"),
 ]

@@ -127,8 +127,9 @@ def test_an_experiment_that_is_not_known_is_not_guessed() -> None:
     workspace = in_use(Workspace(), preview=True)
     late = {"MLFLOW_EXPERIMENT_ID": unknown()}
     deploy({"model_version": "1", "environment": late, "inference_tables": {"enabled": False}})
-    assert workspace.calls == 0
-    assert isinstance(workspace.resources[ENDPOINT, "qa"]["tags"], Unknown)
+    [asked] = workspace.asked
+    assert "experiment" not in asked
+    assert isinstance(workspace.resources[ENDPOINT, "qa"]["tags"]["MONITOR_EXPERIMENT_ID"], Unknown)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from agent_deploy.provider.schema import FUNCTIONS as FUNCTION_SCHEMAS
 from agent_deploy.provider.schema import RESOURCES as RESOURCE_SCHEMAS
 from agent_deploy.resources import functions
 from agent_deploy.resources.properties import to_wire
+from agent_deploy.rules.declaration import declared
 from agent_deploy.rules.endpoint_fields import ENTITY_FIELDS, FIELDS, Changing
 from agent_deploy.rules.verifiable import look_ups
 
@@ -94,9 +95,9 @@ def test_what_a_program_asks_to_be_verified_is_in_the_schema() -> None:
     # None is left out on the wire: an alias instead of the version, an experiment that reviewers are let into.
     either = {
         "versions": [{"field": "f", "version": "1", "alias": "a"}],
-        "experiment": look_ups({**args, "review_app": {}}, [])["experiment"],
+        "experiment": look_ups(declared({**args, "review_app": {}}), [])["experiment"],
     }
-    sent = to_wire({**look_ups(args, ["mark"]), **either})
+    sent = to_wire({**look_ups(declared(args), ["mark"]), **either})
     assert set(sent) == set(inputs)
     for name, kind in (
         ("versions", "WantedVersion"), ("resources", "DeclaredResource"), ("references", "NamedValue"),

@@ -17,7 +17,9 @@ from agent_deploy.provider import look_ups as asked
 from agent_deploy.provider.resource import Context
 from agent_deploy.provider.verify_deployment import verify_deployment, verify_deployments
 from agent_deploy.resources.properties import to_wire
+from agent_deploy.rules.declaration import declared
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
+from agent_deploy.rules.values import Secret
 from agent_deploy.rules.verifiable import look_ups
 from tests.provider.permission_double import ANN, CATALOG, SCIM, Double
 
@@ -58,12 +60,12 @@ def secrets(request: httpx.Request) -> Any:
 def verify(double: Double | Context, **args: Any) -> dict[str, Any]:
     context = double.context if isinstance(double, Double) else double
     return verify_deployment(
-        context, to_wire(look_ups({"model_name": MODEL, **args}, ["agents/dev/qa", "agents/dev/former"]))
+        context, to_wire(look_ups(declared({"model_name": MODEL, **args}), ["agents/dev/qa", "agents/dev/former"]))
     )
 
 
 def test_what_may_be_deployed_is_described(double: Double) -> None:
-    found = verify(double, versions=[{"version": 1}, {"alias": "champion"}])
+    found = verify(double, versions=[{"version": "1"}, {"alias": "champion"}])
     table = {"kind": "table", "name": "main.default.docs", "onBehalfOfUser": False}
     assert found == {
         "numbers": ["1", "2"],
@@ -282,7 +284,7 @@ def test_a_host_that_takes_connections_and_never_answers_is_waited_for_once_by_a
     with socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
         settings = Settings(host=f"http://127.0.0.1:{silent.getsockname()[1]}", method="pat", token="t")
         context = Context(configuration=Workspace(settings))
-        wanted = [to_wire(look_ups({"model_name": MODEL, "endpoint_name": f"e{n}"}, [])) for n in range(40)]
+        wanted = [to_wire(look_ups(declared({"model_name": MODEL, "endpoint_name": f"e{n}"}), [])) for n in range(40)]
         began = time.monotonic()
         found = verify_deployments(context, {"deployments": wanted})["deployments"]
     assert time.monotonic() - began < 2.5
@@ -305,7 +307,7 @@ def test_wrong_arguments_do_not_keep_the_rest_from_being_looked_up(double: Doubl
 def test_what_agents_share_is_looked_up_once(double: Double) -> None:
     context = double.context
     for agent in ("a", "b", "c"):
-        found = verify(context, versions=[{"version": "1"}], endpoint_name=agent, environment={"KEY": None})
+        found = verify(context, versions=[{"version": "1"}], endpoint_name=agent, environment={"KEY": Secret()})
         assert found["problems"] == []
     calls = Counter(path for _, path in double.calls)
     own = {f"/api/2.0/serving-endpoints/{agent}" for agent in ("a", "b", "c")}
@@ -371,9 +373,9 @@ def test_what_was_served_stays_if_the_endpoint_is_this_stacks(double: Double) ->
 
 def test_several_are_answered_in_their_order_and_share_look_ups(double: Double) -> None:
     wanted = [
-        to_wire(look_ups({"model_name": MODEL, "model_version": str(version), "endpoint_name": f"e{version}"}, []))
-        for version in (2, 9, 1)
+        {"model_name": MODEL, "model_version": str(version), "endpoint_name": f"e{version}"} for version in (2, 9, 1)
     ]
+    wanted = [to_wire(look_ups(declared(args), [])) for args in wanted]
     found = verify_deployments(double.context, {"deployments": wanted})["deployments"]
     assert [each["numbers"] for each in found] == [["2"], [""], ["1"]]
     assert [bool(each["problems"]) for each in found] == [False, True, False]

@@ -4,6 +4,7 @@ import pytest
 
 from agent_deploy.rules.environment import agent_environment, check_environment, references
 from agent_deploy.rules.secrets import SecretReference, parse_reference
+from agent_deploy.rules.values import Secret, Unknown
 
 
 def test_the_agents_variables_are_added_and_the_users_experiment_wins() -> None:
@@ -44,7 +45,7 @@ def test_a_reference_that_does_not_parse_is_told_without_its_text(value: str) ->
 
 
 def test_secret_values_are_passed_over() -> None:
-    assert check_environment("environment", {"KEY": None}) == []
+    assert check_environment("environment", {"KEY": Secret(), "LATE": Unknown()}) == []
 
 
 def test_references_are_found() -> None:

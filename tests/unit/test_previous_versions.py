@@ -1,6 +1,12 @@
 """Versions kept for a rollback: the newest that left, never more than asked for, never another model's."""
 
-from agent_deploy.rules.previous_versions import check_keep_previous, kept, lost_secrets
+from typing import Any
+
+from agent_deploy.rules.declaration import declared
+from agent_deploy.rules.previous_versions import check_keep_previous, kept
+from agent_deploy.rules.previous_versions import lost_secrets as lost_of
+from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.values import Secret
 
 MODEL = "main.default.qa"
 
@@ -45,10 +51,14 @@ SECRETS = {
 KEPT = {"qa_4": {"entityName": MODEL, "entityVersion": "4", "environmentVars": SECRETS}}
 
 
+def lost_secrets(kept: dict[str, Any], args: dict[str, Any]) -> list[Problem]:
+    return lost_of(kept, declared(args))
+
+
 def test_what_a_kept_version_reads_must_not_leave_before_it() -> None:
     args = {"model_name": MODEL, "keep_previous": 1, "auth": "SERVICE_PRINCIPAL"}
-    assert lost_secrets(KEPT, {**args, "environment": {"SHARED": None}}) == []
-    [gone] = lost_secrets(KEPT, {**args, "environment": {"OTHER": None}})
+    assert lost_secrets(KEPT, {**args, "environment": {"SHARED": Secret()}}) == []
+    [gone] = lost_secrets(KEPT, {**args, "environment": {"OTHER": Secret()}})
     assert (gone.field, gone.value) == ("keep_previous", 1)
     assert "SHARED as a secret in environment, as version 4, which is kept, reads it" in str(gone)
     assert "lower keep_previous" in str(gone)
@@ -58,7 +68,7 @@ def test_what_a_kept_version_reads_must_not_leave_before_it() -> None:
     assert (auth.field, auth.value) == ("auth", "PASSTHROUGH")
     assert "SERVICE_PRINCIPAL as long as version 4 is kept" in str(auth)
     own = {"environmentVars": {"SHARED": "{{secrets/agents_main-default-qa/SHARED-own-0a1b2c3}}"}}
-    [own_gone] = lost_secrets({"qa_4": {**KEPT["qa_4"], **own}}, {**args, "environment": {"SHARED": None}})
+    [own_gone] = lost_secrets({"qa_4": {**KEPT["qa_4"], **own}}, {**args, "environment": {"SHARED": Secret()}})
     assert "keep_previous 1: expected version 4 in versions, as SHARED is a secret of its own there" in str(own_gone)
     # Another endpoint's scope of the same form is none of ours.
     assert lost_secrets(KEPT, {**args, "endpoint_name": "other", "auth": None}) == []

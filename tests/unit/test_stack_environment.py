@@ -13,8 +13,9 @@ import pytest
 import yaml
 from pulumi.runtime.config import set_all_config
 
-from agent_deploy.rules.deployment import check_arguments
-from agent_deploy.rules.known_arguments import well_shaped
+from agent_deploy.components.arguments import AgentDeploymentArgs
+from agent_deploy.components.parsing import parse
+from agent_deploy.rules.argument_checks import check_arguments
 from stacks.environment import declared_agents
 
 STACKS = Path(__file__).parents[2] / "stacks"
@@ -46,8 +47,9 @@ def test_the_agents_of_the_stacks_that_are_here_are_well_declared(stack: str) ->
     configured = yaml.safe_load((STACKS / f"Pulumi.{stack}.yaml").read_text())["config"]
     agents = declared(**{key.removeprefix("agents:"): value for key, value in configured.items()})
     assert list(agents) == ["docs"]
-    args, misshapen = well_shaped(agents["docs"])
-    assert [str(problem) for problem in (*misshapen, *check_arguments(args))] == []
+    parsed = parse("AgentDeployment", AgentDeploymentArgs, agents["docs"])
+    args = parsed.without_outputs()
+    assert [str(problem) for problem in (*parsed.problems, *check_arguments(args))] == []
     assert args["tags"] == {"environment": stack}
     assert args["permissions"]
 
