@@ -14,6 +14,7 @@ from agent_deploy.components.arguments import (
     AgentIdentity,
     ServedEntityState,
 )
+from agent_deploy.components.component import Component
 from agent_deploy.components.environment import References, store_secrets, with_current
 from agent_deploy.components.feedback_model import ServedFeedback, served_feedback
 from agent_deploy.components.identities import Identities, declare, described
@@ -23,15 +24,14 @@ from agent_deploy.components.inference_tables import (
     VerifiedInferenceTables,
     table_names,
 )
-from agent_deploy.components.options import child_options, housekeeping, owner_marks
 from agent_deploy.components.outputs import join
+from agent_deploy.components.owner_marks import owner_marks
 from agent_deploy.components.parsing import Parsed, parse, resolve, to_input
 from agent_deploy.components.signature import takes_keywords
 from agent_deploy.components.verification import Verified
 from agent_deploy.resources.databricks import Permissions
 from agent_deploy.resources.head_start import start_provider
 from agent_deploy.resources.properties import to_wire
-from agent_deploy.resources.provider import in_workspace
 from agent_deploy.resources.serving_endpoint import ServingEndpoint
 from agent_deploy.rules import deployment as rules
 from agent_deploy.rules.declaration import DERIVATION
@@ -50,12 +50,14 @@ class _Declared:
     feedback: ServedFeedback
 
 
-class AgentDeployment(pulumi.ComponentResource):
+class AgentDeployment(Component):
     """An agent on Databricks: serving endpoint, versions and their traffic, environment, permissions, inference tables.
 
     Everything is verified in the preview, before anything is created. Does declaratively what
     databricks.agents.deploy() does by call, and changes in place what that call leaves alone.
     """
+
+    kind = "AgentDeployment"
 
     endpoint_name: pulumi.Output[str]
     """Name of the serving endpoint."""
@@ -82,7 +84,7 @@ class AgentDeployment(pulumi.ComponentResource):
     ) -> None: ...
     @takes_keywords
     def __init__(self, name: str, args: AgentDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("agent-deploy:index:AgentDeployment", name, {}, in_workspace(name, opts))
+        super().__init__(name, opts, args)
         start_provider(self)
         parsed = parse("AgentDeployment", AgentDeploymentArgs, args)
         owner_mark, *_ = marks = owner_marks(name, opts)
@@ -105,8 +107,8 @@ class AgentDeployment(pulumi.ComponentResource):
             description=_given(verified, "description", parsed),
             budget_policy_id=_given(verified, "budget_policy_id", parsed),
             owner_mark=owner_mark,
-            opts=child_options(
-                self,
+            opts=self.for_child(
+                "endpoint",
                 custom_timeouts=_timeouts(parsed.tree.get("timeouts") or {}),
                 # An agent may touch what it declares before it answers, and until it has left.
                 depends_on=declared.apply(lambda d: [*d.identities.components, *d.feedback.components]),
@@ -118,16 +120,18 @@ class AgentDeployment(pulumi.ComponentResource):
                 f"{name}-permissions",
                 serving_endpoint_id=endpoint.endpoint_id,
                 access_controls=verified.apply(_access_controls),
-                opts=housekeeping(self),
+                opts=self.for_housekeeping("permissions"),
             )
-        self.review_app_url = verified.apply(lambda v: review.declare(name, self, v, endpoint, permissions))
-        self.identities = declared.apply(_described)
-        self.inference_tables = self._tables(name, parsed.tree.get("inference_tables") or {}, endpoint)
-        self._set_outputs(endpoint)
+        self._set_outputs(
+            endpoint,
+            review_app_url=verified.apply(lambda v: review.declare(name, self, v, endpoint, permissions)),
+            identities=declared.apply(_described),
+            inference_tables=self._tables(name, parsed.tree.get("inference_tables") or {}, endpoint),
+        )
 
     def _declared(self, name: str, verified: Verified, references: References) -> _Declared:
         identities = declare(name, self, verified, references)
-        return _Declared(verified, references, identities, served_feedback(name, self, verified.deployment))
+        return _Declared(verified, references, identities, served_feedback(name, self, verified))
 
     def _tables(
         self, name: str, given: Mapping[str, Any], endpoint: ServingEndpoint
@@ -142,28 +146,19 @@ class AgentDeployment(pulumi.ComponentResource):
             payload_table=endpoint.payload_table,
             **further,
         )
-        return VerifiedInferenceTables(f"{name}-inference-tables", tables, child_options(self)).table_names
+        return VerifiedInferenceTables(f"{name}-inference-tables", tables, self.for_child()).table_names
 
-    def _set_outputs(self, endpoint: ServingEndpoint) -> None:
-        self.endpoint_name = endpoint.name
-        self.endpoint_id = endpoint.endpoint_id
+    def _set_outputs(self, endpoint: ServingEndpoint, **others: pulumi.Output[Any]) -> None:
         # Known in a preview already, unlike the entities' states.
         place = join(lambda host, name: (host, name), endpoint.workspace_url, endpoint.name)
-        self.query_endpoint = place.apply(lambda p: f"{p[0]}/serving-endpoints/{p[1]}/invocations")
-        self.endpoint_url = place.apply(lambda p: f"{p[0]}/ml/endpoints/{p[1]}")
         now = (endpoint.served_entities, endpoint.traffic, endpoint.served_entity_states)
-        self.served_entities = join(_states, place, *now)
-        self.register_outputs(
-            {
-                "endpointName": self.endpoint_name,
-                "endpointId": self.endpoint_id,
-                "queryEndpoint": self.query_endpoint,
-                "endpointUrl": self.endpoint_url,
-                "reviewAppUrl": self.review_app_url,
-                "servedEntities": self.served_entities,
-                "inferenceTables": self.inference_tables,
-                "identities": self.identities,
-            }
+        self.hand_out(
+            endpoint_name=endpoint.name,
+            endpoint_id=endpoint.endpoint_id,
+            query_endpoint=place.apply(lambda p: f"{p[0]}/serving-endpoints/{p[1]}/invocations"),
+            endpoint_url=place.apply(lambda p: f"{p[0]}/ml/endpoints/{p[1]}"),
+            served_entities=join(_states, place, *now),
+            **others,
         )
 
 

@@ -9,14 +9,13 @@ from typing import Any, overload
 import pulumi
 from typing_extensions import NotRequired, TypedDict, Unpack
 
+from agent_deploy.components.component import Component
 from agent_deploy.components.errors import DeploymentError, told
-from agent_deploy.components.options import child_options
 from agent_deploy.components.parsing import parse
 from agent_deploy.components.signature import takes_keywords
 from agent_deploy.resources import functions
 from agent_deploy.resources.databricks import Grant, SecretScope, ServicePrincipal, ServicePrincipalSecret
 from agent_deploy.resources.object_permission import ObjectPermission
-from agent_deploy.resources.provider import in_workspace
 from agent_deploy.resources.secret import Secret
 from agent_deploy.resources.securable_grant import SecurableGrant
 from agent_deploy.rules.credentials import CLIENT_ID, CLIENT_SECRET, check_complete, check_existing, check_rotation
@@ -90,11 +89,13 @@ class AgentServicePrincipalArgs(TypedDict):
     """Use this service principal instead of making one."""
 
 
-class AgentServicePrincipal(pulumi.ComponentResource):
+class AgentServicePrincipal(Component):
     """A service principal with least-privilege grants and an OAuth secret in a secret scope that only its owner reads.
 
     A rotated secret exists, and is used, before the old one goes.
     """
+
+    kind = "AgentServicePrincipal"
 
     application_id: pulumi.Output[str]
     """By which grants and access control lists know it."""
@@ -113,7 +114,7 @@ class AgentServicePrincipal(pulumi.ComponentResource):
     ) -> None: ...
     @takes_keywords
     def __init__(self, name: str, args: AgentServicePrincipalArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("agent-deploy:index:AgentServicePrincipal", name, {}, in_workspace(name, opts))
+        super().__init__(name, opts, args)
         parsed = parse("AgentServicePrincipal", AgentServicePrincipalArgs, args)
         args = parsed.tree  # type: ignore[assignment]
         given = parsed.without_outputs()
@@ -137,19 +138,16 @@ class AgentServicePrincipal(pulumi.ComponentResource):
             self._permit(f"{name}-permission-{label}", target.type, None, late.source if late else target.name, level)
         if args.get("experiment_id"):
             self._permit(f"{name}-permission-experiment", "experiments", args["experiment_id"], None, "CAN_EDIT")
-        self.environment = pulumi.Output.all(self.application_id, self.client_secret).apply(
-            lambda both: {CLIENT_ID: both[0], CLIENT_SECRET: both[1]}
-        )
-        self.register_outputs(
-            {
-                "applicationId": self.application_id,
-                "clientSecret": self.client_secret,
-                "environment": self.environment,
-            }
+        self.hand_out(
+            application_id=self.application_id,
+            client_secret=self.client_secret,
+            environment=pulumi.Output.all(self.application_id, self.client_secret).apply(
+                lambda both: {CLIENT_ID: both[0], CLIENT_SECRET: both[1]}
+            ),
         )
 
     def _made(self, name: str, args: AgentServicePrincipalArgs) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
-        principal = ServicePrincipal(name, display_name=args["display_name"], opts=child_options(self))
+        principal = ServicePrincipal(name, display_name=args["display_name"], opts=self.for_child("principal"))
         rotation, lifetime = args.get("rotation_days"), args.get("secret_lifetime_days")
         credential = ServicePrincipalSecret(
             f"{name}-oauth-secret",
@@ -157,19 +155,19 @@ class AgentServicePrincipal(pulumi.ComponentResource):
             lifetime=f"{int(lifetime) * _SECONDS_PER_DAY}s" if lifetime else None,
             # Another period is another secret: it shows in the preview on the day on which it is due.
             time_rotating=period(int(rotation), _today(name)) if rotation else None,
-            opts=child_options(self),
+            opts=self.for_child(),
         )
         if pulumi.runtime.is_dry_run():
             self._foresee_refusal(name, principal, credential)
         scope_name = args.get("secret_scope", args["display_name"])
         # What a serving endpoint reads goes after it: the vendor's plugin would delete a scope before it is replaced.
-        scope = SecretScope(f"{name}-scope", name=scope_name, opts=child_options(self, delete_before_replace=False))
+        scope = SecretScope(f"{name}-scope", name=scope_name, opts=self.for_child(delete_before_replace=False))
         secret = Secret(
             f"{name}-client-secret",
             scope=scope.name,
             name="client-secret",
             value=credential.secret,
-            opts=child_options(self),
+            opts=self.for_child(),
         )
         return principal.application_id, secret.reference
 
@@ -193,7 +191,7 @@ class AgentServicePrincipal(pulumi.ComponentResource):
 
     def _give(self, child: str, securable: Securable, privileges: list[str]) -> None:
         argument: dict[str, Any] = {_GRANT_ARGUMENTS.get(securable.type, securable.type): securable.name}
-        Grant(child, principal=self.application_id, privileges=privileges, opts=child_options(self), **argument)
+        Grant(child, principal=self.application_id, privileges=privileges, opts=self.for_child(), **argument)
 
     def _add(self, child: str, securable: Securable, privileges: list[str]) -> None:
         SecurableGrant(
@@ -202,7 +200,7 @@ class AgentServicePrincipal(pulumi.ComponentResource):
             full_name=securable.name,
             principal=self.application_id,
             privileges=privileges,
-            opts=child_options(self),
+            opts=self.for_child(),
         )
 
     def _permit(self, child: str, object_type: str, id: Any, name: Any, level: str) -> None:
@@ -214,7 +212,7 @@ class AgentServicePrincipal(pulumi.ComponentResource):
             principal_kind="service_principal",
             principal=self.application_id,
             level=level,
-            opts=child_options(self),
+            opts=self.for_child(),
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi
 
-from agent_deploy.components.options import housekeeping
+from agent_deploy.components.component import Component
 from agent_deploy.resources.databricks import SecretScope
 from agent_deploy.resources.secret import Secret
 from agent_deploy.rules.declaration import Deployment, Place
@@ -23,21 +23,19 @@ class References:
     by_place: Mapping[Place, pulumi.Output[str]]
 
 
-def store_secrets(
-    name: str, parent: pulumi.Resource, deployment: Deployment, scope_name: pulumi.Input[str]
-) -> References:
+def store_secrets(name: str, parent: Component, deployment: Deployment, scope_name: pulumi.Input[str]) -> References:
     """A scope named after the endpoint with one secret for each value; returns the references to them."""
     secrets = deployment.secrets()
     if not secrets:
         return References({})
     # What a serving endpoint reads goes after it: the vendor's plugin would delete a scope before it is replaced.
-    scope = SecretScope(f"{name}-secrets", name=scope_name, opts=housekeeping(parent, delete_before_replace=False))
+    scope = SecretScope(f"{name}-secrets", name=scope_name, opts=parent.for_housekeeping(delete_before_replace=False))
     references: dict[Place, pulumi.Output[str]] = {}
     for (index, key), value in secrets.items():
         child, stored_as = f"{name}-secret-{key}", key
         if index is not None:
             child, stored_as = f"{child}-{_label(deployment, index)}", version_secret(key)
-        stored = Secret(child, scope=scope.name, name=stored_as, value=value.source, opts=housekeeping(parent))
+        stored = Secret(child, scope=scope.name, name=stored_as, value=value.source, opts=parent.for_housekeeping())
         references[index, key] = stored.reference
     return References(references)
 

@@ -8,16 +8,15 @@ from typing import Any, overload
 import pulumi
 from typing_extensions import TypedDict, Unpack
 
+from agent_deploy.components.component import Component
 from agent_deploy.components.errors import DeploymentError, told
-from agent_deploy.components.options import child_options
 from agent_deploy.components.parsing import Resolved, parse, resolve, to_input
 from agent_deploy.components.signature import takes_keywords
+from agent_deploy.components.verification import Verified
 from agent_deploy.resources.feedback_model_version import FeedbackModelVersion
 from agent_deploy.resources.properties import to_wire
-from agent_deploy.resources.provider import in_workspace
 from agent_deploy.rules import deployment as rules
 from agent_deploy.rules import names
-from agent_deploy.rules.declaration import Deployment
 from agent_deploy.rules.feedback_model import full_name
 from agent_deploy.rules.values import Unknown, holds_unknown
 
@@ -31,11 +30,13 @@ class FeedbackModelArgs(TypedDict):
     """Schema in the catalog; the model is `{catalog}.{schema}.feedback`."""
 
 
-class FeedbackModel(pulumi.ComponentResource):
+class FeedbackModel(Component):
     """The feedback model of a schema: the one that is there, else a new one that everybody in the account may use.
 
     One serves all agents of the schema. It goes with the last of them, unless it was there before.
     """
+
+    kind = "FeedbackModel"
 
     model_name: pulumi.Output[str]
     """Full name of the registered model."""
@@ -52,7 +53,7 @@ class FeedbackModel(pulumi.ComponentResource):
     ) -> None: ...
     @takes_keywords
     def __init__(self, name: str, args: FeedbackModelArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("agent-deploy:index:FeedbackModel", name, {}, in_workspace(name, opts))
+        super().__init__(name, opts, args)
         parsed = parse("FeedbackModel", FeedbackModelArgs, args)
         if problems := [*parsed.problems, *parsed.missing()]:
             raise DeploymentError.of("FeedbackModel", name, problems)
@@ -60,12 +61,9 @@ class FeedbackModel(pulumi.ComponentResource):
             name,
             model_name=resolve(parsed).apply(lambda resolved: _model_name(name, resolved)),
             owner_mark=f"{pulumi.get_project()}/{pulumi.get_stack()}/{name}",
-            opts=child_options(self),
+            opts=self.for_child("model"),
         )
-        self.model_name = model.model_name
-        self.version = model.version
-        self.created = model.created
-        self.register_outputs({"modelName": self.model_name, "version": self.version, "created": self.created})
+        self.hand_out(model_name=model.model_name, version=model.version, created=model.created)
 
 
 def _model_name(name: str, resolved: Resolved) -> Any:
@@ -83,11 +81,12 @@ class ServedFeedback:
     components: list[FeedbackModel] = field(default_factory=list)
 
 
-def served_feedback(name: str, parent: pulumi.Resource, deployment: Deployment) -> ServedFeedback:
+def served_feedback(name: str, parent: Component, verified: Verified) -> ServedFeedback:
     """Declares the feedback model of a deployment and what of it is served, in ServingEndpoint's words on the wire."""
+    deployment = verified.deployment
     if not deployment.feedback_model:
         return ServedFeedback()
-    catalog, schema = to_input(deployment.part_of_model(0)), to_input(deployment.part_of_model(1))
-    model = FeedbackModel(f"{name}-feedback", {"catalog": catalog, "schema": schema}, child_options(parent))
+    catalog, schema = (verified.to_input(deployment.part_of_model(level)) for level in (0, 1))
+    model = FeedbackModel(f"{name}-feedback", {"catalog": catalog, "schema": schema}, parent.for_child())
     entity = to_input(rules.feedback_entity(deployment, model.version))
     return ServedFeedback({names.FEEDBACK_ENTITY: to_wire(entity)}, [model])

@@ -10,8 +10,8 @@ import pulumi
 
 from agent_deploy.components.agent_service_principal import AgentServicePrincipal, AgentServicePrincipalArgs
 from agent_deploy.components.arguments import AgentIdentity
+from agent_deploy.components.component import Component
 from agent_deploy.components.environment import References
-from agent_deploy.components.options import housekeeping
 from agent_deploy.components.parsing import to_input
 from agent_deploy.components.verification import Verified
 from agent_deploy.rules import names
@@ -40,7 +40,7 @@ class Identities:
         return list(dict.fromkeys(self.by_version.values()))
 
 
-def declare(name: str, parent: pulumi.Resource, verified: Verified, references: References) -> Identities:
+def declare(name: str, parent: Component, verified: Verified, references: References) -> Identities:
     """One service principal for each version behind the endpoint, the kept ones included; or the user's, for all."""
     identity = verified.deployment.identity
     if identity.auth != SERVICE_PRINCIPAL:
@@ -51,13 +51,15 @@ def declare(name: str, parent: pulumi.Resource, verified: Verified, references: 
         args = _args(verified, "", needed)
         secret = references.by_place.get((None, CLIENT_SECRET), identity.existing.client_secret)
         args["existing"] = {
-            "application_id": to_input(identity.existing.application_id),
+            "application_id": verified.to_input(identity.existing.application_id),
             "client_secret": to_input(secret),
         }
-        shared = AgentServicePrincipal(f"{name}-principal", args, housekeeping(parent))
+        shared = AgentServicePrincipal(f"{name}-principal", args, parent.for_housekeeping())
         return Identities(dict.fromkeys(verified.resources, shared), verified.workspace_url)
     made = {
-        version: AgentServicePrincipal(f"{name}-v{version}", _args(verified, version, resources), housekeeping(parent))
+        version: AgentServicePrincipal(
+            f"{name}-v{version}", _args(verified, version, resources), parent.for_housekeeping()
+        )
         for version, resources in verified.resources.items()
     }
     return Identities(made, verified.workspace_url)
@@ -67,8 +69,8 @@ def _args(verified: Verified, version: str, resources: Sequence[Resource]) -> Ag
     deployment = verified.deployment
     endpoint = deployment.endpoint_name
     args = AgentServicePrincipalArgs(
-        display_name=names.served_entity_name(str(deployment.model_name), version),
-        secret_scope=to_input(made_of(lambda known: names.secret_scope(known, version), endpoint)),
+        display_name=verified.to_input(names.served_entity_name(str(deployment.model_name), version)),
+        secret_scope=verified.to_input(made_of(lambda known: names.secret_scope(known, version), endpoint)),
         resources=[
             {"kind": resource.kind, "name": resource.name} for resource in resources if not resource.on_behalf_of_user
         ],
@@ -82,7 +84,7 @@ def _args(verified: Verified, version: str, resources: Sequence[Resource]) -> Ag
     if deployment.identity.secret_lifetime_days is not None:
         args["secret_lifetime_days"] = deployment.identity.secret_lifetime_days
     if verified.experiment_id:
-        args["experiment_id"] = to_input(verified.experiment_id)
+        args["experiment_id"] = verified.to_input(verified.experiment_id)
     return args
 
 

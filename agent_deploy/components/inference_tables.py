@@ -8,7 +8,7 @@ from typing import Any, overload
 import pulumi
 from typing_extensions import NotRequired, TypedDict, Unpack
 
-from agent_deploy.components.options import child_options, housekeeping
+from agent_deploy.components.component import Component
 from agent_deploy.components.outputs import join
 from agent_deploy.components.parsing import Parsed, parse, resolve, to_input
 from agent_deploy.components.signature import takes_keywords
@@ -16,7 +16,6 @@ from agent_deploy.components.tables_verification import VerifiedTables, verify
 from agent_deploy.resources.databricks import Job, Pipeline, WorkspaceFile
 from agent_deploy.resources.derived_tables import DerivedTables
 from agent_deploy.resources.endpoint_inference_table import EndpointInferenceTable
-from agent_deploy.resources.provider import in_workspace
 from agent_deploy.resources.securable_grant import SecurableGrant
 from agent_deploy.rules import inference_tables as rules
 from agent_deploy.rules.schedule import Schedule
@@ -80,11 +79,13 @@ class InferenceTableNames(TypedDict):
     """Rows of the payload that could not be read, each with the reason."""
 
 
-class InferenceTables(pulumi.ComponentResource):
+class InferenceTables(Component):
     """An endpoint's inference table and what is derived from it: by a pipeline, when a job's schedule says so.
 
     Databricks stopped filling request and assessment logs for agents in December 2025; the payload table goes on.
     """
+
+    kind = "InferenceTables"
 
     table_names: pulumi.Output[InferenceTableNames]
     """Full names of the tables."""
@@ -101,7 +102,7 @@ class InferenceTables(pulumi.ComponentResource):
     ) -> None: ...
     @takes_keywords
     def __init__(self, name: str, args: InferenceTablesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("agent-deploy:index:InferenceTables", name, {}, in_workspace(name, opts))
+        super().__init__(name, opts, args)
         parsed = parse("InferenceTables", InferenceTablesArgs, args)
         given = parsed.tree
         payload, day_column = self._logged(name, parsed)
@@ -110,9 +111,10 @@ class InferenceTables(pulumi.ComponentResource):
         if given.get("derive") is not False:
             derived = self._derive(name, given, payload, day_column)
         self._let_read(name, given, payload, derived)
-        self.table_names = payload.apply(lambda table: table_names(table, derived is not None))
-        self.register_outputs(
-            {"tableNames": self.table_names, "pipelineId": self.pipeline_id, "jobId": self.job_id},
+        self.hand_out(
+            table_names=payload.apply(lambda table: table_names(table, derived is not None)),
+            pipeline_id=self.pipeline_id,
+            job_id=self.job_id,
         )
 
     def _logged(self, name: str, parsed: Parsed) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
@@ -133,7 +135,7 @@ class InferenceTables(pulumi.ComponentResource):
             table_name_prefix=prefix,
             table_name_prefix_hint=None if prefix else verified.apply(lambda v: to_input(v.prefix_hint)),
             delete_on_destroy=args.get("delete_on_destroy"),
-            opts=child_options(self),
+            opts=self.for_child("payload"),
         )
         return table.payload_table, pulumi.Output.from_input(PAYLOAD_DAY)
 
@@ -145,7 +147,7 @@ class InferenceTables(pulumi.ComponentResource):
             f"{name}-source",
             path=payload.apply(rules.source_path),
             content_base64=_base64(pipeline_source()),
-            opts=housekeeping(self),
+            opts=self.for_housekeeping(),
         )
         pipeline = Pipeline(
             f"{name}-pipeline",
@@ -161,7 +163,7 @@ class InferenceTables(pulumi.ComponentResource):
             clusters=[{"label": "default", "policyId": plan.policy_id}] if plan.policy_id else None,
             channel="CURRENT",
             # A pipeline owns its tables: those of another payload table are another pipeline's.
-            opts=child_options(self, replace_on_changes=["name"]),
+            opts=self.for_child("pipeline", replace_on_changes=["name"]),
         )
         derived = DerivedTables(
             f"{name}-derived",
@@ -171,7 +173,7 @@ class InferenceTables(pulumi.ComponentResource):
             # Nobody can be let read what does not exist yet.
             await_tables=True if args.get("readers") else None,
             warehouse_id=plan.warehouse_id,
-            opts=child_options(self),
+            opts=self.for_child("derived"),
         )
         self.pipeline_id = pipeline.id
         if plan.has_job:
@@ -201,7 +203,7 @@ class InferenceTables(pulumi.ComponentResource):
                 ),
                 # After the pipeline's source, in the same folder: the vendor's provider makes a folder that is missing,
                 # and fails when another file's has just been made.
-                opts=housekeeping(self, depends_on=pipeline),
+                opts=self.for_housekeeping(depends_on=pipeline),
             )
             sql = {"warehouseId": plan.warehouse_id, "file": {"path": file.workspace_path, "source": "WORKSPACE"}}
             # What is about to be deleted is derived first, if it was not yet.
@@ -214,7 +216,7 @@ class InferenceTables(pulumi.ComponentResource):
             schedule=_cron(plan.job_schedule),
             max_concurrent_runs=1,
             queue={"enabled": False},
-            opts=housekeeping(self),
+            opts=self.for_housekeeping("job"),
         )
 
     def _let_read(
@@ -238,7 +240,7 @@ class InferenceTables(pulumi.ComponentResource):
                     full_name=full_name,
                     principal=reader,
                     privileges=[rules.READ_PRIVILEGES[kind]],
-                    opts=housekeeping(self, depends_on=derived),
+                    opts=self.for_housekeeping(depends_on=derived),
                 )
 
 

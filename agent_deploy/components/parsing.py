@@ -10,7 +10,7 @@ import difflib
 import functools
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 import pulumi
 from typing_extensions import NotRequired, is_typeddict
@@ -41,6 +41,7 @@ _AROUND_SECRETS = frozenset({"versions", "environment", "service_principal", "ex
 # Numbers are as good as their text there: programs write 3 as well as "3".
 _NUMBERED = frozenset({"version", "model_version"})
 _PLAIN = (str, bytes, int, float)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -212,11 +213,23 @@ def parse(component: str, args: type, given: Mapping[str, Any]) -> Parsed:
 
 def resolve(parsed: Parsed) -> pulumi.Output[Resolved]:
     """The arguments resolved; never unknown, however much in them is, and with the dependencies of all."""
+    return _known(parsed, parsed.resolved())
 
+
+def dependencies_of(parsed: Parsed) -> pulumi.Output[None]:
+    """An Output with the dependencies of all arguments; it has no value of its own."""
+
+    async def nothing() -> None:
+        return None
+
+    return _known(parsed, nothing())
+
+
+def _known(parsed: Parsed, value: Awaitable[T]) -> pulumi.Output[T]:
     async def known() -> bool:
         return True
 
-    return pulumi.Output(parsed.dependencies(), parsed.resolved(), known())
+    return pulumi.Output(parsed.dependencies(), value, known())
 
 
 def to_input(value: Any) -> Any:

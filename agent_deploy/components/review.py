@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pulumi
 
-from agent_deploy.components.options import housekeeping
+from agent_deploy.components.component import Component
 from agent_deploy.components.outputs import join
-from agent_deploy.components.parsing import to_input
 from agent_deploy.components.verification import Verified
 from agent_deploy.resources.agent_registration import AgentRegistration
 from agent_deploy.resources.databricks import Permissions
@@ -20,7 +19,7 @@ from agent_deploy.rules.values import Unknown
 
 def declare(
     name: str,
-    parent: pulumi.Resource,
+    parent: Component,
     verified: Verified,
     endpoint: ServingEndpoint,
     permissions: Permissions | None,
@@ -37,13 +36,13 @@ def declare(
     for label, version in _versions(verified) if review.enabled else ():
         latest = AgentRegistration(
             f"{name}-registration-{label}",
-            model_name=to_input(deployment.model_name),
-            model_version=to_input(version),
+            model_name=verified.to_input(deployment.model_name),
+            model_version=verified.to_input(version),
             endpoint_name=endpoint.name,
-            served_entity_name=to_input(_served_entity(deployment.model_name, version)),
-            experiment_id=to_input(verified.experiment_id),
-            instructions=to_input(review.instructions),
-            opts=housekeeping(parent, depends_on=[endpoint, *([latest] if latest else [])]),
+            served_entity_name=verified.to_input(_served_entity(deployment.model_name, version)),
+            experiment_id=verified.to_input(verified.experiment_id),
+            instructions=verified.to_input(review.instructions),
+            opts=parent.for_housekeeping(depends_on=[endpoint, *([latest] if latest else [])]),
         )
     if latest is not None:
         return latest.review_app_url
@@ -69,7 +68,7 @@ def _served_entity(model: Text | None, version: Text) -> Text:
 
 def _let_in(
     child: str,
-    parent: pulumi.Resource,
+    parent: Component,
     verified: Verified,
     endpoint: ServingEndpoint,
     permissions: Permissions | None,
@@ -80,12 +79,11 @@ def _let_in(
         object_type=ENDPOINTS,
         object_id=endpoint.endpoint_id,
         principal_kind=reviewer.kind,
-        principal=to_input(reviewer.principal),
-        level=to_input(reviewer.level),
+        principal=verified.to_input(reviewer.principal),
+        level=verified.to_input(reviewer.level),
         # `permissions` writes the endpoint's whole list, reviewers included, and so also takes them out of it: were
         # this one to do so, after that, it would take away what the same principal is to have by `permissions`.
-        opts=housekeeping(
-            parent,
+        opts=parent.for_housekeeping(
             depends_on=[permissions] if permissions else None,
             retain_on_delete=bool(permissions),
         ),
@@ -94,9 +92,9 @@ def _let_in(
         ObjectPermission(
             f"{child}-experiment",
             object_type=EXPERIMENTS,
-            object_id=to_input(verified.experiment_id),
+            object_id=verified.to_input(verified.experiment_id),
             principal_kind=reviewer.kind,
-            principal=to_input(reviewer.principal),
+            principal=verified.to_input(reviewer.principal),
             level=EXPERIMENT_LEVEL,
-            opts=housekeeping(parent),
+            opts=parent.for_housekeeping(),
         )

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 
 from agent_deploy.components.errors import DeploymentError, told
-from agent_deploy.components.parsing import Resolved
+from agent_deploy.components.parsing import Resolved, dependencies_of, to_input
 from agent_deploy.resources import functions
 from agent_deploy.rules.argument_checks import check_arguments, resolved_duplicates, undecided
 from agent_deploy.rules.credentials import exposed_warning
@@ -29,6 +29,7 @@ class Read:
     deployment: Deployment
     problems: Sequence[Problem]
     unknown: Sequence[str]
+    carrier: pulumi.Output[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,17 @@ class Verified:
     user_scopes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     # (securable type, name, privilege) that everybody has anyhow, and so need not be given.
     open_to_all: frozenset[tuple[str, str, str]] = frozenset()
+    # Known, with the dependencies of all arguments: what is declared of a value depends on what that came from.
+    carrier: pulumi.Output[Any] | None = None
+
+    def to_input(self, value: Any) -> Any:
+        """A value of the deployment for a resource that is declared when all is verified.
+
+        By then an Output is a plain value, and its dependencies would be lost: a plan would be broken, and on destroy
+        what is depended on would go first.
+        """
+        given = to_input(value)
+        return given if self.carrier is None or value is None else self.carrier.apply(lambda _: given)
 
     @property
     def known_numbers(self) -> list[str] | None:
@@ -70,7 +82,8 @@ def read(name: str, resolved: Resolved) -> Read:
     of_values = parsed.further([*check_arguments(tree), *undecided(deployment, tree)])
     fields = {problem.field for problem in of_values}
     last = [problem for problem in parsed.further(resolved.last_problems()) if problem.field not in fields]
-    return Read(deployment, [*parsed.problems, *of_values, *last], list(_unknown("", tree)))
+    carrier = dependencies_of(parsed) if resolved.late else None
+    return Read(deployment, [*parsed.problems, *of_values, *last], list(_unknown("", tree)), carrier)
 
 
 async def verify(name: str, given: Read, owner_marks: Sequence[str], opts: pulumi.InvokeOptions) -> Verified:
@@ -102,6 +115,7 @@ async def verify(name: str, given: Read, owner_marks: Sequence[str], opts: pulum
         resources={each["version"]: from_program("", each["resources"])[0] for each in found["needs"]},
         user_scopes={each["version"]: each["userScopes"] for each in found["needs"]},
         open_to_all=frozenset((each["securableType"], each["name"], each["privilege"]) for each in found["openToAll"]),
+        carrier=given.carrier,
     )
 
 

@@ -42,11 +42,12 @@ MAX_WRITES = 5
 
 
 class AgentRegistration(Resource):
-    """Id: ``<model>/<version>``. The register keeps one record for each version of a model, the latest last."""
+    """Id: ``<model>/<version>``, as it was when the resource was made: a version that a preview does not know yet would
+    show as a replacement. The register keeps one record for each version of a model, the latest last.
+    """
 
     inputs: ClassVar[tuple[str, ...]] = (*_RECORD, "experimentId", "instructions")
     outputs: ClassVar[tuple[str, ...]] = ("registered", "queryEndpoint", "reviewAppUrl", "reviewAppId")
-    replaces: ClassVar[frozenset[str]] = frozenset({"modelName", "modelVersion"})
 
     def __init__(self) -> None:
         # Versions share their model's instructions, and models their experiment's Review App: one writer at a time.
@@ -63,7 +64,7 @@ class AgentRegistration(Resource):
 
     def foresee(self, context: Context, old: Values | None, inputs: Values) -> Values:
         """Addresses change with what they are made of."""
-        made_of = ("endpointName", "servedEntityName", "experimentId")
+        made_of = (*_RECORD, "experimentId")
         same = old is not None and all(old.get(name) == inputs.get(name) for name in made_of)
         return super().foresee(context, old if same else None, inputs)
 
@@ -74,7 +75,7 @@ class AgentRegistration(Resource):
 
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """What the register says; None when it has no record of the version, or only one of a deleted endpoint."""
-        model, version = _parse(id)
+        model, version = (str(old["modelName"]), str(old["modelVersion"])) if old else _parse(id)
         workspace, ours = _workspace(context), old_inputs.get("endpointName")
         try:
             found = service.records(workspace, model, version)
@@ -102,7 +103,13 @@ class AgentRegistration(Resource):
         return Found(id, {**inputs, **_outputs(workspace, inputs, record, app_id)}, inputs)
 
     def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
-        """Only what differs: a record that is written again becomes the latest of its model."""
+        """Only what differs: a record that is written again becomes the latest of its model.
+
+        Another version's takes the place of the old one's.
+        """
+        if _id(old_inputs) != _id(inputs):
+            self.delete(context, id, old_inputs, old)
+            return self.create(context, inputs).properties
         with self._turn[_key(inputs)]:
             moved = any(old.get(name) != inputs.get(name) for name in _RECORD)
             return _Registering(context, inputs, old).settle(take=moved)

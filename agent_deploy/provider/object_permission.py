@@ -19,7 +19,6 @@ from agent_deploy.provider.resource import (
     UNKNOWN,
     Context,
     Created,
-    Diff,
     Failure,
     Found,
     Resource,
@@ -37,7 +36,7 @@ ADMINS = "admins"  # inherits its level everywhere
 MAX_WRITES = 5
 # A principal that was just made may be unknown to the permissions API for a moment.
 PROPAGATION_PAUSES = (0.5, 1.0, 2.0, 4.0)
-_REPLACED = ("objectType", "objectId", "objectName", "principalKind", "principal")
+_PLACE = ("objectType", "objectId", "objectName", "principalKind", "principal")
 
 Entry = tuple[str, str, str]  # kind, name as the workspace writes it, level
 
@@ -83,14 +82,14 @@ class Place:
 
 
 class ObjectPermission(Resource):
-    """Id: ``<object type>/<object id>/<principal kind>/<principal>``.
+    """Id: ``<object type>/<object id>/<principal kind>/<principal>``, as it was when the resource was made.
 
+    All of it changes in place: a principal or an object that a preview does not know yet would show as a replacement.
     ``previousLevel`` is what the principal had before, directly: it is never lowered, and comes back on delete.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = (*_REPLACED, "level")
+    inputs: ClassVar[tuple[str, ...]] = (*_PLACE, "level")
     outputs: ClassVar[tuple[str, ...]] = ("resolvedObjectId", "previousLevel")
-    replaces: ClassVar[frozenset[str]] = frozenset(_REPLACED)
 
     def __init__(self) -> None:
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -100,12 +99,10 @@ class ObjectPermission(Resource):
         problems = [*_check_object(inputs), *_check_principal(inputs), *_check_level(inputs)]
         return inputs, [Failure("", str(problem)) for problem in problems]
 
-    def diff(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Diff:
-        """As always; only, the same entry named in another way must go before it comes back."""
-        found = super().diff(context, id, old_inputs, old, inputs)
-        same = all(old_inputs.get(name) == inputs.get(name) for name in ("objectType", "principalKind", "principal"))
-        found.delete_before_replace = found.replaces and same
-        return found
+    def foresee(self, context: Context, old: Values | None, inputs: Values) -> Values:
+        """What the principal had before is of the place."""
+        same = old is not None and all(old.get(name) == inputs.get(name) for name in _PLACE)
+        return super().foresee(context, old if same else None, inputs)
 
     def create(self, context: Context, inputs: Values) -> Created:
         """Gives the level, unless the principal has it or more already."""
@@ -122,7 +119,7 @@ class ObjectPermission(Resource):
 
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """The principal's direct level; None when it has none, or the object is gone. Inherited ones are not ours."""
-        place, previous = Place.parse(id), str(old.get("previousLevel") or "")
+        place, previous = _place_of(id, old), str(old.get("previousLevel") or "")
         workspace = _workspace(context)
         try:
             if _is_open(old):
@@ -150,10 +147,14 @@ class ObjectPermission(Resource):
         return Found(id, _properties(inputs, place, previous), inputs)
 
     def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
-        """Another level, but never less than what the principal had before."""
-        if _is_open(old):
+        """Another level, but never less than what the principal had before; another place is left, then taken."""
+        workspace, place, previous = _workspace(context), _place_of(id, old), str(old.get("previousLevel") or "")
+        wanted = _place(workspace, inputs)
+        if (wanted or _open_place(inputs)) != place:
+            self.delete(context, id, old_inputs, old)
+            return self.create(context, inputs).properties
+        if wanted is None:
             return {**inputs, "resolvedObjectId": "", "previousLevel": ""}
-        workspace, place, previous = _workspace(context), Place.parse(id), str(old.get("previousLevel") or "")
         level = previous if previous and _includes(place, {previous}, inputs["level"]) else inputs["level"]
         with self._turn(place):
             if _direct_levels(_entries(workspace, place), place) != {level}:
@@ -164,7 +165,7 @@ class ObjectPermission(Resource):
         """Takes out what was given, back to what was before; a higher level that somebody else gave since stays."""
         if _is_open(old):
             return
-        workspace, place, previous = _workspace(context), Place.parse(id), str(old.get("previousLevel") or "")
+        workspace, place, previous = _workspace(context), _place_of(id, old), str(old.get("previousLevel") or "")
         given = str(old_inputs.get("level") or old.get("level") or "")
         try:
             with self._turn(place):
@@ -239,6 +240,15 @@ def _place(workspace: Workspace, inputs: Values) -> Place | None:
             shown = f"{OBJECT_TYPES[kind].title} {inputs['objectName']!r}"
             raise UserError(f"{shown} does not exist: create it first, or correct objectName.") from None
     return Place(kind, str(id), inputs["principalKind"], inputs["principal"]) if id else None
+
+
+def _place_of(id: str, old: Values) -> Place:
+    """Where the state has it; by its id where there is no state, as in an import."""
+    if "resolvedObjectId" not in old:
+        return Place.parse(id)
+    if _is_open(old):
+        return _open_place(old)
+    return Place(old["objectType"], str(old["resolvedObjectId"]), old["principalKind"], old["principal"])
 
 
 def _open_place(inputs: Values) -> Place:

@@ -246,11 +246,11 @@ _SECRET_OUTPUTS = {
     "reference": _of(_STRING, "{{secrets/scope/key}}, for environment variables."),
 }
 _PERMISSION_INPUTS = {
-    "objectType": _of(_STRING, "Path in the permissions API: sql/warehouses, genie, …", willReplaceOnChanges=True),
-    "objectId": _of(_STRING, "Id of the object; or give objectName.", willReplaceOnChanges=True),
-    "objectName": _of(_STRING, "Name of an endpoint, app or database instance.", willReplaceOnChanges=True),
-    "principalKind": _of(_STRING, "user, group or service_principal.", willReplaceOnChanges=True),
-    "principal": _of(_STRING, "E-mail address, group's name or application id.", willReplaceOnChanges=True),
+    "objectType": _of(_STRING, "Path in the permissions API: sql/warehouses, genie, …"),
+    "objectId": _of(_STRING, "Id of the object; or give objectName."),
+    "objectName": _of(_STRING, "Name of an endpoint, app or database instance."),
+    "principalKind": _of(_STRING, "user, group or service_principal."),
+    "principal": _of(_STRING, "E-mail address, group's name or application id."),
     "level": _of(_STRING, "CAN_USE, CAN_QUERY, CAN_RUN, …"),
 }
 _PERMISSION_OUTPUTS = {
@@ -285,8 +285,8 @@ _DERIVED_OUTPUTS = {
 }
 
 _REGISTRATION_INPUTS = {
-    "modelName": _of(_STRING, "Registered model: catalog.schema.model.", willReplaceOnChanges=True),
-    "modelVersion": _of(_STRING, "Number of the version.", willReplaceOnChanges=True),
+    "modelName": _of(_STRING, "Registered model: catalog.schema.model."),
+    "modelVersion": _of(_STRING, "Number of the version."),
     "endpointName": _of(_STRING, "Serving endpoint."),
     "servedEntityName": _of(_STRING, "Served entity of the version."),
     "experimentId": _of(_STRING, "MLflow experiment whose Review App knows the agent; none: no Review App does."),
@@ -326,9 +326,9 @@ RESOURCES: Schema = {
     "SecurableGrant": _resource(
         "Further privileges of one principal on one securable; what it has anyhow stays, then and after.",
         {
-            "securableType": _of(_STRING, "catalog, schema, table, function, connection, …", willReplaceOnChanges=True),
-            "fullName": _of(_STRING, "Full name of the securable.", willReplaceOnChanges=True),
-            "principal": _of(_STRING, "E-mail address, group or application id.", willReplaceOnChanges=True),
+            "securableType": _of(_STRING, "catalog, schema, table, function, connection, …"),
+            "fullName": _of(_STRING, "Full name of the securable."),
+            "principal": _of(_STRING, "E-mail address, group or application id."),
             "privileges": _of(_STRINGS, "Privileges, such as SELECT."),
         },
         {"added": _of(_STRINGS, "Those that the principal did not have before.")},

@@ -25,15 +25,18 @@ from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.unity_catalog import PRIVILEGES, Securable
 
 PATIENCE = 300.0  # seconds that one operation may take
-_REPLACED = ("securableType", "fullName", "principal")
+_PLACE = ("securableType", "fullName", "principal")
 
 
 class SecurableGrant(Resource):
-    """Id: ``<securable type>/<full name>/<principal>``. ``added`` are the privileges that only we have given."""
+    """Id: ``<securable type>/<full name>/<principal>``, as it was when the resource was made.
 
-    inputs: ClassVar[tuple[str, ...]] = (*_REPLACED, "privileges")
+    All of it changes in place: a principal or a table that a preview does not know yet would show as a replacement.
+    ``added`` are the privileges that only we have given.
+    """
+
+    inputs: ClassVar[tuple[str, ...]] = (*_PLACE, "privileges")
     outputs: ClassVar[tuple[str, ...]] = ("added",)
-    replaces: ClassVar[frozenset[str]] = frozenset(_REPLACED)
 
     def check(self, context: Context, old_inputs: Values, inputs: Values) -> tuple[Values, list[Failure]]:
         """Only the form: the securable and the principal may be made by the same run."""
@@ -44,7 +47,7 @@ class SecurableGrant(Resource):
         workspace = _workspace(context)
         added = sorted(set(inputs["privileges"]) - _held(workspace, inputs))
         _change(workspace, inputs, add=added)
-        return Created("/".join(str(inputs[name]) for name in _REPLACED), {**inputs, "added": added})
+        return Created("/".join(str(inputs[name]) for name in _PLACE), {**inputs, "added": added})
 
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """What is left of the privileges; none, or no securable, is gone."""
@@ -64,7 +67,10 @@ class SecurableGrant(Resource):
         return Found(id, {**found, "added": added}, found)
 
     def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
-        """Grants what is new, revokes what we had given and is no longer wanted."""
+        """Grants what is new, revokes what we had given and is no longer wanted, all of it where it was."""
+        if any(old_inputs.get(name) != inputs.get(name) for name in _PLACE):
+            self.delete(context, id, old_inputs, old)
+            return self.create(context, inputs).properties
         workspace = _workspace(context)
         wanted, ours = set(inputs["privileges"]), set(old.get("added") or ())
         new = wanted - _held(workspace, inputs)
@@ -82,7 +88,7 @@ class SecurableGrant(Resource):
 
 def _problems(inputs: Values) -> Iterator[Problem]:
     type_, privileges = inputs.get("securableType"), inputs.get("privileges")
-    for name in _REPLACED[1:]:
+    for name in _PLACE[1:]:
         if inputs.get(name) is not UNKNOWN and not (isinstance(inputs.get(name), str) and inputs[name]):
             yield Problem(name, inputs.get(name), "a name")
     if type_ is UNKNOWN:
@@ -126,6 +132,6 @@ def _change(
 
 def _imported(id: str) -> Values:
     parts = id.split("/")
-    if len(parts) != len(_REPLACED):
+    if len(parts) != len(_PLACE):
         raise UserError(f"{id!r} is not the id of a grant: expected <securable type>/<full name>/<principal>")
-    return dict(zip(_REPLACED, parts, strict=True))
+    return dict(zip(_PLACE, parts, strict=True))

@@ -100,14 +100,14 @@ def test_it_is_imported(site: Site, open_stack: Callable[..., Stack], warehouse:
     stack.preview("--expect-no-changes")
 
 
-def test_another_principal_replaces_and_mistakes_are_told_in_the_preview(
+def test_another_principal_takes_the_place_and_mistakes_are_told_in_the_preview(
     site: Site, open_stack: Callable[..., Stack], warehouse: str, principal: str
 ) -> None:
     other = str(site.workspace.post(f"{SCIM}/ServicePrincipals", {"displayName": "other"})["applicationId"])
     stack = open_stack(program(warehouse, principal, "CAN_USE"), environment=site.environment)
     stack.up()
     stack.write(program(warehouse, other, "CAN_USE"))
-    stack.up()
+    assert stack.up().operations == {"entry": "update"}
     assert levels(site, warehouse) == {other: "CAN_USE"}
     stack.write(program(warehouse, other, "CAN_QUERY"))
     refused = stack.preview(check=False)

@@ -212,16 +212,36 @@ def test_many_at_once_lose_nobody(double: Double) -> None:
     assert double.levels(WAREHOUSE) == OTHERS | {(who, "CAN_USE", False) for who in people[6:]}
 
 
-def test_what_replaces(double: Double) -> None:
+@pytest.mark.parametrize(("moved", "place"), [({"principal": "cy@example.com"}, WAREHOUSE), ({"objectId": "b"}, "b")])
+def test_another_place_is_taken_and_the_old_one_left(double: Double, moved: dict[str, Any], place: str) -> None:
+    other = WAREHOUSE if place == WAREHOUSE else "sql/warehouses/b"
+    double.acl("sql/warehouses/b")
+    before = {path: double.levels(path) for path in (WAREHOUSE, "sql/warehouses/b")}
     resource = ObjectPermission()
     id, inputs, old = state(resource.create(double.context, dict(INPUTS)))
-    other = resource.diff(double.context, id, inputs, old, {**inputs, "principal": "cy@example.com"})
-    assert other.replaces
-    assert not other.delete_before_replace
-    # The same entry in other words: made first and deleted last, it would be gone.
-    named = {**inputs, "objectName": "abc"}
+    after = {**inputs, **moved}
+    for value in (after, {**inputs, **dict.fromkeys(moved, UNKNOWN)}):
+        assert not resource.diff(double.context, id, inputs, old, value).replaces
+    now = resource.update(double.context, id, inputs, old, after)
+    assert double.levels(other) == before[other] | {(after["principal"], "CAN_USE", False)}
+    assert other == WAREHOUSE or double.levels(WAREHOUSE) == before[WAREHOUSE]
+    found = resource.read(double.context, id, after, now)
+    assert found
+    assert found.inputs == after
+    resource.delete(double.context, id, after, now)
+    assert {path: double.levels(path) for path in before} == before
+
+
+def test_the_same_entry_named_in_another_way_stays(double: Double) -> None:
+    double.answers["/api/2.0/serving-endpoints/llm"] = {"id": "e1"}
+    double.acl("serving-endpoints/e1")
+    resource = ObjectPermission()
+    inputs = {**INPUTS, "objectType": "serving-endpoints", "objectId": "e1", "level": "CAN_QUERY"}
+    created = resource.create(double.context, inputs)
+    named = {**inputs, "objectName": "llm"}
     del named["objectId"]
-    assert resource.diff(double.context, id, inputs, old, named).delete_before_replace
+    resource.update(double.context, created.id, inputs, created.properties, named)
+    assert double.levels("serving-endpoints/e1") == {(BO, "CAN_QUERY", False)}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from agent_deploy.components import options
+from agent_deploy.components import owner_marks as marks
 
 URN = "urn:pulumi:prod::agents::agent-deploy:index:AgentDeployment::old"
 
@@ -25,8 +25,8 @@ URN = "urn:pulumi:prod::agents::agent-deploy:index:AgentDeployment::old"
     ],
 )
 def test_its_own_mark_comes_first(monkeypatch: pytest.MonkeyPatch, aliases: Any, former: list[str]) -> None:
-    monkeypatch.setattr(options.pulumi, "get_project", lambda: "agents")
-    monkeypatch.setattr(options.pulumi, "get_stack", lambda: "dev")
-    found = options.owner_marks("qa", pulumi.ResourceOptions(aliases=aliases))
+    monkeypatch.setattr(marks.pulumi, "get_project", lambda: "agents")
+    monkeypatch.setattr(marks.pulumi, "get_stack", lambda: "dev")
+    found = marks.owner_marks("qa", pulumi.ResourceOptions(aliases=aliases))
     assert found == ["agents/dev/qa", *former]
-    assert options.owner_marks("qa", None) == ["agents/dev/qa"]
+    assert marks.owner_marks("qa", None) == ["agents/dev/qa"]

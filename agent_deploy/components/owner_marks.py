@@ -1,19 +1,8 @@
-"""Options that every child of a component gets, and by what its endpoint is known to be its own."""
+"""By what a component's endpoint is known to be its own."""
 
 from collections.abc import Iterator
 
 import pulumi
-
-
-def child_options(parent: pulumi.Resource, **more: object) -> pulumi.ResourceOptions:
-    """``parent`` set, so that providers, aliases and protection are inherited; ``more`` where it is not None."""
-    given = {key: value for key, value in more.items() if value is not None}
-    return pulumi.ResourceOptions(parent=parent, **given)  # type: ignore[arg-type]
-
-
-def housekeeping(parent: pulumi.Resource, **more: object) -> pulumi.ResourceOptions:
-    """As `child_options`, for what comes and goes with versions and values: it is not kept by what keeps the agent."""
-    return child_options(parent, **{"protect": False, "retain_on_delete": False, **more})
 
 
 def owner_marks(name: str, opts: pulumi.ResourceOptions | None) -> list[str]:
