@@ -225,8 +225,8 @@ def _states(place: tuple[str, str], *now: Mapping[str, Any] | None) -> list[Serv
     return [
         ServedEntityState(
             name=entity_name,
-            model_name=entity["entityName"],
-            version=entity["entityVersion"],
+            model_name=entity.get("entityName", ""),
+            version=entity.get("entityVersion", ""),
             traffic_percentage=int(traffic.get(entity_name, 0)),
             query_endpoint=f"{base}/{entity_name}/invocations",
             deployment=(states.get(entity_name) or {}).get("deployment", ""),

@@ -22,6 +22,9 @@ from agent_deploy.rules.schedule import Schedule
 from agent_deploy.rules.tables import PAYLOAD_DAY
 from agent_deploy.tables.source import configuration, pipeline_source
 
+# The payload table in a user's unit test whose mocks give it no name.
+_UNNAMED = "main.default.unnamed_payload"
+
 
 class DerivationArgs(TypedDict):
     """How request logs, assessment logs and a quarantine are derived from the payload table, and for whom."""
@@ -105,7 +108,8 @@ class InferenceTables(Component):
         super().__init__(name, opts, args)
         parsed = parse("InferenceTables", InferenceTablesArgs, args)
         given = parsed.tree
-        payload, day_column = self._logged(name, parsed)
+        logged, day_column = self._logged(name, parsed)
+        payload = logged.apply(lambda table: table or _UNNAMED)
         self.pipeline_id = self.job_id = pulumi.Output.from_input("")
         derived: DerivedTables | None = None
         if given.get("derive") is not False:
@@ -143,6 +147,7 @@ class InferenceTables(Component):
         self, name: str, args: Mapping[str, Any], payload: pulumi.Output[str], day_column: pulumi.Output[str]
     ) -> DerivedTables:
         plan = rules.plan(args)
+        place = payload.apply(rules.place)
         source = WorkspaceFile(
             f"{name}-source",
             path=payload.apply(rules.source_path),
@@ -152,8 +157,8 @@ class InferenceTables(Component):
         pipeline = Pipeline(
             f"{name}-pipeline",
             name=payload.apply(rules.pipeline_name),
-            catalog=payload.apply(lambda table: rules.place(table)[0]),
-            schema=payload.apply(lambda table: rules.place(table)[1]),
+            catalog=place.apply(lambda levels: levels[0]),
+            schema=place.apply(lambda levels: levels[1]),
             libraries=[{"file": {"path": source.workspace_path}}],
             configuration=pulumi.Output.all(
                 payload, args.get("endpoint_name"), args.get("served_entities_table") or ""
@@ -230,7 +235,7 @@ class InferenceTables(Component):
             label = str(index) if isinstance(reader, pulumi.Output) else str(reader)
             places = {
                 "catalog": payload.apply(lambda table: rules.place(table)[0]),
-                "schema": payload.apply(lambda table: ".".join(rules.place(table)[:2])),
+                "schema": payload.apply(lambda table: table.rpartition(".")[0]),
             }
             for what, full_name in {**places, **tables}.items():
                 kind = what if what in places else "table"

@@ -10,6 +10,7 @@ from pulumi.runtime.settings import get_monitor
 
 from agent_deploy.resources.properties import to_wire
 from agent_deploy.resources.provider import PACKAGE, provider_of
+from agent_deploy.resources.unit_tests import completed
 
 
 class ModelVersion(TypedDict):
@@ -202,7 +203,8 @@ _ENGINE_ENDS = "the client connection is closing"
 async def _call(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> Mapping[str, Any]:
     token = f"{PACKAGE}:index:{function}"
     try:
-        return cast(Mapping[str, Any], await pulumi.runtime.invoke_async(token, to_wire(args), opts))
+        answer = cast(Mapping[str, Any], await pulumi.runtime.invoke_async(token, to_wire(args), opts))
+        return completed(function, args, answer)
     except Exception as error:
         if _ENGINE_ENDS not in str(error):
             raise

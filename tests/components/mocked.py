@@ -111,7 +111,8 @@ def deploy(args: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) 
 
     @pulumi.runtime.test
     def program() -> pulumi.Output[Any]:
-        agent = AgentDeployment("qa", {"model_name": MODEL, **args}, opts)  # type: ignore[typeddict-item]
+        declared: Any = {"model_name": MODEL, **args}
+        agent = AgentDeployment("qa", declared, opts)
         names = ["endpoint_name", "endpoint_id", "query_endpoint", "endpoint_url", "review_app_url"]
         names += ["served_entities", "inference_tables", "identities"]
         return pulumi.Output.all(**{name: getattr(agent, name) for name in names}).apply(outputs.update)

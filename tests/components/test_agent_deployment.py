@@ -611,7 +611,7 @@ def test_arguments_stand_as_keywords_or_in_one_dict_and_not_both(workspace: Work
 
 
 def test_keywords_are_the_same_as_the_dict(workspace: Workspace) -> None:
-    given: dict[str, Any] = {"model_name": MODEL, "model_version": "1", "tags": {"team": "search"}}
+    given: Any = {"model_name": MODEL, "model_version": "1", "tags": {"team": "search"}}
 
     @pulumi.runtime.test
     def program() -> None:

@@ -74,7 +74,8 @@ def declare(**args: Any) -> Mapping[str, Any]:
 
     @pulumi.runtime.test
     def program() -> pulumi.Output[Any]:
-        tables = InferenceTables("logs", {"endpoint_name": "agents_qa", **args})  # type: ignore[typeddict-item]
+        declared: Any = {"endpoint_name": "agents_qa", **args}
+        tables = InferenceTables("logs", declared)
         return pulumi.Output.all(names=tables.table_names, job=tables.job_id).apply(outputs.update)
 
     program()
