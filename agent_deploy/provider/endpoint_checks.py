@@ -132,12 +132,12 @@ class TablePrefixes:
         if old:
             self._known.add(context.urn)
         table = _table(inputs)
-        if table is None or UNKNOWN in table.values() or inputs.get("name") is UNKNOWN:
+        if table is None or not table.get("enabled", True):
             return []
-        if not table.get("enabled", True):
+        place = ("catalogName", "schemaName")
+        if UNKNOWN in [inputs.get("name"), *(table.get(key) for key in ("enabled", "tableNamePrefix", *place))]:
             return []
         wanted, hint, before = table.get("tableNamePrefix"), table.get("tableNamePrefixHint"), _table(old) or {}
-        place = ("catalogName", "schemaName")
         same_place = all(same_name(before.get(key), table.get(key)) for key in place)
         had = before.get("tableNamePrefix")
         if same_place and had and (wanted is None or same_name(wanted, had)):
@@ -147,7 +147,7 @@ class TablePrefixes:
             return []
         if wanted:
             return self._claim(context, workspace, inputs, table, wanted)
-        if hint:
+        if hint and hint is not UNKNOWN:
             table["tableNamePrefix"] = self._first_free(context, workspace, inputs, table, hint)
         return []
 

@@ -17,6 +17,7 @@ import pytest
 from tests.engine.serving import MODEL, Site
 from tests.engine.support import Stack, both_plugins
 
+START = -3
 MODEL_ELSEWHERE = "main.other.qa"
 
 PROGRAM = """
@@ -178,10 +179,68 @@ def test_what_a_preview_says_of_an_unknown_value_is_what_happens(
         site.workspace.post("/api/2.0/mlflow/experiments/create", {"name": f"/Shared/{name}"})["experiment_id"]
     )
     wrong: dict[str, Any] = {}
-    for step in steps:
+    for step in steps[START:]:
         args = step.applied(args)
         if found := differences(stack, program(args, protect=True).replace("EXPERIMENT", experiment)):
             wrong[step.path] = found
         print(step.path, found, flush=True)
     assert wrong == {}
     stack.preview("--expect-no-changes")
+
+
+def test_a_name_that_is_not_known_is_another_one(site: Site, open_: Callable[..., Stack], name: str) -> None:
+    args = {"endpoint_name": name, **BASE}
+    stack = open_(args, protect=False)
+    wrong: dict[str, Any] = {}
+    for step in REPLACING:
+        args = step.applied(args)
+        if found := differences(stack, program(args, protect=False)):
+            wrong[step.path] = found
+        print(step.path, found, flush=True)
+    assert wrong == {}
+    stack.preview("--expect-no-changes")
+
+
+def test_what_is_known_is_verified_and_what_is_not_is_named(site: Site, open_: Callable[..., Stack], name: str) -> None:
+    stack = open_({"endpoint_name": name, **BASE}, protect=False)
+    args = Step("tags/team", "ask").applied({"endpoint_name": name, **BASE})
+    stack.write(program({**args, "model_version": "9", "versions": []}, protect=False))
+    refused = stack.preview(check=False)
+    assert "model_version: main.default.qa has no version 9" in refused.output
+    stack.write(program(args, protect=False))
+    assert "verified in `pulumi up` only" in (said := stack.preview().messages)
+    assert "tags['team']" in said
+
+
+@pytest.mark.parametrize(
+    ("step", "beside", "told"),
+    [
+        (
+            Step("model_name", MODEL),
+            {"auth": "SERVICE_PRINCIPAL"},
+            "model_name: expected a value that is known with auth",
+        ),
+        (
+            Step("versions/0/version", "1"),
+            {"keep_previous": 1},
+            "version: expected a value that is known with keep_prev",
+        ),
+        (Step("auth", "MANUAL"), {}, "auth: expected a plain value, and not an Output"),
+        (Step("keep_previous", 1), {}, "keep_previous: expected a plain value, and not an Output"),
+    ],
+    ids=lambda value: value.path if isinstance(value, Step) else "",
+)
+def test_a_value_that_decides_what_is_declared_is_told_before_anything_else(
+    site: Site,
+    open_stack: Callable[..., Stack],
+    tmp_path: Path,
+    name: str,
+    step: Step,
+    beside: dict[str, Any],
+    told: str,
+) -> None:
+    declared = program(step.applied({"endpoint_name": name, **BASE, **beside}), protect=False)
+    stack = open_stack(declared, environment=site.environment, plugins=both_plugins(tmp_path / "plugins"))
+    refused = stack.preview(check=False)
+    assert refused.code != 0
+    assert told in refused.output
