@@ -167,7 +167,24 @@ async def verify_deployment(wanted: Mapping[str, Any], opts: pulumi.InvokeOption
 async def _verify(key: tuple[object, object], opts: pulumi.InvokeOptions) -> list[VerifiedDeployment]:
     questions, _ = _ASKED.pop(key)
     answer = await _call("verifyDeployments", {"deployments": questions}, opts)
-    return cast(list[VerifiedDeployment], answer["deployments"])
+    return cast(list[VerifiedDeployment], answer.get("deployments") or [_unverified(each) for each in questions])
+
+
+def _unverified(wanted: Mapping[str, Any]) -> VerifiedDeployment:
+    """What is known without a workspace: the engine answers with nothing while a provider's inputs are unknown."""
+    # An alias stands for its number, which nobody can tell yet.
+    numbers = [str(each.get("version") or each.get("alias") or "") for each in wanted.get("versions") or ()]
+    resources = list(wanted.get("resources") or ())
+    return VerifiedDeployment(
+        numbers=numbers,
+        experimentId="",
+        workspaceUrl="",
+        kept={},
+        needs=[VersionNeeds(version=number, resources=resources, userScopes=[]) for number in numbers],
+        openToAll=[],
+        doubts=["which workspace it is, is known during `up` only: all checks against it wait until then"],
+        problems=[],
+    )
 
 
 class EndpointTable(TypedDict):
