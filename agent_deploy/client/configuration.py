@@ -34,6 +34,8 @@ PROFILE_KEYS = {
 SECRETS = frozenset({"token", "clientSecret"})
 _CREDENTIALS = ("token", "clientId", "clientSecret", "authType")
 PAT, OAUTH_M2M = "pat", "oauth-m2m"
+# How messages call what Pulumi gave the plugin, be it from the program or from the stack's state.
+PROVIDER_INPUT = "the provider's input"
 # Only a Python program hands `databricks:*` on to our plugin.
 _ELSEWHERE = "`agent-deploy:host` and `agent-deploy:token` for a program that is not in Python"
 # Nothing shorter is a credential; blotting it out would only make messages unreadable.
@@ -72,7 +74,7 @@ class _Source:
         if self.label == "stack":
             return f"the stack's configuration databricks:{field_name}"
         if self.label == "provider":
-            return f"the provider's input {field_name}"
+            return f"{PROVIDER_INPUT} {field_name}"
         return f"{PROFILE_KEYS[field_name]} of {self.label}"
 
 

@@ -213,3 +213,35 @@ def test_a_workspace_that_is_known_in_up_only_does_not_break_the_preview(
     assert (endpoints(home), endpoints(away)) == (set(), {"late"})
     stack.preview("--expect-no-changes")
     stack.destroy()
+
+
+def test_a_rotated_token_is_told_with_the_way_out_and_the_way_out_works(
+    home: Site, away: Site, opened: Callable[..., Stack]
+) -> None:
+    tokens: list[dict[str, Any]] = []
+
+    def rotate() -> None:
+        tokens.append(away.workspace.post("/api/2.0/token/create", {"comment": "rotates"}))
+        stack.set_secret("databricks:token", tokens[-1]["token_value"])
+        for old in tokens[-2:-1]:
+            away.workspace.post("/api/2.0/token/delete", {"token_id": old["token_info"]["token_id"]})
+
+    stack = opened('AgentDeployment("one", arguments("rotated"))\n', config={"databricks:host": away.host})
+    rotate()
+    stack.up()
+    rotate()
+    for flags in (("refresh",), ("up", "--refresh")):
+        told = stack.operate(*flags, "--skip-preview", check=False)
+        assert told.code != 0
+        assert "refused the credentials from the provider's input token" in told.output
+        assert "add `--run-program`, or run `pulumi up` first" in told.output
+    stack.refresh("--run-program")
+    rotate()
+    stack.up()
+    stack.refresh()
+    rotate()
+    told = stack.destroy(check=False)
+    assert told.code != 0 and "add `--run-program`" in told.output
+    stack.destroy("--run-program")
+    assert "rotated" not in endpoints(away)
+    assert [each["token_value"] for each in tokens if each["token_value"] in stack.state_text()] == []
