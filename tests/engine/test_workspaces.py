@@ -241,7 +241,8 @@ def test_a_rotated_token_is_told_with_the_way_out_and_the_way_out_works(
     stack.refresh()
     rotate()
     told = stack.destroy(check=False)
-    assert told.code != 0 and "add `--run-program`" in told.output
+    assert told.code != 0
+    assert "add `--run-program`" in told.output
     stack.destroy("--run-program")
     assert "rotated" not in endpoints(away)
     assert [each["token_value"] for each in tokens if each["token_value"] in stack.state_text()] == []
