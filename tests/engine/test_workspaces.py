@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ def arguments(name):
         "inference_tables": {{"enabled": False}},
     }}
 """
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 PATH = "/api/2.0/serving-endpoints"
 
 
@@ -246,3 +249,36 @@ def test_a_rotated_token_is_told_with_the_way_out_and_the_way_out_works(
     stack.destroy("--run-program")
     assert "rotated" not in endpoints(away)
     assert [each["token_value"] for each in tokens if each["token_value"] in stack.state_text()] == []
+
+
+def test_the_documented_program_deploys_to_two_workspaces(
+    home: Site, away: Site, open_stack: Callable[..., Stack], tmp_path: Path
+) -> None:
+    model, endpoint = "main.default.docs_agent", "agents_main-default-docs_agent"
+    program, both_kinds = re.findall(r"```python\n(.*?)```", (DOCS / "workspaces.md").read_text(), re.DOTALL)
+    compile(both_kinds, "workspaces.md", "exec")
+    stack = open_stack(program, plugins=both_plugins(tmp_path / "v"))
+    for stage, site in (("dev", home), ("prod", away)):
+        site.register_bare(model, 1)
+        stack.run("config", "set", f"{stage}:host", site.host)
+        stack.set_secret(f"{stage}:token", site.environment["DATABRICKS_TOKEN"])
+    stack.up()
+    urls = stack.outputs()
+    for stage, site in (("dev", home), ("prod", away)):
+        assert endpoint in endpoints(site)
+        assert urls[stage] == f"{site.host}/serving-endpoints/{endpoint}/invocations"
+    stack.preview("--expect-no-changes")
+    stack.destroy()
+    assert endpoint not in endpoints(home) | endpoints(away)
+
+
+def test_the_documented_import_exits_with_success(home: Site, open_stack: Callable[..., Stack]) -> None:
+    line = next(
+        each for each in (DOCS / "coming-from.md").read_text().splitlines() if each.startswith("$ pulumi import")
+    )
+    arguments = shlex.split(line)[2:]
+    home.workspace.post(PATH, {"name": arguments[-1]})
+    stack = open_stack("", environment=home.environment)
+    stack.run(*arguments, "--yes")
+    assert list(stack.resources()) == ["docs"]
+    home.workspace.delete(f"{PATH}/{arguments[-1]}")
