@@ -115,7 +115,8 @@ def _inputs(vendor: pulumi.ProviderResource) -> dict[str, pulumi.Output[str | No
 
     async def understood() -> None:
         values = await given.values()
-        otherwise = [name for name in _SIGNS_OTHERWISE if values.get(name)]
+        # A switch that is off is the text "false".
+        otherwise = [name for name in _SIGNS_OTHERWISE if values.get(name) not in (None, "", False, "false")]
         if otherwise and not (values.get("token") or values.get("clientSecret")):
             name = await given.name()
             raise pulumi.RunError(

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pulumi.runtime import mocks, rpc
 
+from agent_deploy.resources import functions
 from agent_deploy.resources.own_provider import Provider
 from agent_deploy.resources.provider import in_workspace
 from agent_deploy.resources.secret import Secret
@@ -213,3 +214,33 @@ def test_a_way_to_sign_in_that_ours_does_not_take_is_told_and_a_token_beside_it_
     again = in_use(Recorder())
     declared(again, {}, lambda: Agent("a", pulumi.ResourceOptions(provider=databricks("ws", **inputs, token="t"))))
     assert again.own["ws"] == {"host": HOST, "token": "t"}
+
+
+def test_a_switch_that_is_off_is_no_way_to_sign_in(engine: Recorder) -> None:
+    ws = {"host": HOST, "azureUseMsi": "false"}
+    declared(engine, {}, lambda: Agent("a", pulumi.ResourceOptions(provider=databricks("ws", **ws))))
+    assert engine.own["ws"] == {"host": HOST}
+
+
+async def _asked(opts: pulumi.InvokeOptions) -> list[Any]:
+    wanted = {"modelName": "main.default.qa", "versions": [{"version": "1"}, {"alias": "champion"}], "resources": []}
+    verified = await functions.verify_deployment(wanted, opts)
+    return [
+        verified["numbers"] == ["1", "champion"] and not verified["problems"] and verified["doubts"],
+        "during `up` only" in (await functions.get_endpoint_table("qa", opts))["problem"],
+        (await functions.get_payload_table("main.default.qa_payload", opts))["problem"] == "",
+        await functions.check_principal_secrets("1", opts) == "",
+    ]
+
+
+def test_what_nobody_answers_is_no_failure_of_the_program(engine: Recorder) -> None:
+    # As the engine does while a provider's inputs are unknown.
+    told: list[Any] = []
+
+    def program() -> None:
+        asked: Any = _asked(pulumi.InvokeOptions())
+        pulumi.Output.from_input(asked).apply(told.extend)
+
+    declared(engine, {}, program)
+    assert len(told) == 4
+    assert all(told)
