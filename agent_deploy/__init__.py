@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agent_deploy.resources.agent_registration import AgentRegistration
     from agent_deploy.resources.feedback_model_version import FeedbackModelVersion
     from agent_deploy.resources.object_permission import ObjectPermission
+    from agent_deploy.resources.own_provider import Provider
     from agent_deploy.resources.secret import Secret
     from agent_deploy.resources.securable_grant import SecurableGrant
     from agent_deploy.resources.serving_endpoint import ServingEndpoint
@@ -52,6 +53,7 @@ _HOMES = {
     "agent_deploy.resources.agent_registration": ("AgentRegistration",),
     "agent_deploy.resources.securable_grant": ("SecurableGrant",),
     "agent_deploy.resources.object_permission": ("ObjectPermission",),
+    "agent_deploy.resources.own_provider": ("Provider",),
     "agent_deploy.resources.secret": ("Secret",),
     "agent_deploy.resources.serving_endpoint": ("ServingEndpoint",),
 }
@@ -76,6 +78,7 @@ __all__ = [
     "InferenceTables",
     "InferenceTablesArgs",
     "ObjectPermission",
+    "Provider",
     "Secret",
     "SecurableGrant",
     "ServingEndpoint",

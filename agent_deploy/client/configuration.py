@@ -34,6 +34,8 @@ PROFILE_KEYS = {
 SECRETS = frozenset({"token", "clientSecret"})
 _CREDENTIALS = ("token", "clientId", "clientSecret", "authType")
 PAT, OAUTH_M2M = "pat", "oauth-m2m"
+# How messages call what Pulumi gave the plugin, be it from the program or from the stack's state.
+PROVIDER_INPUT = "the provider's input"
 # Only a Python program hands `databricks:*` on to our plugin.
 _ELSEWHERE = "`agent-deploy:host` and `agent-deploy:token` for a program that is not in Python"
 # Nothing shorter is a credential; blotting it out would only make messages unreadable.
@@ -72,7 +74,7 @@ class _Source:
         if self.label == "stack":
             return f"the stack's configuration databricks:{field_name}"
         if self.label == "provider":
-            return f"the provider's input {field_name}"
+            return f"{PROVIDER_INPUT} {field_name}"
         return f"{PROFILE_KEYS[field_name]} of {self.label}"
 
 
@@ -85,7 +87,7 @@ def resolve(explicit: Mapping[str, object], environ: Mapping[str, str] | None = 
     sources = [
         _Source("provider", _strings(explicit)),
         _Source("stack", _stack_configuration(environ)),
-        _Source("environment", {name: environ[key] for name, key in VARIABLES.items() if environ.get(key)}),
+        _Source("environment", _environment(environ)),
     ]
     profile = _first(sources, "profile")
     named_or_nothing_else = profile or not any(source.values.get("host") for source in sources)
@@ -95,6 +97,19 @@ def resolve(explicit: Mapping[str, object], environ: Mapping[str, str] | None = 
     # A source that is about another workspace is not asked: its token must not travel to this one.
     usable = [source for source in sources if normal_host(source.values.get("host", "")) in ("", host)]
     return _settings(host, profile, usable)
+
+
+def host_of(inputs: Mapping[str, object], environ: Mapping[str, str] | None = None) -> str:
+    """The workspace of a provider, the vendor's or ours, that was made with these inputs; empty where none is named.
+
+    Raises ConfigurationError when the named profile is not there. Credentials are not looked at.
+    """
+    environ = os.environ if environ is None else environ
+    sources = [_Source("provider", _strings(inputs)), _Source("environment", _environment(environ))]
+    host, profile = _first(sources, "host"), _first(sources, "profile")
+    if not host and (found := _profile(profile, environ)) is not None:
+        host = found.values.get("host", "")
+    return normal_host(host).lower()
 
 
 def normal_host(host: str) -> str:
@@ -162,6 +177,10 @@ def _method(values: Mapping[str, str], sources: list[_Source]) -> tuple[str, str
 
 def _strings(values: Mapping[str, object]) -> dict[str, str]:
     return {name: str(values[name]) for name in VARIABLES if values.get(name)}
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    return _strings({name: environ.get(key) for name, key in VARIABLES.items()})
 
 
 def _stack_configuration(environ: Mapping[str, str]) -> dict[str, str]:

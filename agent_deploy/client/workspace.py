@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 import tenacity
 
-from agent_deploy.client.configuration import Settings, normal_host, resolve
+from agent_deploy.client.configuration import PROVIDER_INPUT, Settings, normal_host, resolve
 from agent_deploy.client.credentials import Credentials, credentials_for
 from agent_deploy.client.errors import ApiError, ConnectionLost, Interrupted, Unreachable, WorkspaceError, parse_error
 
@@ -27,6 +27,11 @@ MAX_WAIT = 10.0  # seconds between two tries, unless Retry-After says more
 FLAKY_TRIES = 4  # a read that ends in 500, 502 or 504, or whose connection was reset
 RETRY_LATER = frozenset({429, 503})
 FLAKY = frozenset({500, 502, 504})
+# Source: pulumi/pulumi#4981.
+_STORED = (
+    " Without the program, `pulumi refresh`, `pulumi destroy` and `up --refresh` take those that the stack's state has "
+    "from its last `pulumi up`, whatever was set since: add `--run-program`, or run `pulumi up` first."
+)
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
 
 
@@ -272,6 +277,8 @@ class _Connection:
         if response.status_code == 401:
             origin = self.settings.origin
             hint = f"{self.host} refused the credentials from {origin}: are they of this workspace, and not expired?"
+            if origin.startswith(PROVIDER_INPUT):
+                hint += _STORED
             if self._is_local:
                 hint += " Those of a local workspace are told by `agent-deploy local env`."
         request = f"{method} {path}"

@@ -26,7 +26,7 @@ from agent_deploy.components.inference_tables import (
 )
 from agent_deploy.components.outputs import join
 from agent_deploy.components.owner_marks import owner_marks
-from agent_deploy.components.parsing import Parsed, parse, resolve, to_input
+from agent_deploy.components.parsing import Parsed, outputs_in, parse, resolve, to_input
 from agent_deploy.components.signature import takes_keywords
 from agent_deploy.components.verification import Verified
 from agent_deploy.resources.databricks import Permissions
@@ -166,7 +166,9 @@ def _served_entities(declared: _Declared) -> Any:
     verified, references, identities = declared.verified, declared.references, declared.identities
     deployment, numbers = verified.deployment, verified.known_numbers
     if numbers is None:
-        return to_input(Unknown())  # even their names are not known
+        # Even their names are not known; what they will depend on is.
+        later = [*references.by_place.values(), *outputs_in(declared.feedback.entities)]
+        return pulumi.Output.all(*later).apply(lambda _: pulumi.UNKNOWN)
     entities = rules.served_entities(deployment, numbers)
     for version, entity in zip(deployment.versions, entities.values(), strict=True):
         # References to new secrets stay Outputs inside the map, so that a preview shows all the rest of it.

@@ -122,13 +122,13 @@ class Parsed:
         resolved.tree = await resolved.record(self.shape, "", self.tree, False)
         return resolved
 
-    def without_outputs(self) -> dict[str, Any]:
+    def withoutoutputs_in(self) -> dict[str, Any]:
         """The arguments as they can be judged at once: Outputs are not known yet."""
         return {name: _not_yet(value) for name, value in self.tree.items()}
 
     async def dependencies(self) -> set[pulumi.Resource]:
         """The resources from which Outputs in the arguments come: what is made of the arguments depends on them."""
-        return {resource for output in _outputs(self.tree) for resource in await output.resources()}
+        return {resource for output in outputs_in(self.tree) for resource in await output.resources()}
 
 
 class Resolved:
@@ -381,12 +381,13 @@ def _not_yet(value: Any) -> Any:
     return list(map(_not_yet, value)) if isinstance(value, list) else value
 
 
-def _outputs(value: object) -> Iterator[pulumi.Output[Any]]:
+def outputs_in(value: object) -> Iterator[pulumi.Output[Any]]:
+    """Every Output in a value, at every depth."""
     if isinstance(value, pulumi.Output):
         yield value
     elif isinstance(value, Mapping):
         for inner in value.values():
-            yield from _outputs(inner)
+            yield from outputs_in(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _outputs(inner)
+            yield from outputs_in(inner)

@@ -168,7 +168,24 @@ async def verify_deployment(wanted: Mapping[str, Any], opts: pulumi.InvokeOption
 async def _verify(key: tuple[object, object], opts: pulumi.InvokeOptions) -> list[VerifiedDeployment]:
     questions, _ = _ASKED.pop(key)
     answer = await _call("verifyDeployments", {"deployments": questions}, opts)
-    return cast(list[VerifiedDeployment], answer["deployments"])
+    return cast(list[VerifiedDeployment], answer.get("deployments") or [_unverified(each) for each in questions])
+
+
+def _unverified(wanted: Mapping[str, Any]) -> VerifiedDeployment:
+    """What is known without a workspace."""
+    # An alias stands for its number, which nobody can tell yet.
+    numbers = [str(each.get("version") or each.get("alias") or "") for each in wanted.get("versions") or ()]
+    resources = list(wanted.get("resources") or ())
+    return VerifiedDeployment(
+        numbers=numbers,
+        experimentId="",
+        workspaceUrl="",
+        kept={},
+        needs=[VersionNeeds(version=number, resources=resources, userScopes=[]) for number in numbers],
+        openToAll=[],
+        doubts=["which workspace it is, is known during `up` only: all checks against it wait until then"],
+        problems=[],
+    )
 
 
 class EndpointTable(TypedDict):
@@ -200,12 +217,24 @@ async def get_payload_table(payload_table: str, opts: pulumi.InvokeOptions) -> P
 _ENGINE_ENDS = "the client connection is closing"
 
 
+# What stands for an answer while nobody can ask: the engine answers with nothing while a provider's inputs are unknown.
+_UNANSWERED: Mapping[str, Mapping[str, Any]] = {
+    "getEndpointTable": {
+        "modelName": "",
+        "payloadTable": "",
+        "problem": "which workspace it is, is known during `up` only: say catalog, schema and prefix",
+    },
+    "getPayloadTable": {"dayColumn": "", "problem": ""},
+    "checkPrincipalSecrets": {"problem": ""},
+}
+
+
 async def _call(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> Mapping[str, Any]:
     token = f"{PACKAGE}:index:{function}"
     try:
         answer = cast(Mapping[str, Any], await pulumi.runtime.invoke_async(token, to_wire(args), opts))
-        return completed(function, args, answer)
     except Exception as error:
         if _ENGINE_ENDS not in str(error):
             raise
         raise pulumi.RunError(f"Pulumi ended before {function} was answered; what it says besides tells why.") from None
+    return completed(function, args, answer) or _UNANSWERED.get(function, {})

@@ -16,6 +16,9 @@ from pulumi.runtime.settings import get_monitor
 
 from agent_deploy.resources.provider import PACKAGE, provider_of
 
+# How an engine fails to answer; a channel that is closed is a ValueError.
+_GONE = (grpc.RpcError, ValueError)
+
 
 class _Start:
     """A package whose plugin is asked for beside the program; ``is_up`` once it has answered."""
@@ -38,8 +41,16 @@ class _Start:
         try:
             engine.Invoke(request)
             self.is_up = True
-        except grpc.RpcError as error:
-            pulumi.log.debug(f"asked for {request.tok}, so that its plugin starts: {error}")
+        except _GONE as error:
+            _note(f"asked for {request.tok}, so that its plugin starts: {error}")
+
+
+def _note(text: str) -> None:
+    """Tells the engine, for its debug log. A program that failed may outlive it: then nobody is left to be told."""
+    try:
+        pulumi.log.debug(text)
+    except _GONE:
+        return
 
 
 # The programs, by their engines: what was started for each, by package.

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 
 from agent_deploy.resources.properties import handed_out
-from agent_deploy.resources.provider import PACKAGE, in_workspace
+from agent_deploy.resources.provider import PACKAGE, for_resource
 
 
 class OwnResource(pulumi.CustomResource):
@@ -15,4 +15,4 @@ class OwnResource(pulumi.CustomResource):
     def __init__(self, resource_name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None) -> None:
         kind = type(self)
         token = f"{PACKAGE}:index:{kind.__name__}"
-        super().__init__(token, resource_name, handed_out(kind, inputs), in_workspace(resource_name, opts))
+        super().__init__(token, resource_name, handed_out(kind, inputs), for_resource(resource_name, opts))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import grpc
 import pulumi
 import pytest
 from google.protobuf import json_format
+from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.proto.resource_pb2_grpc import ResourceMonitorStub
 
 from agent_deploy.resources import head_start
@@ -109,6 +110,40 @@ def test_one_that_does_not_start_is_told_by_who_needs_it(monkeypatch: pytest.Mon
     monkeypatch.setattr(threading, "excepthook", died.append)
     started(engine, Component(), monkeypatch=monkeypatch)
     assert engine.answered.wait(10)
+    assert died == []
+
+
+def on_a_closed_channel(*_: object, **__: object) -> None:
+    channel = grpc.insecure_channel("127.0.0.1:9")
+    engine = ResourceMonitorStub(channel)
+    channel.close()
+    engine.Invoke(resource_pb2.ResourceInvokeRequest())
+
+
+def failing(failure: Exception) -> Callable[..., None]:
+    def fail(*_: object, **__: object) -> None:
+        raise failure
+
+    return fail
+
+
+GONE: dict[str, Callable[..., None]] = {
+    "refused or cut off": failing(grpc.RpcError("Stream removed (Socket closed)")),
+    "cancelled": failing(type("Cancelled", (grpc.RpcError,), {})()),
+    "closed here": on_a_closed_channel,
+}
+
+
+@pytest.mark.parametrize("logging", [None, *GONE])
+@pytest.mark.parametrize("asking", list(GONE))
+def test_an_engine_that_is_gone_ends_the_thread_in_silence(
+    monkeypatch: pytest.MonkeyPatch, asking: str, logging: str | None
+) -> None:
+    engine, died = Engine(), list[Any]()
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    monkeypatch.setattr(engine, "Invoke", GONE[asking])
+    monkeypatch.setattr(pulumi.log, "debug", GONE[logging] if logging else lambda *_: None)
+    started(engine, Component(), monkeypatch=monkeypatch)
     assert died == []
 
 
