@@ -150,7 +150,7 @@ class AgentServicePrincipal(pulumi.ComponentResource):
         if pulumi.runtime.is_dry_run():
             self._foresee_refusal(name, principal, credential)
         scope_name = args.get("secret_scope", args["display_name"])
-        scope = SecretScope(f"{name}-scope", name=scope_name, opts=child_options(self))
+        scope = SecretScope(f"{name}-scope", name=scope_name, opts=child_options(self, delete_before_replace=False))
         secret = Secret(
             f"{name}-client-secret",
             scope=scope.name,

@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 
 from agent_deploy.components.misplaced_secrets import misplaced_secrets
+from agent_deploy.components.options import NEW_FIRST
 from agent_deploy.resources.databricks import SecretScope
 from agent_deploy.resources.secret import Secret
 from agent_deploy.rules.credentials import CLIENT_SECRET
@@ -103,7 +104,7 @@ class Environment:
         """A scope named after the endpoint with one secret for each value; returns the references to them."""
         if not self._secrets:
             return References({})
-        scope = SecretScope(f"{name}-secrets", name=scope_name, opts=opts)
+        scope = SecretScope(f"{name}-secrets", name=scope_name, opts=pulumi.ResourceOptions.merge(opts, NEW_FIRST))
         references: dict[Place, pulumi.Output[str]] = {}
         for (index, key), value in self._secrets.items():
             if index is None:

@@ -174,7 +174,7 @@ class InferenceTables(pulumi.ComponentResource):
             clusters=[{"label": "default", "policyId": plan.policy_id}] if plan.policy_id else None,
             channel="CURRENT",
             # A pipeline owns its tables: those of another payload table are another pipeline's.
-            opts=child_options(self, replace_on_changes=["name"]),
+            opts=child_options(self, replace_on_changes=["name"], delete_before_replace=False),
         )
         derived = DerivedTables(
             f"{name}-derived",
@@ -220,7 +220,7 @@ class InferenceTables(pulumi.ComponentResource):
             schedule=_cron(plan.job_schedule),
             max_concurrent_runs=1,
             queue={"enabled": False},
-            opts=child_options(self),
+            opts=child_options(self, delete_before_replace=False),
         )
 
     def _let_read(

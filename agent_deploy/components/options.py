@@ -4,6 +4,10 @@ from collections.abc import Iterator
 
 import pulumi
 
+# For children that the vendor's plugin deletes before it makes the new one, whenever the program names them: what a
+# serving endpoint reads goes after it.
+NEW_FIRST = pulumi.ResourceOptions(delete_before_replace=False)
+
 
 def child_options(parent: pulumi.Resource, **more: object) -> pulumi.ResourceOptions:
     """``parent`` set, so that providers, aliases and protection are inherited; ``more`` where it is not None."""
