@@ -344,6 +344,25 @@ def test_what_the_vendors_plugin_lets_pass_is_refused_only_when_it_is_made(
 
 
 @EACH
+def test_a_state_that_the_vendors_plugin_made_is_no_change(golden: str, kind: str, inputs: Values, id: str) -> None:
+    # It notes at every depth what it chose itself, and chooses more than the stand-in does.
+    chosen = next(name for name in RESOURCES[token(kind)].inputs if name not in checked(kind, inputs))
+    state = {**_noted(inputs), chosen: "its own", "__defaults": [chosen]}
+    plan = RESOURCES[token(kind)].diff(context(kind), id, state, {}, checked(kind, inputs, state))
+    assert plan.changes == {}
+    made = created(golden, kind, inputs)
+    found = read(golden, kind, id, state, made.properties)
+    plan = RESOURCES[token(kind)].diff(context(kind), id, found.inputs, {}, checked(kind, inputs, state))
+    assert plan.changes == {}
+
+
+def _noted(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_noted(item) for item in value]
+    return {**{n: _noted(v) for n, v in value.items()}, "__defaults": []} if isinstance(value, dict) else value
+
+
+@EACH
 def test_inputs_that_are_not_known_yet_pass(golden: str, kind: str, inputs: Values, id: str) -> None:
     unknown = dict.fromkeys(inputs, UNKNOWN)
     assert checked(kind, unknown).items() >= unknown.items()

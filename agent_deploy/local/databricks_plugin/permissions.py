@@ -9,7 +9,13 @@ from agent_deploy.client.workspace import Workspace, is_missing
 from agent_deploy.local.databricks_plugin.job import says_that_there_is_no_job
 from agent_deploy.local.databricks_plugin.object_types import BY_FIELD, OBJECT_TYPES, OWNER, ObjectType
 from agent_deploy.local.databricks_plugin.refusals import conflicts, too_few, wrong
-from agent_deploy.local.databricks_plugin.vendor_resource import VendorResource, current_user, present, workspace_of
+from agent_deploy.local.databricks_plugin.vendor_resource import (
+    VendorResource,
+    current_user,
+    present,
+    without_notes,
+    workspace_of,
+)
 from agent_deploy.local.databricks_plugin.wire_names import camel_case, snake_case, to_wire
 from agent_deploy.provider.resource import UNKNOWN, Context, Created, Failure, Found, UserError, Values
 
@@ -197,7 +203,7 @@ def _principal(entry: Entry) -> str | None:
 
 def _lower(entry: Entry) -> Entry:
     """The entry with its principal in lower case, and without what is not set."""
-    given = {name: value for name, value in entry.items() if value is not None}
+    given = {name: value for name, value in without_notes(entry).items() if value is not None}
     return {
         name: value.lower() if name in PRINCIPALS and isinstance(value, str) else value for name, value in given.items()
     }

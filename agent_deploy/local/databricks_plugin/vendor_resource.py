@@ -125,7 +125,10 @@ class VendorResource(Resource):
         return []
 
     def diff(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Diff:
-        found = super().diff(context, id, self.comparable(old_inputs), old, self.comparable(inputs))
+        # What a plugin chose for itself and this one does not: the vendor's made the state.
+        chosen = set(old_inputs.get(DEFAULTS, ())) - inputs.keys()
+        known = {name: value for name, value in old_inputs.items() if name not in chosen}
+        found = super().diff(context, id, self.comparable(known), old, self.comparable(inputs))
         # As the vendor's plugin: wherever the program gave the name, the old object goes first, under another name too.
         given = self.autonamed and "name" not in inputs.get(DEFAULTS, ())
         found.delete_before_replace = found.replaces and given
@@ -133,8 +136,8 @@ class VendorResource(Resource):
 
     def comparable(self, inputs: Mapping[str, Any]) -> Values:
         """The inputs without the differences that mean nothing."""
-        completed = self._with_defaults(inputs)
-        return {name: self._comparable(name, value) for name, value in completed.items() if name != DEFAULTS}
+        completed = without_notes(self._with_defaults(inputs))
+        return {name: self._comparable(name, value) for name, value in completed.items()}
 
     def _with_defaults(self, inputs: Mapping[str, Any]) -> Values:
         completed = dict(inputs)
@@ -194,6 +197,13 @@ def current_user(workspace: Workspace) -> str:
 def declared(inputs: Mapping[str, Any]) -> Values:
     """The inputs without the plugin's own notes."""
     return {name: value for name, value in inputs.items() if name != DEFAULTS}
+
+
+def without_notes(value: Any) -> Any:
+    """The same without what plugins note in each object of a state's inputs; the vendor's does it at every depth."""
+    if isinstance(value, Mapping):
+        return {name: without_notes(item) for name, item in value.items() if name != DEFAULTS}
+    return [without_notes(item) for item in value] if isinstance(value, list) else value
 
 
 def present(values: Mapping[str, Any]) -> Values:
