@@ -168,7 +168,7 @@ class InferenceTables(Component):
             clusters=[{"label": "default", "policyId": plan.policy_id}] if plan.policy_id else None,
             channel="CURRENT",
             # A pipeline owns its tables: those of another payload table are another pipeline's.
-            opts=self.for_child("pipeline", replace_on_changes=["name"]),
+            opts=self.for_child("pipeline", replace_on_changes=["name"], delete_before_replace=False),
         )
         derived = DerivedTables(
             f"{name}-derived",
@@ -221,7 +221,7 @@ class InferenceTables(Component):
             schedule=_cron(plan.job_schedule),
             max_concurrent_runs=1,
             queue={"enabled": False},
-            opts=self.for_housekeeping("job"),
+            opts=self.for_housekeeping("job", delete_before_replace=False),
         )
 
     def _let_read(

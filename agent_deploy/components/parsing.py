@@ -122,7 +122,7 @@ class Parsed:
         resolved.tree = await resolved.record(self.shape, "", self.tree, False)
         return resolved
 
-    def withoutoutputs_in(self) -> dict[str, Any]:
+    def without_outputs(self) -> dict[str, Any]:
         """The arguments as they can be judged at once: Outputs are not known yet."""
         return {name: _not_yet(value) for name, value in self.tree.items()}
 

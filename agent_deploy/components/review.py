@@ -52,7 +52,7 @@ def declare(
 def _versions(verified: Verified) -> list[tuple[str, Text]]:
     """Label and number of each version, the newest last; those that are kept for a rollback included."""
     declared = [
-        (f"version{wanted.index}" if wanted.is_late else f"v{number}", number)
+        (f"version{wanted.index}" if wanted.is_late or isinstance(number, Unknown) else f"v{number}", number)
         for wanted, number in zip(verified.deployment.versions, verified.numbers, strict=True)
     ]
     kept = [(f"v{entity['entityVersion']}", str(entity["entityVersion"])) for entity in verified.kept.values()]

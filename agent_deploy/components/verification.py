@@ -123,7 +123,12 @@ def _numbers(deployment: Deployment, found: Sequence[str]) -> tuple[Text, ...]:
     """Of each version; those that could be looked up are in ``found``, in their order."""
     looked_up = iter(found)
     has_model = is_known(deployment.model_name) and deployment.model_name is not None
-    return tuple(next(looked_up) if has_model and each.is_known else Unknown() for each in deployment.versions)
+    numbers = (next(looked_up) if has_model and each.is_known else "" for each in deployment.versions)
+    # An alias is not resolved where the workspace itself is not known yet.
+    return tuple(
+        Unknown() if not (has_model and each.is_known) or (number and not number.isdecimal()) else number
+        for each, number in zip(deployment.versions, numbers, strict=True)
+    )
 
 
 def _experiment(deployment: Deployment, of_first_version: str) -> Text | None:

@@ -50,6 +50,17 @@ class Workspace:
         document: dict[str, Any] = answer.json()
         return document
 
+    def post(self, path: str, body: dict[str, Any]) -> None:
+        self._http.post(path, json=body).raise_for_status()
+
+    def posts(self, path: str) -> list[str]:
+        """The paths of what was posted since the recording began; ``path`` is a pattern with ``*``."""
+        asked = self._http.get("/_local/requests", params={"method": "POST", "path": path}).raise_for_status()
+        return [str(request["path"]) for request in sorted(asked.json()["requests"], key=lambda each: each["time_ms"])]
+
+    def forget_requests(self) -> None:
+        self._http.delete("/_local/requests").raise_for_status()
+
     def scopes(self) -> list[str]:
         found = self.get("/api/2.0/secrets/scopes/list") or {}
         return [scope["name"] for scope in found.get("scopes", [])]
@@ -150,4 +161,66 @@ def test_bad_input_is_told_in_the_preview(open_program: Callable[..., Stack]) ->
     stack.write(PROGRAM + 'Grant("bad", principal="p", privileges=["SELECT"])\n')
     preview = stack.preview(check=False)
     assert preview.code != 0
-    assert "exactly one of catalog, schema, table" in preview.output
+    assert "exactly one of `catalog, credential, " in preview.output
+    assert "Examine values at 'bad.catalog'." in preview.output
+
+
+SCHEDULED = """
+from agent_deploy.resources.databricks import Job, Pipeline
+
+clock = {"quartzCronExpression": "0 0 3 * * ?", "timezoneId": "UTC"}
+source = [{"file": {"path": "/Shared/of-nobody.py"}}]
+pipeline = Pipeline("pipeline", name="stand-in-forgets", catalog="main", schema="default", libraries=source)
+tasks = [{"taskKey": "a", "pipelineTask": {"pipelineId": pipeline.id}}]
+Job("job", name="stand-in-forgets", tasks=tasks, schedule=clock)
+"""
+
+
+def test_a_job_deleted_by_hand_ends_destroy_but_for_a_refresh(
+    open_program: Callable[..., Stack], actual: Workspace
+) -> None:
+    stack = open_program(model="of-no-matter")
+    stack.write(SCHEDULED)
+    stack.up()
+    assert stack.preview().operations == {}
+    stack.refresh("--expect-no-changes")
+    job = stack.resources()["job"]["id"]
+    settings = (actual.get(f"/api/2.2/jobs/get?job_id={job}") or {})["settings"]
+    assert settings["schedule"]["pause_status"] == "UNPAUSED"
+
+    actual.post("/api/2.2/jobs/delete", {"job_id": int(job)})
+    failed = stack.destroy(check=False)
+    assert failed.code != 0
+    assert f"cannot delete job: Job {job} does not exist." in failed.output
+    assert "job" in stack.resources()
+    # As docs/teardown.md advises.
+    stack.destroy("--refresh")
+    assert stack.resources() == {}
+
+
+NAMED = """
+import pulumi
+from agent_deploy.resources.databricks import SecretAcl, SecretScope
+
+config = pulumi.Config()
+opts = pulumi.ResourceOptions(delete_before_replace=False) if config.get_bool("new-first") else None
+scope = SecretScope("scope", name=config.require("scope"), opts=opts)
+SecretAcl("acl", scope=scope.name, principal="users", permission="READ")
+"""
+
+
+@pytest.mark.parametrize("new_first", [False, True])
+def test_the_old_scope_goes_first_but_where_the_program_says_otherwise(
+    open_program: Callable[..., Stack], actual: Workspace, new_first: bool
+) -> None:
+    names = [f"stand-in-{new_first}-{letter}" for letter in "ab"]
+    stack = open_program(model="of-no-matter", scope=names[0], **{"new-first": str(new_first).lower()})
+    stack.write(NAMED)
+    stack.up()
+    stack.run("config", "set", "scope", names[1])
+    actual.forget_requests()
+    stack.up()
+    asked = [path.rsplit("/", 2)[1:] for path in actual.posts("/api/2.0/secrets/*")]
+    old_first = [["acls", "delete"], ["scopes", "delete"], ["scopes", "create"], ["acls", "put"]]
+    assert asked == (old_first[2:] + old_first[:2] if new_first else old_first)
+    stack.destroy()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
-from agent_deploy.client.errors import ApiError
+from agent_deploy.client.workspace import Workspace
 from agent_deploy.local.databricks_plugin.package import RESOURCES
-from agent_deploy.provider.resource import PartialFailure, UserError
+from agent_deploy.local.databricks_plugin.service_principal import ENTITLEMENTS
+from agent_deploy.local.databricks_plugin.wire_names import to_wire
+from agent_deploy.provider.resource import PartialFailure, UserError, Values
 from tests.provider.stand_in import (
     APPLICATION,
     CREATED,
@@ -23,7 +27,7 @@ from tests.provider.stand_in import (
     read,
     token,
 )
-from tests.provider.transcript import playing
+from tests.provider.transcript import SETTINGS, playing
 
 
 def test_scope_in_a_key_vault() -> None:
@@ -37,7 +41,7 @@ def test_scope_in_a_key_vault() -> None:
 def test_what_was_made_is_in_the_state_though_it_cannot_be_read() -> None:
     with pytest.raises(PartialFailure, match="not in the list of scopes") as failure:
         created("secret_scope", "SecretScope", {"name": "agent"}, "create that cannot be read back")
-    assert (failure.value.id, failure.value.inputs) == ("agent", {"name": "agent"})
+    assert (failure.value.id, failure.value.inputs) == ("agent", checked("SecretScope", {"name": "agent"}))
 
 
 def test_acl_is_put_until_it_shows() -> None:
@@ -85,6 +89,20 @@ def test_permissions_of_the_caller_alone_are_none() -> None:
     assert read("permissions", "Permissions", id, inputs, inputs, "read when only the caller is left") is None
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "id", "section"),
+    [
+        ("workspaceFileId", "9", "/files/9", "delete on a file"),
+        ("jobId", "5", "/jobs/5", "delete on a job"),
+        ("jobId", "5", "/jobs/5", "delete on a job that is gone"),
+    ],
+)
+def test_permissions_of_what_the_caller_is_not_added_to(field: str, value: str, id: str, section: str) -> None:
+    inputs = {field: value, "accessControls": [{"groupName": "users", "permissionLevel": "CAN_VIEW"}]}
+    with playing("permissions", section) as workspace:
+        RESOURCES[token("Permissions")].delete(context("Permissions", workspace), id, inputs, inputs)
+
+
 def test_a_pipelines_permissions_are_left_at_deletion() -> None:
     inputs = {"pipelineId": "p", "accessControls": [{"groupName": "users", "permissionLevel": "CAN_VIEW"}]}
     RESOURCES[token("Permissions")].delete(context("Permissions"), "/pipelines/p", inputs, inputs)
@@ -98,6 +116,12 @@ def test_service_principal_outputs_and_drift() -> None:
     assert made.properties["home"] == f"/Users/{APPLICATION}"
     found = read("service_principal", "ServicePrincipal", "1003", inputs, made.properties, "read when changed by hand")
     assert found.inputs == {"displayName": "renamed", "active": False, "workspaceAccess": True}
+
+
+def test_a_principals_state_has_every_switch_lest_the_vendors_plugin_plans_a_change() -> None:
+    made = created("service_principal", "ServicePrincipal", {"displayName": "agent-sp"})
+    switches = {name: made.properties[name] for name in ("active", *ENTITLEMENTS)}
+    assert switches == {"active": True, **dict.fromkeys(ENTITLEMENTS, False)}
 
 
 def test_a_principals_secret_is_secret_and_not_read_again() -> None:
@@ -140,6 +164,21 @@ def test_model_with_an_owner_is_patched_after_it_is_made() -> None:
     assert created("registered_model", "RegisteredModel", inputs, "create with an owner").properties["owner"] == "team"
 
 
+def test_a_models_new_owner_is_sent_alone() -> None:
+    _, kind, inputs, id = next(row for row in CREATED if row[1] == "RegisteredModel")
+    made, wanted = created("registered_model", kind, inputs), {**inputs, "owner": "team"}
+    with playing("registered_model", "update of the owner") as workspace:
+        after = RESOURCES[token(kind)].update(context(kind, workspace), id, inputs, made.properties, wanted)
+    assert after["owner"] == "team"
+
+
+@pytest.mark.parametrize(("declared", "drift"), [({}, set()), ({"comment": "c1"}, {"comment"})])
+def test_a_models_comment_by_hand_is_seen_where_one_is_declared(declared: Values, drift: set[str]) -> None:
+    inputs = {"catalogName": "acme", "schemaName": "agents", "name": "qa", **declared}
+    found = read("registered_model", "RegisteredModel", "acme.agents.qa", inputs, inputs, "read when changed by hand")
+    assert {path[0] for path in changed("RegisteredModel", found.inputs, inputs).changes} == drift
+
+
 def test_file_in_a_folder_that_is_not_there() -> None:
     inputs = {"path": "/Shared/new/x.txt", "contentBase64": base64.b64encode(b"hi").decode()}
     made = created("workspace_file", "WorkspaceFile", inputs, "create in a folder that is not there")
@@ -150,7 +189,7 @@ def test_file_in_a_folder_that_is_not_there() -> None:
 
 def test_file_that_may_not_be_written() -> None:
     inputs = {"path": "/Shared/x.txt", "contentBase64": base64.b64encode(b"hi").decode()}
-    with pytest.raises(ApiError, match="may not write"):
+    with pytest.raises(UserError, match=r"^cannot create workspace file: me@x\.com may not write"):
         created("workspace_file", "WorkspaceFile", inputs, "create that is refused")
 
 
@@ -173,7 +212,8 @@ def test_pipeline_that_runs_always_is_awaited() -> None:
 
 
 def test_pipeline_that_fails_is_removed() -> None:
-    with pytest.raises(UserError, match="no such file"):
+    # Not why: the vendor's plugin does not ask for the cause.
+    with pytest.raises(UserError, match=r"^cannot create pipeline: pipeline 95c2cb92 has failed$"):
         created("pipeline", "Pipeline", {"name": "p"}, "create that fails")
 
 
@@ -181,7 +221,7 @@ def test_pipeline_changed_by_hand_is_drift() -> None:
     section = "read when changed by hand"
     found = read("pipeline", "Pipeline", "95c2cb92", PIPELINE_INPUTS, PIPELINE_INPUTS, section)
     drift = changed("Pipeline", found.inputs, PIPELINE_INPUTS).changes
-    assert {path[0] for path in drift} == {"schema", "libraries", "tags"}
+    assert {path[0] for path in drift} == {"schema", "libraries"}
 
 
 def test_job_of_several_tasks() -> None:
@@ -206,7 +246,7 @@ def test_job_of_several_tasks() -> None:
 def test_job_changed_by_hand_is_drift() -> None:
     found = read("job", "Job", "1005", JOB_INPUTS, JOB_INPUTS, "read when changed by hand")
     drift = changed("Job", found.inputs, JOB_INPUTS).changes
-    assert {path[0] for path in drift} == {"name", "schedule", "tasks"}
+    assert {path[0] for path in drift} == {"name", "tasks"}
 
 
 def test_an_entry_is_the_same_whatever_the_order_of_its_fields() -> None:
@@ -218,3 +258,48 @@ def test_an_entry_is_the_same_whatever_the_order_of_its_fields() -> None:
     assert permissions.diff(context("Permissions"), "id", old, {}, new).changes == {}
     other = {"servingEndpointId": "1", "accessControls": [ann, {**turned, "permissionLevel": "CAN_VIEW"}]}
     assert set(permissions.diff(context("Permissions"), "id", old, {}, other).changes) == {("accessControls",)}
+
+
+# ---- what a refresh sees, generated: of a pipeline and a job, every input that the API tells, declared or not
+
+BY_HAND: dict[str, tuple[Any, Any]] = {
+    "tags": ({"team": "a"}, {"team": "a", "by": "hand"}),
+    "configuration": ({"a": "1"}, {"a": "2"}),
+    "libraries": ([{"file": {"path": "/a"}}], [{"file": {"path": "/a"}}, {"file": {"path": "/b"}}]),
+    "schedule": (
+        {"quartzCronExpression": "0 0 * * * ?", "timezoneId": "UTC", "pauseStatus": "UNPAUSED"},
+        {"quartzCronExpression": "0 0 * * * ?", "timezoneId": "UTC", "pauseStatus": "PAUSED"},
+    ),
+    "description": ("a", "b"),
+    "tasks": ([{"taskKey": "a"}], [{"taskKey": "a"}, {"taskKey": "z"}]),
+    "timeoutSeconds": (60, 120),
+    "serverless": (True, False),
+}
+HELD_UNDER = {"Pipeline": "spec", "Job": "settings"}
+SEEN = [(kind, name) for kind in HELD_UNDER for name in BY_HAND if name in RESOURCES[token(kind)].inputs]
+
+
+@pytest.mark.parametrize(("kind", "name"), SEEN)
+def test_a_refresh_sees_what_is_declared_and_changed_and_neither_what_is_not_declared_nor_what_is_empty(
+    kind: str, name: str
+) -> None:
+    before, by_hand = BY_HAND[name]
+    base: Values = {"name": "it", **({"tasks": [{"taskKey": "a"}]} if kind == "Job" else {})}
+    declared = {**base, name: before}
+    assert drift(kind, declared, {**declared, name: by_hand}) == {name}
+    if name != "tasks":
+        assert drift(kind, base, {**base, name: by_hand}) == set()
+    # Numbers and switches that are gone are zero and off; whatever else is gone keeps its value in the state.
+    gone = {name} if isinstance(before, (bool, int)) else set()
+    assert drift(kind, declared, base if name != "tasks" else {"name": "it"}) == gone
+    assert drift(kind, declared, declared) == set()
+
+
+def drift(kind: str, inputs: Values, actual: Values) -> set[str]:
+    """The inputs in which a refresh finds a difference, where the workspace holds ``actual``."""
+    full = checked(kind, inputs)
+    held = {HELD_UNDER[kind]: to_wire(actual)}
+    workspace = Workspace(SETTINGS, httpx.MockTransport(lambda _: httpx.Response(200, json=held)))
+    found = RESOURCES[token(kind)].read(context(kind, workspace), "1", full, full)
+    assert found is not None
+    return {str(path[0]) for path in changed(kind, found.inputs, inputs).changes}

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.local.databricks_plugin.refusals import conflicts, one_is_missing
 from agent_deploy.local.databricks_plugin.vendor_resource import VendorResource, present, workspace_of
 from agent_deploy.local.databricks_plugin.wire_names import snake_case
 from agent_deploy.provider.resource import UNKNOWN, Context, Created, Failure, Found, UserError, Values
@@ -43,12 +44,9 @@ class Grant(VendorResource):
     replaces = frozenset({*SECURABLE_TYPES, "principal", "providerConfig"})
     sets = frozenset({"privileges"})
 
-    def check_inputs(self, inputs: Values) -> list[Failure]:
-        if len([name for name in SECURABLE_TYPES if name in inputs]) != 1:
-            return [Failure("securable", f"expected exactly one of {', '.join(SECURABLE_TYPES)}")]
-        if inputs["privileges"] is not UNKNOWN and not inputs["privileges"]:
-            return [Failure(("privileges",), "expected at least one privilege")]
-        return []
+    def check_inputs(self, context: Context, inputs: Values) -> list[Failure]:
+        given = [name for name in SECURABLE_TYPES if name in inputs]
+        return conflicts(context, given) if given else [one_is_missing(context, SECURABLE_TYPES)]
 
     def make(self, context: Context, inputs: Values) -> Created:
         field = next(name for name in SECURABLE_TYPES if name in inputs)
@@ -58,6 +56,8 @@ class Grant(VendorResource):
     def complete(self, context: Context, id: str, inputs: Values) -> Values:
         field, name, principal = _parse(id)
         actual = _privileges(workspace_of(context), field, name, principal)
+        if not actual:
+            raise UserError("got empty permissions list")
         return {"privileges": self.seen(inputs, {"privileges": actual})["privileges"]}
 
     def find(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:

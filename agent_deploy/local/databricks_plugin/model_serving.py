@@ -6,8 +6,8 @@ import time
 from typing import Any
 
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.local.databricks_plugin.vendor_resource import VendorResource, declared, workspace_of
-from agent_deploy.local.databricks_plugin.wire_names import as_declared, from_wire, to_wire
+from agent_deploy.local.databricks_plugin.vendor_resource import VendorResource, declared, present, workspace_of
+from agent_deploy.local.databricks_plugin.wire_names import from_wire, refreshed, to_wire
 from agent_deploy.provider.resource import Context, Created, Found, UserError, Values
 
 ENDPOINTS = "/api/2.0/serving-endpoints"
@@ -40,28 +40,27 @@ class ModelServing(VendorResource):
         return Created(inputs["name"], {})
 
     def complete(self, context: Context, id: str, inputs: Values) -> Values:
-        return _properties(workspace_of(context).get(f"{ENDPOINTS}/{id}"))
+        return _properties(workspace_of(context).get(f"{ENDPOINTS}/{id}"), inputs)
 
     def find(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         if not old_inputs:
             raise UserError("the stand-in does not import serving endpoints: use the vendor's plugin")
         actual = workspace_of(context).get(f"{ENDPOINTS}/{id}")
-        seen: Values = as_declared({n: v for n, v in old_inputs.items() if n != "budgetPolicyId"}, from_wire(actual))
-        never_told: Values = {n: old_inputs[n] for n in ("budgetPolicyId", "providerConfig") if n in old_inputs}
-        return Found(id, _properties(actual), {**seen, **never_told, "name": id})
+        inputs = {**refreshed(old_inputs, from_wire(actual)), "name": id}
+        return Found(id, _properties(actual, inputs), inputs)
 
     def change(self, context: Context, id: str, old: Values, inputs: Values) -> None:
         workspace = workspace_of(context)
-        if old.get("config") != inputs.get("config"):
-            workspace.put(f"{ENDPOINTS}/{id}/config", to_wire(inputs.get("config") or {}))
+        config = _with_routes(inputs.get("config"), old.get("config"))
+        if config and config != old.get("config"):
+            workspace.put(f"{ENDPOINTS}/{id}/config", to_wire(config))
             _await(context, workspace, id)
         if old.get("tags") != inputs.get("tags"):
             workspace.get(f"{ENDPOINTS}/{id}")
             before, after = ({t["key"]: t.get("value", "") for t in v.get("tags") or []} for v in (old, inputs))
             add = [{"key": key, "value": value} for key, value in after.items() if before.get(key) != value]
-            workspace.patch(
-                f"{ENDPOINTS}/{id}/tags", {"add_tags": add, "delete_tags": sorted(set(before) - set(after))}
-            )
+            body = {"add_tags": add, "delete_tags": sorted(set(before) - set(after))}
+            workspace.patch(f"{ENDPOINTS}/{id}/tags", present(body))
         if old.get("aiGateway") != inputs.get("aiGateway"):
             workspace.put(f"{ENDPOINTS}/{id}/ai-gateway", to_wire(inputs.get("aiGateway") or {}))
 
@@ -81,5 +80,13 @@ def _await(context: Context, workspace: Workspace, name: str) -> None:
         pause = min(pause + 1.0, LAST_PAUSE)
 
 
-def _properties(actual: dict[str, Any]) -> Values:
-    return {"servingEndpointId": actual.get("id", ""), "endpointUrl": actual.get("endpoint_url", "")}
+def _with_routes(config: Values | None, known: Values | None) -> Values | None:
+    """A config without routes takes those that are known: with another entity's name, those of the old one."""
+    routes = (known or {}).get("trafficConfig")
+    return {"trafficConfig": routes, **config} if config and routes else config
+
+
+def _properties(actual: dict[str, Any], inputs: Values) -> Values:
+    config = _with_routes(inputs.get("config"), from_wire(actual.get("config") or {}))
+    ids = {"servingEndpointId": actual.get("id", ""), "endpointUrl": actual.get("endpoint_url", "")}
+    return {**ids, **({"config": config} if config else {})}

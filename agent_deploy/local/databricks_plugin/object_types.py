@@ -24,6 +24,8 @@ class ObjectType:
     levels: tuple[str, ...]
     # The field gives a path in the workspace's tree, whose id is looked up first.
     by_path: bool = False
+    # Whether whoever sends a list is put on it as its manager, lest he loses the object.
+    adds_caller: bool = True
 
     @property
     def has_owner(self) -> bool:
@@ -42,23 +44,25 @@ OBJECT_TYPES = (
     ),
     ObjectType("vectorSearchEndpointId", "vector-search-endpoints", "vector-search-endpoints", USE_LEVELS),
     ObjectType("appName", "apps", "apps", USE_LEVELS),
-    ObjectType("experimentId", "mlflowExperiment", "experiments", ("CAN_READ", "CAN_EDIT", "CAN_MANAGE")),
-    ObjectType("jobId", "job", "jobs", ("CAN_VIEW", "CAN_MANAGE_RUN", "CAN_MANAGE", OWNER)),
-    ObjectType("pipelineId", "pipelines", "pipelines", ("CAN_VIEW", "CAN_RUN", "CAN_MANAGE", OWNER)),
+    ObjectType(
+        "experimentId", "mlflowExperiment", "experiments", ("CAN_READ", "CAN_EDIT", "CAN_MANAGE"), adds_caller=False
+    ),
+    ObjectType("jobId", "job", "jobs", ("CAN_VIEW", "CAN_MANAGE_RUN", "CAN_MANAGE", OWNER), adds_caller=False),
+    ObjectType("pipelineId", "pipelines", "pipelines", ("CAN_VIEW", "CAN_RUN", "CAN_MANAGE", OWNER), adds_caller=False),
     ObjectType("sqlQueryId", "query", "sql/queries", SQL_LEVELS),
     ObjectType("alertV2Id", "alertv2", "alertsv2", SQL_LEVELS),
-    ObjectType("dashboardId", "dashboard", "dashboards", SQL_LEVELS),
+    ObjectType("dashboardId", "dashboard", "dashboards", SQL_LEVELS, adds_caller=False),
     ObjectType("knowledgeAssistantId", "knowledge-assistants", "knowledge-assistants", AGENT_LEVELS),
     ObjectType("supervisorAgentId", "supervisor-agents", "supervisor-agents", AGENT_LEVELS),
     ObjectType("databaseInstanceName", "database-instances", "database-instances", USE_LEVELS),
     ObjectType("databaseProjectName", "database-projects", "database-projects", USE_LEVELS),
-    ObjectType("notebookId", "notebook", "notebooks", FILE_LEVELS),
-    ObjectType("notebookPath", "notebook", "notebooks", FILE_LEVELS, by_path=True),
-    ObjectType("workspaceFileId", "file", "files", FILE_LEVELS),
-    ObjectType("workspaceFilePath", "file", "files", FILE_LEVELS, by_path=True),
-    ObjectType("directoryId", "directory", "directories", FILE_LEVELS),
-    ObjectType("directoryPath", "directory", "directories", FILE_LEVELS, by_path=True),
-    ObjectType("repoId", "repo", "repos", FILE_LEVELS),
-    ObjectType("repoPath", "repo", "repos", FILE_LEVELS, by_path=True),
+    ObjectType("notebookId", "notebook", "notebooks", FILE_LEVELS, adds_caller=False),
+    ObjectType("notebookPath", "notebook", "notebooks", FILE_LEVELS, by_path=True, adds_caller=False),
+    ObjectType("workspaceFileId", "file", "files", FILE_LEVELS, adds_caller=False),
+    ObjectType("workspaceFilePath", "file", "files", FILE_LEVELS, by_path=True, adds_caller=False),
+    ObjectType("directoryId", "directory", "directories", FILE_LEVELS, adds_caller=False),
+    ObjectType("directoryPath", "directory", "directories", FILE_LEVELS, by_path=True, adds_caller=False),
+    ObjectType("repoId", "repo", "repos", FILE_LEVELS, adds_caller=False),
+    ObjectType("repoPath", "repo", "repos", FILE_LEVELS, by_path=True, adds_caller=False),
 )
 BY_FIELD = {kind.field: kind for kind in OBJECT_TYPES}

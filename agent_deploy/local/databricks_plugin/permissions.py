@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from agent_deploy.client.errors import ApiError
-from agent_deploy.client.workspace import Workspace
+from agent_deploy.client.workspace import Workspace, is_missing
+from agent_deploy.local.databricks_plugin.job import says_that_there_is_no_job
 from agent_deploy.local.databricks_plugin.object_types import BY_FIELD, OBJECT_TYPES, OWNER, ObjectType
-from agent_deploy.local.databricks_plugin.vendor_resource import VendorResource, current_user, workspace_of
-from agent_deploy.local.databricks_plugin.wire_names import camel_case, to_wire
+from agent_deploy.local.databricks_plugin.refusals import conflicts, too_few, wrong
+from agent_deploy.local.databricks_plugin.vendor_resource import (
+    VendorResource,
+    current_user,
+    present,
+    without_notes,
+    workspace_of,
+)
+from agent_deploy.local.databricks_plugin.wire_names import camel_case, snake_case, to_wire
 from agent_deploy.provider.resource import UNKNOWN, Context, Created, Failure, Found, UserError, Values
 
 PERMISSIONS = "/api/2.0/permissions"
@@ -31,20 +39,22 @@ class Permissions(VendorResource):
     replaces = frozenset({*BY_FIELD, "providerConfig"})
     sets = frozenset({"accessControls"})
 
-    def check_inputs(self, inputs: Values) -> list[Failure]:
-        kinds = [kind for field, kind in BY_FIELD.items() if field in inputs]
-        if len(kinds) != 1:
-            return [Failure("object", f"expected exactly one of {', '.join(BY_FIELD)}")]
+    def check_inputs(self, context: Context, inputs: Values) -> list[Failure]:
+        given = [field for field in BY_FIELD if field in inputs]
         entries = inputs["accessControls"]
-        if entries is UNKNOWN:
-            return []
-        if not entries:
-            return [Failure(("accessControls",), "expected at least one access control")]
-        return [failure for index, entry in enumerate(entries) for failure in _check_entry(index, entry, kinds[0])]
+        failures = conflicts(context, given)
+        if entries is not UNKNOWN and not entries:
+            failures.append(too_few(context, "accessControls", "access_control"))
+        if failures or entries is UNKNOWN or not given:
+            return failures
+        return [failure for entry in entries for failure in _check_level(context, entry, BY_FIELD[given[0]])]
 
     def make(self, context: Context, inputs: Values) -> Created:
         workspace = workspace_of(context)
-        kind = next(kind for field, kind in BY_FIELD.items() if field in inputs)
+        kind = next((kind for field, kind in BY_FIELD.items() if field in inputs), None)
+        if kind is None:
+            allowed = ", ".join(sorted(map(snake_case, BY_FIELD)))
+            raise UserError(f"at least one type of resource identifier must be set; allowed fields: {allowed}")
         id = f"/{kind.path}/{_object_id(workspace, kind, inputs[kind.field])}"
         _apply(workspace, id, kind, inputs)
         return Created(id, {"objectType": kind.name})
@@ -73,14 +83,15 @@ class Permissions(VendorResource):
             return  # the vendor's plugin leaves a pipeline's list as it is
         workspace = workspace_of(context)
         current = workspace.get(PERMISSIONS + id).get("access_control_list", [])
-        me = current_user(workspace)
-        owner = _creator(workspace, kind, id)
         kept = [entry for item in current if item.get("group_name") == ADMINS for entry in _direct(item)]
         entries = [{"group_name": ADMINS, "permission_level": entry["permissionLevel"]} for entry in kept]
-        entries.append({"permission_level": "CAN_MANAGE", "user_name": me})
-        if owner is not None:
+        if kind.adds_caller:
+            entries.append({"permission_level": "CAN_MANAGE", "user_name": current_user(workspace)})
+        if kind.has_owner:
+            if (owner := _creator(workspace, kind, id)) is None:
+                return  # the object itself is gone
             entries.append({"permission_level": OWNER, "user_name": owner})
-        workspace.put(PERMISSIONS + id, {"access_control_list": entries})
+        workspace.put(PERMISSIONS + id, present({"access_control_list": entries}))
 
     def _read(self, workspace: Workspace, id: str, kind: ObjectType, inputs: Values) -> list[Entry] | None:
         """The direct entries, without the caller's and the administrators'; None when there are none."""
@@ -105,38 +116,39 @@ class Permissions(VendorResource):
         return super()._comparable(name, value)
 
 
-def _check_entry(index: int, entry: object, kind: ObjectType) -> list[Failure]:
-    if not isinstance(entry, dict):
+def _check_level(context: Context, entry: object, kind: ObjectType) -> list[Failure]:
+    level = entry.get("permissionLevel") if isinstance(entry, dict) else UNKNOWN
+    if level is UNKNOWN or level in kind.levels:
         return []
-    where = ("accessControls", index)
-    level = entry.get("permissionLevel")
-    if level is not UNKNOWN and level not in kind.levels:
-        allowed = ", ".join(kind.levels)
-        reason = f"permission level {level} is not one of {allowed} ({kind.field})"
-        return [Failure((*where, "permissionLevel"), reason)]
-    if len([name for name in PRINCIPALS if entry.get(name) is not None]) != 1:
-        return [Failure(where, f"expected exactly one of {', '.join(PRINCIPALS)}")]
-    if entry.get("groupName") == ADMINS:
-        return [Failure(where, "it is not possible to restrict any permissions from `admins`; leave them out")]
-    return []
+    allowed = ", ".join(sorted(kind.levels))
+    text = f"permission_level {level} is not supported with {snake_case(kind.field)} objects; allowed levels: {allowed}"
+    return [wrong(context, "accessControls", text)]
 
 
 def _apply(workspace: Workspace, id: str, kind: ObjectType, inputs: Values) -> None:
     me = current_user(workspace)
     entries = [to_wire(entry) for entry in inputs["accessControls"]]
+    for entry in entries:
+        _check_entry(entry, me, kind)
     _put(workspace, id, [*entries, *_own_entries(entries, me, kind)])
 
 
+def _check_entry(entry: Entry, me: str, kind: ObjectType) -> None:
+    """What the vendor's plugin looks at only when it is about to send it."""
+    if entry.get("group_name") == ADMINS:
+        raise UserError(f"it is not possible to modify admin permissions for {kind.name} resources")
+    own = me in (entry.get("user_name"), entry.get("service_principal_name"))
+    if own and entry["permission_level"] not in kind.management_levels:
+        raise UserError(
+            f"cannot remove management permissions for the current user for {kind.name}, "
+            f"allowed levels: {', '.join(sorted(kind.management_levels))}"
+        )
+
+
 def _own_entries(entries: list[Entry], me: str, kind: ObjectType) -> list[Entry]:
-    """What the caller adds for himself, lest he loses the object."""
+    """What the caller adds for himself: as a manager where the kind asks for it, as the owner where there is one."""
     own = [entry for entry in entries if me in (entry.get("user_name"), entry.get("service_principal_name"))]
-    for entry in own:
-        if entry["permission_level"] not in kind.management_levels:
-            raise UserError(
-                f"cannot remove management permissions for the current user for {kind.name}, "
-                f"allowed levels: {', '.join(kind.management_levels)}"
-            )
-    added = [] if own else [{"permission_level": "CAN_MANAGE", "user_name": me}]
+    added = [{"permission_level": "CAN_MANAGE", "user_name": me}] if kind.adds_caller and not own else []
     if kind.has_owner and all(entry["permission_level"] != OWNER for entry in entries):
         added.append({"permission_level": OWNER, "user_name": me})
     return added
@@ -167,10 +179,13 @@ def _kind(id: str, inputs: Values) -> ObjectType:
 
 
 def _creator(workspace: Workspace, kind: ObjectType, id: str) -> str | None:
-    if kind.field not in CREATORS:
-        return None
     path, name = CREATORS[kind.field]
-    return workspace.get(path.format(id.rpartition("/")[2])).get(name)
+    try:
+        return workspace.get(path.format(id.rpartition("/")[2])).get(name) or None
+    except ApiError as error:
+        if is_missing(error) or says_that_there_is_no_job(error):
+            return None
+        raise
 
 
 def _direct(item: Entry) -> list[Entry]:
@@ -188,7 +203,7 @@ def _principal(entry: Entry) -> str | None:
 
 def _lower(entry: Entry) -> Entry:
     """The entry with its principal in lower case, and without what is not set."""
-    given = {name: value for name, value in entry.items() if value is not None}
+    given = {name: value for name, value in without_notes(entry).items() if value is not None}
     return {
         name: value.lower() if name in PRINCIPALS and isinstance(value, str) else value for name, value in given.items()
     }

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.local.databricks_plugin.vendor_resource import VendorResource, declared, workspace_of
-from agent_deploy.local.databricks_plugin.wire_names import as_declared, from_wire, to_wire
+from agent_deploy.local.databricks_plugin.vendor_resource import Defaults, VendorResource, declared, workspace_of
+from agent_deploy.local.databricks_plugin.wire_names import from_wire, refreshed, to_wire
 from agent_deploy.provider.resource import Context, Created, Diff, Found, UserError, Values
 
 PIPELINES = "/api/2.0/pipelines"
 PATIENCE = 20 * 60.0  # the vendor's default timeout
 PAUSE = 1.0
 RUNNING, FAILED = "RUNNING", "FAILED"
-# Where a change made by hand shows though the program says nothing about it.
-VISIBLE = ("configuration", "libraries", "clusters", "notifications", "tags", "trigger")
 
 
 class Pipeline(VendorResource):
@@ -30,6 +28,7 @@ class Pipeline(VendorResource):
     outputs = ("url", "state", "creatorUserName", "runAsUserName", "health", "lastModified")
     replaces = frozenset({"storage", "providerConfig"})
     autonamed = True
+    defaults: ClassVar[Defaults] = {("channel",): "CURRENT", ("edition",): "ADVANCED"}
 
     def diff(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Diff:
         found = super().diff(context, id, old_inputs, old, inputs)
@@ -57,11 +56,8 @@ class Pipeline(VendorResource):
         workspace = workspace_of(context)
         actual = workspace.get(f"{PIPELINES}/{id}")
         spec = {name: value for name, value in from_wire(actual.get("spec", {})).items() if name in self.inputs}
-        looked_at = {*old_inputs, *VISIBLE} if old_inputs else set(spec)
-        shown = {name: value for name, value in spec.items() if name in looked_at and value}
-        inputs = {**shown, **as_declared({n: v for n, v in old_inputs.items() if n != "providerConfig"}, spec)}
-        inputs |= {name: old_inputs[name] for name in ("providerConfig",) if name in old_inputs}
-        return Found(id, _properties(workspace, id, actual), inputs)
+        known = old_inputs or {name: value for name, value in spec.items() if value}
+        return Found(id, _properties(workspace, id, actual), refreshed(known, spec))
 
     def change(self, context: Context, id: str, old: Values, inputs: Values) -> None:
         workspace = workspace_of(context)
@@ -84,11 +80,11 @@ def _await(context: Context, workspace: Workspace, id: str) -> None:
         actual = workspace.get(f"{PIPELINES}/{id}")
         state = actual.get("state")
         if state == FAILED:
-            raise UserError(f"pipeline {id} has failed: {actual.get('cause') or 'no cause is given'}")
+            raise UserError(f"pipeline {id} has failed")
         if state == RUNNING or not actual.get("spec", {}).get("continuous"):
             return
         if time.monotonic() > deadline:
-            raise UserError(f"pipeline {id} is {state}, not {RUNNING}, after the time allowed (customTimeouts)")
+            raise UserError(f"Pipeline {id} is in state {state}, not yet in state {RUNNING}")
         context.pause(PAUSE)
 
 
@@ -97,9 +93,9 @@ def _remove(context: Context, workspace: Workspace, id: str) -> None:
     deadline = context.deadline(PATIENCE)
     workspace.delete(f"{PIPELINES}/{id}")
     while True:
-        workspace.get(f"{PIPELINES}/{id}")
+        state = workspace.get(f"{PIPELINES}/{id}").get("state")
         if time.monotonic() > deadline:
-            raise UserError(f"pipeline {id} still exists after the time allowed for its deletion (customTimeouts)")
+            raise UserError(f"Pipeline {id} is in state {state}, not yet deleted")
         context.pause(PAUSE)
 
 

@@ -7,14 +7,14 @@ from typing import Any
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.local.databricks_plugin.vendor_resource import VendorResource, declared, present, workspace_of
 from agent_deploy.local.databricks_plugin.wire_names import from_wire, to_wire
-from agent_deploy.provider.resource import Context, Created, Failure, Found, Values
+from agent_deploy.provider.resource import Context, Created, Found, Values
 
 MODELS = "/api/2.1/unity-catalog/models"
 OUTPUTS = ("fullName", "metastoreId", "owner", "storageLocation", "createdAt", "createdBy", "updatedAt", "updatedBy")
 NAME = ("catalogName", "schemaName", "name")
-# What an update sends: the vendor's plugin sends the whole object, computed parts included.
+# What an update sends: the vendor's plugin sends the whole object, computed parts included, but for the owner.
 AUDIT = ("createdAt", "createdBy", "updatedAt", "updatedBy")
-OBJECT = (*NAME, "comment", "owner", "storageLocation", "metastoreId", *AUDIT)
+OBJECT = (*NAME, "comment", "storageLocation", "metastoreId", *AUDIT)
 
 
 class RegisteredModel(VendorResource):
@@ -26,16 +26,13 @@ class RegisteredModel(VendorResource):
     caseless = frozenset(NAME)
     autonamed = True
 
-    def check_inputs(self, inputs: Values) -> list[Failure]:
-        return [Failure((name,), "is required") for name in ("catalogName", "schemaName") if name not in inputs]
-
     def make(self, context: Context, inputs: Values) -> Created:
         workspace = workspace_of(context)
         sent = {name: value for name, value in declared(inputs).items() if name != "providerConfig"}
         made = workspace.post(MODELS, to_wire(sent))
         id = made["full_name"]
         if inputs.get("owner"):
-            workspace.patch(_path(id), _object(from_wire(made), inputs))
+            workspace.patch(_path(id), to_wire({name: sent.get(name) for name in ("owner", *OBJECT)}))
         return Created(id, {})
 
     def complete(self, context: Context, id: str, inputs: Values) -> Values:
@@ -43,22 +40,30 @@ class RegisteredModel(VendorResource):
 
     def find(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         actual = _get(workspace_of(context), id)
-        # Aliases are accepted and never applied, so what is there says nothing. The owner is computed unless given.
-        visible = [*NAME, "comment", *(name for name in ("owner", "storageLocation") if name in old_inputs)]
+        # Aliases are accepted and never applied, so what is there says nothing. Of the rest, a refresh sees changes of
+        # what was declared, but not that it is gone; an import sees all but what is computed.
+        others = [name for name in ("comment", "owner", "storageLocation") if name in old_inputs]
+        visible = [*NAME, *(others if old_inputs else ["comment"])]
         inputs = self.seen(old_inputs, {name: actual.get(name) or None for name in visible})
-        if not actual.get("comment"):
-            inputs.pop("comment", None)
         return Found(id, _properties(actual), inputs)
 
     def change(self, context: Context, id: str, old: Values, inputs: Values) -> None:
         workspace = workspace_of(context)
+        if inputs.get("owner") and inputs["owner"] != old.get("owner"):
+            workspace.patch(_path(id), {"owner": inputs["owner"]})
+        if all(_same(old, inputs, name) for name in ("comment", "aliases")):
+            return
         body = _object(old, inputs)
-        # Twice, as the vendor's plugin does: once for the owner, once for the rest.
+        # Twice, as the vendor's plugin does.
         workspace.patch(_path(id), body)
         workspace.patch(_path(id), body)
 
     def remove(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
         workspace_of(context).delete(_path(id))
+
+
+def _same(old: Values, inputs: Values, name: str) -> bool:
+    return (old.get(name) or None) == (inputs.get(name) or None)
 
 
 def _path(id: str) -> str:

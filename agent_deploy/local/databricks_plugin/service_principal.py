@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.local.databricks_plugin.vendor_resource import VendorResource, present, workspace_of
+from agent_deploy.local.databricks_plugin.vendor_resource import Defaults, VendorResource, present, workspace_of
 from agent_deploy.provider.resource import Context, Created, Found, Values
 
 PRINCIPALS = "/api/2.0/preview/scim/v2/ServicePrincipals"
@@ -28,6 +28,7 @@ class ServicePrincipal(VendorResource):
     inputs = ("displayName", "applicationId", "active", "externalId", *ENTITLEMENTS, "providerConfig")
     outputs = ("applicationId", "displayName", "aclPrincipalId", "home", "repos")
     replaces = frozenset({"applicationId", "providerConfig"})
+    defaults: ClassVar[Defaults] = {("active",): True}
 
     def make(self, context: Context, inputs: Values) -> Created:
         made = _scim(workspace_of(context), "POST", PRINCIPALS, _body(inputs) | _application(inputs))
@@ -89,7 +90,11 @@ def _as_inputs(actual: dict[str, Any], declared_inputs: Values) -> Values:
 
 def _properties(actual: dict[str, Any]) -> Values:
     application = actual["applicationId"]
+    entitled = {entry.get("value") for entry in actual.get("entitlements", [])}
     return {
+        # The state has all switches, as the vendor's plugin writes it: it plans a change where one is not there.
+        "active": bool(actual.get("active", False)),
+        **{name: value in entitled for name, value in ENTITLEMENTS.items()},
         "applicationId": application,
         "displayName": actual.get("displayName", ""),
         "aclPrincipalId": f"servicePrincipals/{application}",

@@ -61,13 +61,35 @@ def from_wire(value: Any) -> Any:
 
 
 def _entry(name: str, value: Any, translate: Any) -> Any:
-    return dict(value) if name in _MAPS and isinstance(value, dict) else translate(value)
+    return dict(value) if _is_map(name, value) else translate(value)
+
+
+def _is_map(name: str, value: Any) -> bool:
+    return name in _MAPS and isinstance(value, dict)
+
+
+def refreshed(known: Mapping[str, Any], actual: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs after a refresh, with the eyes of the vendor's plugin: changes of what was known, and no more.
+
+    What the program does not declare is not looked at, and what is empty now keeps its old value; only numbers and
+    switches are seen to be gone.
+    """
+    return {name: _refreshed(name, value, actual.get(name)) for name, value in known.items()}
+
+
+def _refreshed(name: str, known: Any, actual: Any) -> Any:
+    if known and not actual:
+        return type(known)() if isinstance(known, (bool, int, float)) else known
+    return as_declared({name: known}, {name: actual}).get(name, known)
 
 
 def as_declared(wanted: Any, actual: Any) -> Any:
     """``actual`` cut down to what the program wrote: the platform's own additions are no drift, changed values are."""
     if isinstance(wanted, dict) and isinstance(actual, dict):
-        seen = {name: as_declared(value, actual.get(name)) for name, value in wanted.items()}
+        seen = {
+            name: actual.get(name) if _is_map(name, actual.get(name)) else as_declared(value, actual.get(name))
+            for name, value in wanted.items()
+        }
         return {name: value for name, value in seen.items() if value is not None}
     if isinstance(wanted, list) and isinstance(actual, list):
         return _elements_as_declared(wanted, actual)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import posixpath
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, is_missing
+from agent_deploy.local.databricks_plugin.refusals import conflicts, wrong
 from agent_deploy.local.databricks_plugin.vendor_resource import VendorResource, workspace_of
-from agent_deploy.provider.resource import UNKNOWN, Context, Created, Failure, Found, Values
+from agent_deploy.provider.resource import UNKNOWN, Context, Created, Failure, Found, UserError, Values
 
 TREE = "/api/2.0/workspace"
 SOURCES = ("contentBase64", "source")
@@ -25,21 +27,19 @@ class WorkspaceFile(VendorResource):
     required = frozenset({"path"})
     replaces = frozenset({"path", "providerConfig"})
 
-    def check_inputs(self, inputs: Values) -> list[Failure]:
-        if len([name for name in SOURCES if name in inputs]) != 1:
-            return [Failure("content", f"expected exactly one of {', '.join(SOURCES)}")]
-        path = inputs["path"]
-        if path is not UNKNOWN and not path.startswith("/"):
-            return [Failure(("path",), "expected an absolute path, such as /Shared/agents/file.py")]
-        if any(inputs.get(name) is UNKNOWN for name in SOURCES):
-            return []
+    def check_inputs(self, context: Context, inputs: Values) -> list[Failure]:
+        given = [name for name in SOURCES if name in inputs]
+        failures = conflicts(context, given) + _check_path(context, inputs["path"])
+        if failures or not given or inputs[given[0]] is UNKNOWN:
+            return failures
+        if "source" in inputs and not Path(inputs["source"]).expanduser().exists():
+            return [wrong(context, "source", f"File {inputs['source']} does not exist")]
         try:
             content = _content(inputs)
-        except (OSError, binascii.Error) as error:
-            name = next(name for name in SOURCES if name in inputs)
-            return [Failure((name,), f"cannot be read ({error})")]
+        except (UserError, binascii.Error) as error:
+            return [wrong(context, given[0], f"cannot be read ({error})")]
         if "source" in inputs:
-            inputs["md5"] = hashlib.md5(content, usedforsecurity=False).hexdigest()
+            inputs["md5"] = _md5(content)
         return []
 
     def make(self, context: Context, inputs: Values) -> Created:
@@ -55,12 +55,14 @@ class WorkspaceFile(VendorResource):
 
     def complete(self, context: Context, id: str, inputs: Values) -> Values:
         workspace = workspace_of(context)
-        return _properties(workspace, id, _status(workspace, id))
+        return {**_properties(workspace, id, _status(workspace, id)), "md5": _md5(_content(inputs))}
 
     def find(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         workspace = workspace_of(context)
         status = _status(workspace, id)
-        return Found(id, _properties(workspace, id, status), {**old_inputs, "path": id})
+        # What the file holds is not read again: its hash stays that of what was sent.
+        sent = {name: old[name] for name in ("md5",) if name in old}
+        return Found(id, {**sent, **_properties(workspace, id, status)}, {**old_inputs, "path": id})
 
     def change(self, context: Context, id: str, old: Values, inputs: Values) -> None:
         _import(workspace_of(context), inputs)
@@ -69,10 +71,31 @@ class WorkspaceFile(VendorResource):
         workspace_of(context).post(f"{TREE}/delete", {"path": id}, repeatable=True)
 
 
+def _check_path(context: Context, path: Any) -> list[Failure]:
+    if path is UNKNOWN:
+        return []
+    if not path:
+        return [wrong(context, "path", "Path must not be empty")]
+    if path != (clean := posixpath.normpath(path)):
+        text = f"Clean path required. Replace value with {clean} to avoid resource replacement"
+        return [wrong(context, "path", text)]
+    return []
+
+
 def _content(inputs: Values) -> bytes:
-    if "contentBase64" in inputs:
+    """The bytes to send. With neither of the two, the vendor's plugin looks for a file without a name."""
+    if inputs.get("contentBase64"):
         return base64.b64decode(inputs["contentBase64"], validate=True)
-    return Path(inputs["source"]).expanduser().read_bytes()
+    if not (source := inputs.get("source")):
+        raise UserError("open : no such file or directory")
+    try:
+        return Path(source).expanduser().read_bytes()
+    except OSError as error:
+        raise UserError(f"open {source}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def _import(workspace: Workspace, inputs: Values) -> None:
