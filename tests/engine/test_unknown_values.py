@@ -17,7 +17,7 @@ import pytest
 from tests.engine.serving import MODEL, Site
 from tests.engine.support import Stack, both_plugins
 
-START = -3
+START = 0
 MODEL_ELSEWHERE = "main.other.qa"
 
 PROGRAM = """
