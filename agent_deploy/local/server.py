@@ -84,6 +84,7 @@ def _serve(
 
     from agent_deploy.local.core.app import create_app
     from agent_deploy.local.core.context import Workspace
+    from agent_deploy.local.moved_folders import move_folders
 
     parent.tell(progress=f"opening the state in {folder}")
     host = f"http://{ADDRESS}:{listener.getsockname()[1]}"
@@ -91,6 +92,7 @@ def _serve(
     workspace.host = host
     workspace.options = settings
     _keep_admin_token(workspace, folder / TOKEN_FILE)
+    move_folders(workspace)
     parent.tell(progress="starting the APIs")
     app = create_app(workspace)
 

@@ -11,6 +11,7 @@ from agent_deploy.local.core.body import body_of, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import ApiError, invalid
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.query import is_whole
 from agent_deploy.local.core.shapes import OBJECTS
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements.execution import PENDING, RUNNING, Statements, Submission
@@ -84,7 +85,7 @@ def _limit(body: Document, name: str) -> int | None:
     value = body.get(name)
     if value in (None, 0, "0"):
         return None
-    if not str(value).isdecimal():
+    if not is_whole(str(value)):
         raise invalid(f"{name} {value!r}: expected a positive number.")
     return int(value)
 
