@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent_deploy.local.core.admission import Admission
 from agent_deploy.local.core.context import Hook, Workspace
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.faults import FaultInjection
@@ -88,6 +89,7 @@ def create_app(workspace: Workspace, apis: tuple[str, ...] = APIS) -> FastAPI:
     # The one added last sees a request first.
     app.add_middleware(Unexpected)
     app.add_middleware(FaultInjection, faults=workspace.faults)
+    app.add_middleware(Admission)
     app.add_middleware(Authentication, workspace=workspace)
     app.add_middleware(Recorder, recording=workspace.recording)
     app.add_middleware(WorkspaceId, workspace_id=workspace.workspace_id)

@@ -20,7 +20,7 @@ Caller = Annotated[Principal, Depends(caller)]
 _SHAPE = {"parameters": OBJECTS}
 Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
-_WAIT = re.compile(r"(\d+)s")
+_WAIT = re.compile(r"([0-9]{1,6})s")
 _DEFAULT_WAIT, _LONGEST_WAIT, _SHORTEST_WAIT = "10s", 50, 5  # source: the API's reference, `wait_timeout`
 
 
