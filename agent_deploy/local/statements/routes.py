@@ -30,6 +30,7 @@ def install(app: FastAPI, workspace: Workspace) -> None:
     workspace.on_start.append(statements.settle)
     workspace.on_stop.append(statements.close)
     app.include_router(_routes(statements))
+    app.include_router(_unfinished(statements, workspace))
 
 
 def _routes(statements: Statements) -> APIRouter:
@@ -55,9 +56,21 @@ def _routes(statements: Statements) -> APIRouter:
 
     @router.post("/{statement_id}/cancel")
     async def cancel(statement_id: str, principal: Caller) -> Document:
-        statements.get(statement_id, principal)
+        statements.require_cancel(statement_id, principal)
         await statements.cancel(statement_id)
         return {}
+
+    return router
+
+
+def _unfinished(statements: Statements, workspace: Workspace) -> APIRouter:
+    """For administrators, who may cancel what others started: the platform has its query history for that."""
+    router = APIRouter()
+
+    @router.get("/_local/statements")
+    async def unfinished(principal: Caller) -> Document:
+        workspace.authorization.require_admin(principal, "see the statements of others")
+        return {"statements": statements.unfinished()}
 
     return router
 
