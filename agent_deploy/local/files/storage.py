@@ -22,7 +22,7 @@ from agent_deploy.local.core.principals import Principal
 Mount = Callable[[Principal, tuple[str, ...], bool], Path]
 
 SIGNED = "/_signed/"  # public: the URL itself is the credential, as a cloud store's presigned URL is
-SIGNED_SECONDS = 900.0
+SIGNED_SECONDS = 900.0  # as long as one lives at most
 # What no file system takes, and lone surrogates, which are no characters.
 _NO_SEGMENT = re.compile(r"[\\\x00-\x1f\x7f\ud800-\udfff]")
 _SEGMENT_BYTES, _PATH_BYTES = 255, 2048
@@ -81,9 +81,12 @@ class Files:
         return self._staging / uuid.uuid4().hex
 
     def sign(self, principal: Principal, path: str, method: str, seconds: float = SIGNED_SECONDS) -> str:
-        """A URL that lets its bearer ``method`` (GET or PUT) this one path, as ``principal``, for a while."""
+        """A URL that lets its bearer ``method`` (GET or PUT) this one path, as ``principal``, for some minutes at most.
+
+        Clients ask for hours, and use it at once.
+        """
         self.locate(principal, path, write=method == "PUT")
-        claim = {"p": principal.id, "path": path, "method": method, "until": time.time() + seconds}
+        claim = {"p": principal.id, "path": path, "method": method, "until": time.time() + min(seconds, SIGNED_SECONDS)}
         return f"{self._workspace.host}{SIGNED}{self._workspace.vault.encrypt(json.dumps(claim))}"
 
     def open_signed(self, token: str, method: str) -> Path:
