@@ -99,7 +99,9 @@ class Engine:
             # An interrupted statement fails at whatever it did.
             if session.canceled.is_set():
                 raise Canceled from error
-            raise (self.limits.timed_out() if session.is_over else error) from error
+            if session.is_over:
+                raise self.limits.timed_out() from error
+            raise
 
     def _search(self, session: Session, call: exp.Expr) -> pa.Table:
         search = self._workspace.services.get("vector_search")
