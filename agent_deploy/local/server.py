@@ -16,6 +16,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from agent_deploy.local.private import OTHERS, close_state, make_private
 from agent_deploy.local.running import LOG_FILE, PORT_FILE, STATUS_FILE, TOKEN_FILE, hold
 
 ADDRESS = "127.0.0.1"  # never another: tokens and models of a developer's machine are behind it
@@ -50,7 +51,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     parent = Parent(options.ready_fd)
     folder: Path = options.folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.umask(
+        OTHERS
+    )  # whatever is made from here on is its owner's alone, by the processes that this one starts as well
+    try:
+        make_private(folder)
+    except PermissionError:
+        parent.tell(failed=f"{folder} belongs to another user: name another folder.")
+        return 1
     # Tokens and keys lie here: the folder may stand in a repository, but nobody shall commit it.
     (folder / ".gitignore").write_text("*\n")
     if hold(folder) is None:  # else until the process has ended: only then may "stopped" be said
@@ -58,6 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     # A killed server left it: until ours is ready, nobody shall take that one's address and process for ours.
     (folder / STATUS_FILE).unlink(missing_ok=True)
+    close_state(folder)
     _start_log(folder / LOG_FILE)
     try:
         listener = _listen(options.port, folder / PORT_FILE)
@@ -84,6 +93,7 @@ def _serve(
 
     from agent_deploy.local.core.app import create_app
     from agent_deploy.local.core.context import Workspace
+    from agent_deploy.local.moved_folders import move_folders
 
     parent.tell(progress=f"opening the state in {folder}")
     host = f"http://{ADDRESS}:{listener.getsockname()[1]}"
@@ -91,6 +101,7 @@ def _serve(
     workspace.host = host
     workspace.options = settings
     _keep_admin_token(workspace, folder / TOKEN_FILE)
+    move_folders(workspace)
     parent.tell(progress="starting the APIs")
     app = create_app(workspace)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from agent_deploy.local.private import make_private
 from agent_deploy.local.running import LOG_FILE, TOKEN_FILE
 
 START_SECONDS = 120.0  # a cold file cache and MLflow's import are slow
@@ -156,9 +157,12 @@ def launch(
     reading, writing = os.pipe()
     command = [sys.executable, "-m", "agent_deploy.local.server", "--folder", str(folder), "--port", str(port)]
     command += ["--settings", json.dumps(options), "--ready-fd", str(writing)]
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (folder / LOG_FILE).parent.mkdir(exist_ok=True)
-    with (folder / LOG_FILE).open("ab") as log:
+    try:
+        make_private(folder)
+        make_private((folder / LOG_FILE).parent)
+    except PermissionError as error:
+        raise WorkspaceError(f"{error.filename} belongs to another user: name another folder.") from error
+    with open(folder / LOG_FILE, "ab", opener=_private) as log:
         process = subprocess.Popen(
             command + (["--stop-with-parent"] if stop_with_parent else []),
             stdin=subprocess.PIPE if stop_with_parent else subprocess.DEVNULL,
@@ -177,6 +181,10 @@ def launch(
         raise
     finally:
         os.close(reading)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _wait_ready(reading: int, folder: Path, seconds: float, progress: Callable[[str], None]) -> dict[str, Any]:

@@ -10,16 +10,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from agent_deploy.rules import tables
+from agent_deploy.tables.folders import CHECKPOINTS, folder_name, is_full_name, joined_name, table_folder
 from agent_deploy.tables.source import FILE_NAME, configuration, pipeline_source
 from agent_deploy.tables.spark import SparkProcess
 
-STORAGE_FOLDER: Final = "pipelines"  # in a workspace's folder, beside `tables`
 _CATALOG = "spark_catalog"
 _ENTITIES_FILE = "served_entities.json"
 _PAYLOAD_ID_FILE = "payload_id"  # Delta's id of the payload table that the checkpoints are about
+_LONGEST_NAME = 200  # bytes; file systems take 255
 _NO_IDENTIFIER = re.compile(r"\W")
 
 
@@ -38,17 +38,12 @@ class Target:
     @property
     def storage(self) -> Path:
         """Where the pipeline keeps its checkpoints."""
-        return self.folder / STORAGE_FOLDER / self.payload.lower()
+        return self.folder / CHECKPOINTS / joined_name(self.payload)
 
     def path(self, key: str = "payload") -> Path:
         """Folder of the payload table, or of the derived table ``key``."""
         name = self.payload if key == "payload" else tables.derived_tables(self.payload)[key]
         return table_folder(self.folder, name)
-
-
-def table_folder(folder: Path, full_name: str) -> Path:
-    """Where a local workspace keeps a Delta table."""
-    return folder.joinpath("tables", *full_name.lower().split("."))
 
 
 def refresh(
@@ -67,7 +62,7 @@ def refresh(
     package's. May be killed at any time and run again. Raises RefreshFailed, SparkFailed, JavaMissing and JarsMissing.
     """
     target = Target(folder.absolute(), payload)
-    if not _is_delta(target.path()):
+    if not is_full_name(payload) or not _is_delta(target.path()):
         raise RefreshFailed(
             f"There is no payload table {payload} in {folder}: does the endpoint have inference tables enabled?"
         )
@@ -117,12 +112,17 @@ def _new_rows(target: Target, before: Mapping[str, int]) -> int:
 
 def _database(payload: str) -> str:
     """Spark's name for catalog and schema. Checkpoints lie under it, so it's the same wherever the folder is."""
-    return _NO_IDENTIFIER.sub("_", "__".join(payload.lower().split(".")[:2]))
+    return _identifier("__".join(payload.lower().split(".")[:2]))
 
 
 def _spark_name(target: Target) -> str:
     """Spark's name for the payload table: its own catalog takes letters, digits and underscores only."""
-    return _NO_IDENTIFIER.sub("_", target.path().name)
+    return _identifier(target.payload.lower().rpartition(".")[2])
+
+
+def _identifier(name: str) -> str:
+    """A folder is named after it, with a suffix: what is too long for one is its digest."""
+    return _NO_IDENTIFIER.sub("_", name if len(name.encode()) <= _LONGEST_NAME else folder_name(name))
 
 
 def _spark_tables(target: Target) -> list[dict[str, str]]:

@@ -18,8 +18,10 @@ from agent_deploy.local.core.errors import ApiError, already_exists, invalid, no
 from agent_deploy.local.core.principals import ADMINS
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.core.vault import CREDENTIAL
+from agent_deploy.tables.folders import securable_folder, table_folder
 
 DEFAULT_CATALOG, DEFAULT_SCHEMA = "main", "default"
+VOLUMES = "files/volumes"  # in the workspace's folder
 # Unity Catalog: no period, space, slash or control character; 255 characters.
 _LEVEL = re.compile(r"[^.\s/\x00-\x1f\x7f]{1,255}")
 Check = Callable[[Document, Document], None]
@@ -128,7 +130,11 @@ class Metastore:
 
     def table_folder(self, full_name: str) -> Path:
         """Where the Delta table of a managed table lies."""
-        return self._workspace.folder.joinpath("tables", *full_name.lower().split("."))
+        return table_folder(self._workspace.folder, full_name)
+
+    def volume_folder(self, full_name: str) -> Path:
+        """Where the files of a managed volume lie."""
+        return securable_folder(self._workspace.folder / VOLUMES, full_name)
 
     def opened(self, document: Document) -> dict[str, str]:
         """A connection's options with its credentials, for whoever uses the connection on a caller's behalf."""
@@ -169,11 +175,10 @@ class Metastore:
         return {**fields, "options": shown, "sealed_options": sealed}
 
     def _files(self, kind_name: str, document: Document) -> Path | None:
-        levels = document["full_name"].split(".")
         if kind_name == "table" and document.get("table_type") in OWN_FILES:
             return self.table_folder(document["full_name"])
         if kind_name == "volume" and document.get("volume_type") == "MANAGED":
-            return self._workspace.folder.joinpath("files", "volumes", *levels)
+            return self.volume_folder(document["full_name"])
         return None
 
 

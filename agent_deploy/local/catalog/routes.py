@@ -14,8 +14,9 @@ from agent_deploy.local.catalog.securables import KINDS, Kind
 from agent_deploy.local.core.authorization import METASTORE, Authorization
 from agent_deploy.local.core.body import body_of, required
 from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.errors import invalid
 from agent_deploy.local.core.principals import ADMINS, Principal
-from agent_deploy.local.core.shapes import ANY_OBJECT, OBJECTS, TEXT
+from agent_deploy.local.core.shapes import ANY_OBJECT, FLAG, TEXT, Shape, Whole
 from agent_deploy.local.core.store import Document
 
 PREFIX = "/api/2.1/unity-catalog"
@@ -23,7 +24,21 @@ PREFIX = "/api/2.1/unity-catalog"
 _LEVELS = {1: ("name",), 2: ("catalog_name", "name"), 3: ("catalog_name", "schema_name", "name")}
 
 Caller = Annotated[Principal, Depends(caller)]
-_SECURABLE = {"owner": TEXT, "comment": TEXT, "new_name": TEXT, "options": ANY_OBJECT, "columns": OBJECTS}
+# What `information_schema` shows to everybody, and every statement on the table relies on.
+_COLUMN: dict[str, Shape] = {
+    "name": TEXT,
+    "type_text": TEXT,
+    "type_name": TEXT,
+    "type_json": TEXT,
+    "comment": TEXT,
+    "nullable": FLAG,
+}
+_COLUMN |= {"position": Whole(0, 100_000)}
+_PARAMETERS = {"parameters": [_COLUMN]}
+_SECURABLE: dict[str, Shape] = {"owner": TEXT, "comment": TEXT, "new_name": TEXT, "columns": [_COLUMN]}
+_SECURABLE |= {"options": ANY_OBJECT, "properties": ANY_OBJECT, "table_type": TEXT, "data_source_format": TEXT}
+_SECURABLE |= {"data_type": TEXT, "full_data_type": TEXT, "routine_definition": TEXT, "sql_path": TEXT}
+_SECURABLE |= {"input_params": _PARAMETERS, "return_params": _PARAMETERS, "volume_type": TEXT}
 _SHAPE = {**_SECURABLE, "view_definition": TEXT, "function_info": _SECURABLE}
 Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
@@ -76,6 +91,7 @@ def _routes(kind: Kind, metastore: Metastore, workspace: Workspace) -> APIRouter
     @router.post("")
     def create(body: Body, principal: Caller) -> Document:
         fields = body["function_info"] if kind.name == "function" and "function_info" in body else body
+        _check_names(fields)
         levels = tuple(str(required(fields, name)) for name in _LEVELS[kind.levels])
         parent_type, parent = _parent(levels)
         access.require(principal, kind.creator, parent_type, parent)
@@ -102,6 +118,7 @@ def _routes(kind: Kind, metastore: Metastore, workspace: Workspace) -> APIRouter
     @router.patch("/{full_name}")
     def change(full_name: str, body: Body, principal: Caller) -> Document:
         access.require(principal, "MANAGE", kind.name, full_name)
+        _check_names(body)
 
         def check(held: Document, changed: Document) -> None:
             if changed["owner"] != held["owner"]:
@@ -119,6 +136,17 @@ def _routes(kind: Kind, metastore: Metastore, workspace: Workspace) -> APIRouter
         return {}
 
     return router
+
+
+def _check_names(fields: Document) -> None:
+    """Raises 400 for a column or parameter without a name."""
+    listed = {"columns": fields.get("columns")}
+    for params in ("input_params", "return_params"):
+        listed[f"{params}.parameters"] = (fields.get(params) or {}).get("parameters")
+    for where, columns in listed.items():
+        for index, column in enumerate(columns or []):
+            if not column.get("name"):
+                raise invalid(f"{where}[{index}].name: expected a name.")
 
 
 def shown(document: Document) -> Document:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from typing import Annotated, Any
@@ -11,7 +10,8 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from agent_deploy.local.core.body import body_of, required
 from agent_deploy.local.core.context import Workspace, caller
-from agent_deploy.local.core.errors import invalid, not_found
+from agent_deploy.local.core.errors import not_found
+from agent_deploy.local.core.json_text import parse_field
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.shapes import TEXT
 from agent_deploy.local.core.store import Document
@@ -67,8 +67,5 @@ def install(app: FastAPI, workspace: Workspace) -> None:
 def _fields(body: Document) -> Document:
     fields = {name: body[name] for name in _CHANGEABLE if body.get(name) is not None}
     required(fields, "name")
-    try:
-        json.loads(fields.get("definition") or "{}")
-    except ValueError as error:
-        raise invalid(f"definition: expected a JSON document ({error}).") from error
+    parse_field(fields.get("definition") or "{}", "definition")
     return fields

@@ -16,6 +16,7 @@ from agent_deploy.local.core.transitions import MODES
 
 Caller = Annotated[Principal, Depends(caller)]
 Body = Annotated[dict[str, Any], Depends(json_body)]
+_LONGEST_SECONDS = 24 * 3600  # that a transition may take
 
 
 def install(app: FastAPI, workspace: Workspace) -> None:
@@ -98,8 +99,8 @@ def _transitions(workspace: Workspace, guarded: Any) -> APIRouter:
         mode, seconds = body.get("mode"), body.get("seconds", 0)
         if mode not in MODES:
             raise invalid(f"mode {mode!r}: expected one of {', '.join(MODES)}.")
-        if not isinstance(seconds, (int, float)) or seconds < 0:
-            raise invalid(f"seconds {seconds!r}: expected a number, 0 or more.")
+        if not isinstance(seconds, (int, float)) or not 0 <= seconds <= _LONGEST_SECONDS:
+            raise invalid(f"seconds {seconds!r}: expected a number from 0 to {_LONGEST_SECONDS}.")
         transitions.set(mode, float(seconds))
         return await get()
 

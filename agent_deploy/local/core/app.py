@@ -18,10 +18,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent_deploy.local.core.admission import Admission
 from agent_deploy.local.core.context import Hook, Workspace
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.faults import FaultInjection
+from agent_deploy.local.core.hosts import Hosts
 from agent_deploy.local.core.recording import Recorder
+from agent_deploy.local.core.vault import Vault
 
 # Each API is a folder with `routes.py`, whose `install(app, workspace)` adds its routes and services.
 # Order matters where routes overlap: the first that matches answers.
@@ -88,8 +91,10 @@ def create_app(workspace: Workspace, apis: tuple[str, ...] = APIS) -> FastAPI:
     # The one added last sees a request first.
     app.add_middleware(Unexpected)
     app.add_middleware(FaultInjection, faults=workspace.faults)
+    app.add_middleware(Admission)
     app.add_middleware(Authentication, workspace=workspace)
     app.add_middleware(Recorder, recording=workspace.recording)
+    app.add_middleware(Hosts, options=workspace.options)
     app.add_middleware(WorkspaceId, workspace_id=workspace.workspace_id)
     return app
 
@@ -141,7 +146,10 @@ class WorkspaceId:
 
 
 class Authentication:
-    """Sets ``request.state.principal`` from a bearer token, or from Basic ``token:<token>`` as curl sends it."""
+    """Sets ``request.state.principal`` from a bearer token, or from Basic ``token:<token>`` as curl sends it.
+
+    ``request.state.token`` is the key of the token's document.
+    """
 
     def __init__(self, app: ASGIApp, workspace: Workspace) -> None:
         self._app = app
@@ -152,7 +160,8 @@ class Authentication:
         if scope["type"] == "http" and not scope["path"].startswith(PUBLIC) and scope["path"] not in _START:
             try:
                 token = _token(dict(scope["headers"]).get(b"authorization", b"").decode("latin-1"))
-                scope.setdefault("state", {})["principal"] = self._principals.authenticate(token)
+                state = scope.setdefault("state", {})
+                state["principal"], state["token"] = self._principals.authenticate(token), Vault.digest(token)
             except ApiError as error:
                 return await JSONResponse(error.body(), error.status)(scope, receive, send)
         await self._app(scope, receive, send)

@@ -18,6 +18,7 @@ from agent_deploy.local.core.recording import Recording
 from agent_deploy.local.core.store import Store
 from agent_deploy.local.core.transitions import Transitions
 from agent_deploy.local.core.vault import Vault
+from agent_deploy.local.private import make_private
 
 Hook = Callable[[], Awaitable[None] | None]
 
@@ -57,7 +58,7 @@ class Workspace:
     @classmethod
     def open(cls, folder: Path) -> Workspace:
         """The workspace whose state lies in ``folder``; a new one when there is none."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(folder)
         store = Store(folder / "workspace.db")
         principals = Principals(store)
         return cls(

@@ -18,6 +18,7 @@ from agent_deploy.local.core.errors import invalid
 from agent_deploy.local.core.store import Document, Store
 
 REQUEST, BUILD = "request", "build"
+_LONGEST_DELAY = 24 * 3600  # seconds
 _CODES = {
     404: "RESOURCE_DOES_NOT_EXIST",  # made, and not yet visible
     429: "REQUEST_LIMIT_EXCEEDED",
@@ -48,7 +49,7 @@ class Rule:
     retry_after: int | None = None
     reset: bool = False
     lose_answer: bool = False
-    delay: Annotated[float, Field(ge=0)] = 0.0
+    delay: Annotated[float, Field(ge=0, le=_LONGEST_DELAY)] = 0.0
     fail: str | None = None
     id: str = ""
     matched: int = 0

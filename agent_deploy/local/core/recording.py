@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
@@ -14,6 +13,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent_deploy.local.core.errors import ApiError
+from agent_deploy.local.core.json_text import parse
 from agent_deploy.local.core.vault import CREDENTIAL
 
 _KEPT = 10_000  # requests; older ones leave
@@ -132,11 +133,10 @@ def _readable(path: str, body: bytes) -> Any:
     if len(body) > _BODY_BYTES:
         return f"[more than {_BODY_BYTES} bytes]"
     try:
-        return _masked(
-            json.loads(body), [found for start, found in _SECRET_FIELDS_OF.items() if path.startswith(start)]
-        )
-    except ValueError:
-        return f"[{len(body)} bytes, not JSON]"
+        value = parse(body, any_float=True)
+    except ApiError:
+        return f"[{len(body)} bytes, not JSON that the workspace takes]"
+    return _masked(value, [found for start, found in _SECRET_FIELDS_OF.items() if path.startswith(start)])
 
 
 def _masked(value: Any, more: list[re.Pattern[str]]) -> Any:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from agent_deploy.local.core.errors import ApiError
 
-# A type; an object with the shapes of some of its fields, others being free; a list of one shape.
+# A type; a `Whole`; an object with the shapes of some of its fields, others being free; a list of one shape.
 Shape = Any
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number within bounds."""
+
+    least: int
+    most: int
+
 
 TEXT, FLAG, NUMBER = str, bool, (int, float)
 ID = (str, int)  # clients send numbers as either
@@ -31,6 +41,9 @@ def check(value: object, shape: Shape, name: str = "") -> None:
             raise _malformed(name, value, "a list")
         for index, item in enumerate(value):
             check(item, shape[0], f"{name}[{index}]")
+    elif isinstance(shape, Whole):
+        if type(value) is not int or not shape.least <= value <= shape.most:
+            raise _malformed(name, value, f"a whole number from {shape.least} to {shape.most}")
     elif not isinstance(value, shape) or (isinstance(value, bool) and shape is not FLAG):
         raise _malformed(name, value, _TITLES[shape])
 

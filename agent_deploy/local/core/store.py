@@ -15,6 +15,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from agent_deploy.local.core.errors import invalid
+
 _METADATA = sa.MetaData()
 _DOCUMENTS = sa.Table(
     "documents",
@@ -138,7 +140,7 @@ class Transaction:
         """Create or replace a document."""
         self.written.add(kind)
         same = (_DOCUMENTS.c.kind == kind) & (_DOCUMENTS.c.key == key)
-        values = {"body": json.dumps(body), "parent": parent}
+        values = {"body": _written(body), "parent": parent}
         if not self._connection.execute(sa.update(_DOCUMENTS).where(same).values(**values)).rowcount:
             sequence = self.next_number("document")
             self._connection.execute(sa.insert(_DOCUMENTS).values(kind=kind, key=key, sequence=sequence, **values))
@@ -159,6 +161,16 @@ class Transaction:
             statement = sa.update(_COUNTERS).where(same).values(value=following)  # type: ignore[assignment]
         self._connection.execute(statement)
         return following
+
+
+def _written(body: Document) -> str:
+    """A document as text. Raises 400 for what no answer could show again: it must not get into any list."""
+    try:
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (ValueError, RecursionError) as error:
+        raise invalid(f"A value can be neither stored nor shown: {error}.") from error
+    return text
 
 
 def _configure(connection: Any, _record: object) -> None:

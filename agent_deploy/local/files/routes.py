@@ -16,6 +16,7 @@ from agent_deploy.local.core.body import json_body, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import ApiError, invalid
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.query import is_whole
 from agent_deploy.local.core.shapes import TEXT, check
 from agent_deploy.local.files import volumes
 from agent_deploy.local.files.storage import SIGNED, SIGNED_SECONDS, Files, make_folder
@@ -83,7 +84,7 @@ def _directory_routes(files: Files) -> APIRouter:
     @router.get("/{path:path}")
     def contents(path: str, principal: Caller, page_size: int = _PAGE, page_token: str = "") -> dict[str, object]:
         folder = _directory(files.locate(principal, path, write=False))
-        if page_token and not page_token.isdigit():
+        if page_token and not is_whole(page_token):
             raise invalid(f"page_token {page_token!r} is not one that this directory gave.")
         entries, first = sorted(folder.iterdir()), int(page_token or 0)
         last = first + max(1, min(page_size or _PAGE, _PAGE))

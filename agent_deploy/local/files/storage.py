@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -21,7 +22,10 @@ from agent_deploy.local.core.principals import Principal
 Mount = Callable[[Principal, tuple[str, ...], bool], Path]
 
 SIGNED = "/_signed/"  # public: the URL itself is the credential, as a cloud store's presigned URL is
-SIGNED_SECONDS = 900.0
+SIGNED_SECONDS = 900.0  # as long as one lives at most
+# What no file system takes, and lone surrogates, which are no characters.
+_NO_SEGMENT = re.compile(r"[\\\x00-\x1f\x7f\ud800-\udfff]")
+_SEGMENT_BYTES, _PATH_BYTES = 255, 2048
 _WRITE_BYTES = 1 << 20  # written to disk in one go, off the event loop
 
 
@@ -41,8 +45,11 @@ class Files:
     def locate(self, principal: Principal, path: str, *, write: bool) -> Path:
         """Where ``path`` lies on disk (it need not exist); raises for a path outside, unknown or not permitted."""
         segments = tuple(segment for segment in path.split("/") if segment)
-        if any(segment in (".", "..") or "\\" in segment or "\0" in segment for segment in segments):
-            raise invalid(f"Path {path!r} is not an absolute path: '.', '..' and '\\' are not accepted.")
+        if any(segment in (".", "..") or _NO_SEGMENT.search(segment) for segment in segments):
+            raise invalid(f"Path {path!r}: '.', '..', '\\' and control characters are not accepted.")
+        if any(len(segment.encode()) > _SEGMENT_BYTES for segment in segments) or len(path.encode()) > _PATH_BYTES:
+            expected = f"at most {_SEGMENT_BYTES} bytes between two slashes, and {_PATH_BYTES} in all"
+            raise invalid(f"A path of {len(path)} characters: expected {expected}.")
         if not segments or segments[0] not in self._mounts:
             known = ", ".join(f"/{name}" for name in sorted(self._mounts))
             raise invalid(f"Path {path!r} is not served by the Files API. Paths begin with one of: {known}.")
@@ -74,9 +81,12 @@ class Files:
         return self._staging / uuid.uuid4().hex
 
     def sign(self, principal: Principal, path: str, method: str, seconds: float = SIGNED_SECONDS) -> str:
-        """A URL that lets its bearer ``method`` (GET or PUT) this one path, as ``principal``, for a while."""
+        """A URL that lets its bearer ``method`` (GET or PUT) this one path, as ``principal``, for some minutes at most.
+
+        Clients ask for hours, and use it at once.
+        """
         self.locate(principal, path, write=method == "PUT")
-        claim = {"p": principal.id, "path": path, "method": method, "until": time.time() + seconds}
+        claim = {"p": principal.id, "path": path, "method": method, "until": time.time() + min(seconds, SIGNED_SECONDS)}
         return f"{self._workspace.host}{SIGNED}{self._workspace.vault.encrypt(json.dumps(claim))}"
 
     def open_signed(self, token: str, method: str) -> Path:

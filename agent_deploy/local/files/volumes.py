@@ -19,7 +19,7 @@ def mount(workspace: Workspace) -> Mount:
         catalog, schema, volume = (segment.lower() for segment in segments[:3])
         full_name = f"{catalog}.{schema}.{volume}"
         workspace.authorization.require(principal, "WRITE_VOLUME" if write else "READ_VOLUME", "volume", full_name)
-        root = workspace.folder.joinpath("files", "volumes", catalog, schema, volume)
+        root: Path = workspace.services["catalog"].volume_folder(full_name)
         root.mkdir(parents=True, exist_ok=True)  # a volume is a directory from its creation on, if an empty one
         return root.joinpath(*segments[3:])
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
+from agent_deploy.local.core import json_text
 from agent_deploy.local.core.errors import invalid
 
 _LIKE_ENOUGH = 0.5  # share of words that two questions must have in common
@@ -25,10 +25,7 @@ class Example:
 
 def parse(serialized_space: object) -> dict[str, Any]:
     """The space's content; raises 400 when it is not a JSON object in a string."""
-    try:
-        content = json.loads(str(serialized_space))
-    except ValueError as error:
-        raise invalid(f"serialized_space is not JSON: {error}.") from error
+    content = json_text.parse_field(str(serialized_space), "serialized_space")
     if not isinstance(content, dict):
         raise invalid("serialized_space: expected a JSON object in a string.")
     examples(content)

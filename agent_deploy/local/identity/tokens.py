@@ -17,6 +17,7 @@ from agent_deploy.local.core.store import Document
 Caller = Annotated[Principal, Depends(caller)]
 Body = Annotated[dict[str, Any], Depends(json_body)]
 _KIND = "pat"
+_LONGEST = 100 * 365 * 24 * 3600  # seconds; what a client can read as a date
 
 
 def routes(workspace: Workspace) -> APIRouter:
@@ -68,8 +69,8 @@ def _add_management(router: APIRouter, workspace: Workspace) -> None:
 
 def _issue(workspace: Workspace, bearer: Principal, creator: Principal, body: Document) -> Document:
     seconds = body.get("lifetime_seconds")
-    if seconds is not None and (not isinstance(seconds, (int, float)) or seconds <= 0):
-        raise invalid(f"lifetime_seconds {seconds!r}: expected a number of seconds above 0.")
+    if seconds is not None and (not isinstance(seconds, (int, float)) or not 0 < seconds <= _LONGEST):
+        raise invalid(f"lifetime_seconds {seconds!r}: expected a number of seconds above 0, at most {_LONGEST}.")
     more: Document = {"kind": _KIND, "token_id": uuid.uuid4().hex, "created": time.time(), "creator": creator.name}
     token = workspace.principals.issue_token(bearer.id, seconds, comment=str(body.get("comment") or ""), **more)
     info = next(found for found in _tokens(workspace, bearer.id) if found["token_id"] == more["token_id"])

@@ -18,6 +18,7 @@ SHAPE = {
     "max_concurrent_runs": NUMBER,
 }
 _PAUSE_STATUS = ("PAUSED", "UNPAUSED")
+_LONGEST_CRON = 200  # characters
 _MOST_RUNS = 1000  # at once; Databricks, "Create a new job"
 
 
@@ -51,6 +52,8 @@ def _check_tasks(tasks: Documents) -> None:
 
 def _check_schedule(schedule: Document) -> None:
     cron = schedule.get("quartz_cron_expression")
+    if len(cron or "") > _LONGEST_CRON:
+        raise invalid(f"schedule.quartz_cron_expression: expected at most {_LONGEST_CRON} characters.")
     if problems := check_schedule("schedule", cron, schedule.get("timezone_id")):
         raise invalid("; ".join(map(str, problems)))
     # A component takes words such as `daily`, too; a job does not.

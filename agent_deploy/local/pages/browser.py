@@ -62,5 +62,7 @@ def require_own_origin(request: Request, host: str) -> None:
     Cookies and SameSite know no ports: a page of another server on this machine is kept out here.
     """
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    if site not in (None, "same-origin") or origin not in (None, host):
+    # The Host header was judged at the door: a page of that name is one of ours.
+    own = f"{request.url.scheme}://{request.headers.get('host', '')}"
+    if site not in (None, "same-origin") or origin not in (None, host, own):
         raise forbidden(f"Only pages of {host} may send this request.")

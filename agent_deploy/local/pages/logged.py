@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,9 @@ from deltalake import DeltaTable
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import not_found
+from agent_deploy.local.core.json_text import parse_or_none
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.query import is_whole
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.pages import ratings
 from agent_deploy.local.pages.ratings import Rating
@@ -139,7 +140,7 @@ class Logged:
 
     def whole(self, request_ids: list[str]) -> Mapping[str, tuple[Any, Any]]:
         """Request and response of each, as JSON; None for what was cut off at the table's limit."""
-        return {row[0]: (_parsed(row[1]), _parsed(row[2])) for row in self._rows(_WHOLE, [request_ids])}
+        return {row[0]: (parse_or_none(row[1]), parse_or_none(row[2])) for row in self._rows(_WHOLE, [request_ids])}
 
     def _ratings(self) -> list[Rating]:
         traces = ratings.of_traces(self._workspace, self._principal, self._experiment_id)
@@ -163,7 +164,7 @@ def conversations(turns: list[Turn]) -> list[Conversation]:
 
 def version_order(version: str) -> tuple[int, str]:
     """By number; what is no number comes last."""
-    return (int(version), "") if version.isdigit() else (1 << 31, version)
+    return (int(version), "") if is_whole(version) else (1 << 31, version)
 
 
 def entities_of(document: Document) -> dict[str, tuple[str, str]]:
@@ -183,10 +184,3 @@ def _experiment_of(document: Document) -> str:
         if found := (entity.get("environment_vars") or {}).get(EXPERIMENT_VARIABLE):
             return str(found)
     return ""
-
-
-def _parsed(text: str | None) -> Any:
-    try:
-        return json.loads(text or "")
-    except ValueError:
-        return None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent_deploy.local.core.context import Workspace
+from agent_deploy.local.core.json_text import parse_or_none
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.query import is_whole
 from agent_deploy.rules import feedback, withdrawal
 
 POSITIVE, NEGATIVE = "positive", "negative"
@@ -48,10 +49,7 @@ def latest(ratings: Iterable[Rating]) -> list[Rating]:
 
 def of_feedback(request: str, time_ms: float) -> list[Rating]:
     """The ratings in one logged request to the feedback model; none in one that cannot be read."""
-    try:
-        body = json.loads(request)
-    except ValueError:  # cut off at the payload table's limit
-        return []
+    body = parse_or_none(request)  # it may be cut off at the payload table's limit
     records = body.get("dataframe_records") if isinstance(body, dict) else None
     found: list[Rating] = []
     for given in records if isinstance(records, list) else ():
@@ -107,7 +105,7 @@ def _of_assessment(request_id: str, user: str, assessment: dict[str, Any]) -> It
     """In the names that the same has as feedback, so that what was sent both ways counts once."""
     time_ms = _milliseconds(assessment.get("last_update_time") or assessment.get("create_time"))
     name, position = assessment["assessment_name"], str((assessment.get("metadata") or {}).get("position", ""))
-    where = f"source {int(position) + 1}: " if position.isdigit() else ""
+    where = f"source {int(position) + 1}: " if is_whole(position) else ""
     if "value" in (assessment.get("feedback") or {}):
         given = assessment["feedback"]["value"]
         said = (COMMENT, str(given)) if name == "free_text_comment" else (name, _value(given))

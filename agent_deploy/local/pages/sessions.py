@@ -26,11 +26,15 @@ _SESSION, _CODE = "browser_session", "sign_in_code"  # kinds of document, by the
 
 @dataclass(frozen=True)
 class Session:
-    """``opened_by`` is the administrator who signed in as this user; empty when the user did himself."""
+    """``opened_by`` is the administrator who signed in as this user; empty when the user did himself.
+
+    ``token`` is the key of the access token that opened it: it ends with that one.
+    """
 
     principal: Principal
     secret: str
     opened_by: str = ""
+    token: str = ""
 
     @property
     def csrf_token(self) -> str:
@@ -61,31 +65,41 @@ class Sessions:
             principal = self._workspace.principals.principal(document["principal_id"])
         except ApiError:
             return None
-        return Session(principal, secret, document["opened_by"])
+        opener = document["opened_by"]
+        if not self._lasts(document.get("token", "")) or (opener and not self._is_admin(opener)):
+            return None
+        return Session(principal, secret, opener, document["token"])
 
-    def open(self, response: Response, principal: Principal, opened_by: str = "") -> None:
-        """Sign a user in with the browser that gets the response; raises 403 for who is no user."""
+    def open(self, response: Response, principal: Principal, token: str, opened_by: str = "") -> None:
+        """Sign a user in with the browser that gets the response; raises 403 for who is no user.
+
+        ``token`` is the key of the access token by which it is opened, and with which it ends.
+        """
         _require_user(principal)
         self._forget_expired(_SESSION)
         secret = secrets.token_urlsafe(32)
-        self._put(_SESSION, secret, principal, SESSION_SECONDS, opened_by)
+        self._put(_SESSION, secret, principal, SESSION_SECONDS, token, opened_by)
         response.set_cookie(self._cookie, secret, max_age=SESSION_SECONDS, path="/", httponly=True, samesite="strict")
 
     def close(self, session: Session, response: Response) -> None:
         """Sign out."""
-        self._workspace.store.delete(_SESSION, Vault.digest(session.secret))
+        self.end(session)
         response.delete_cookie(self._cookie, path="/", httponly=True, samesite="strict")
 
-    def new_code(self, principal: Principal) -> str:
-        """Opens one session of the user, once, within five minutes."""
+    def end(self, session: Session) -> None:
+        """Its cookie opens nothing any more."""
+        self._workspace.store.delete(_SESSION, Vault.digest(session.secret))
+
+    def new_code(self, principal: Principal, token: str) -> str:
+        """Opens one session of the user, once, within five minutes, while the token with this key lasts."""
         _require_user(principal)
         self._forget_expired(_CODE)
         code = secrets.token_urlsafe(24)
-        self._put(_CODE, code, principal, CODE_SECONDS)
+        self._put(_CODE, code, principal, CODE_SECONDS, token)
         return code
 
-    def redeemed(self, code: str) -> Principal:
-        """Whose code it was; raises 404 for one that is unknown, used or too old."""
+    def redeemed(self, code: str) -> tuple[Principal, str]:
+        """Whose code it was, and the key of its token; raises 404 for one that is unknown, used or too old."""
         store, key = self._workspace.store, Vault.digest(code)
         document = store.get(_CODE, key)
         # Whoever deletes it first has used it.
@@ -94,11 +108,22 @@ class Sessions:
                 "This sign-in link was used already or is older than five minutes: ask for a new one with "
                 "'agent-deploy local sign-in'."
             )
-        return self._workspace.principals.principal(document["principal_id"])
+        return self._workspace.principals.principal(document["principal_id"]), str(document.get("token", ""))
 
-    def _put(self, kind: str, secret: str, principal: Principal, seconds: float, opened_by: str = "") -> None:
+    def _lasts(self, token: str) -> bool:
+        document = self._workspace.store.get("token", token)
+        return document is not None and (document["expires"] is None or document["expires"] > time.time())
+
+    def _is_admin(self, name: str) -> bool:
+        principal = self._workspace.principals.by_name(name)
+        return principal is not None and principal.is_admin
+
+    def _put(
+        self, kind: str, secret: str, principal: Principal, seconds: float, token: str, opened_by: str = ""
+    ) -> None:
         key = Vault.digest(secret)
         body = {"key": key, "principal_id": principal.id, "expires": time.time() + seconds, "opened_by": opened_by}
+        body["token"] = token
         self._workspace.store.put(kind, key, body, parent=principal.id)
 
     def _forget_expired(self, kind: str) -> None:

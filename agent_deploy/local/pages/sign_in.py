@@ -11,6 +11,7 @@ from agent_deploy.local.core.body import json_body, required
 from agent_deploy.local.core.context import caller
 from agent_deploy.local.core.errors import ApiError, not_found
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.vault import Vault
 from agent_deploy.local.pages.browser import require_own_origin
 from agent_deploy.local.pages.pages import Pages, local_path
 from agent_deploy.local.pages.sessions import CODE_SECONDS, Session
@@ -37,10 +38,10 @@ def _add_forms(router: APIRouter, pages: Pages) -> None:
         try:
             require_own_origin(request, pages.workspace.host)
             fields = await request.form()
-            principal = _signing_in(
+            principal, token = _signing_in(
                 pages, str(fields.get("token") or "").strip(), str(fields.get("code") or "").strip()
             )
-            return _entered(pages, fields, principal)
+            return _entered(pages, fields, principal, token, pages.sessions.of(request))
         except ApiError as error:
             return _form(pages, request, None, error)
 
@@ -55,7 +56,7 @@ def _add_forms(router: APIRouter, pages: Pages) -> None:
             user = pages.workspace.principals.by_name(name)
             if user is None:
                 raise not_found(f"There is no user {name!r} in this workspace.")
-            return _entered(pages, fields, user, opened_by=session.principal.name)
+            return _entered(pages, fields, user, session.token, session, opened_by=session.principal.name)
         except ApiError as error:
             return _form(pages, request, session, error)
 
@@ -73,7 +74,7 @@ def _add_forms(router: APIRouter, pages: Pages) -> None:
 
 def _add_codes(router: APIRouter, pages: Pages) -> None:
     @router.post("/_local/sign-in-codes")
-    async def new_code(body: Body, principal: Caller) -> Any:
+    async def new_code(body: Body, request: Request, principal: Caller) -> Any:
         # A link for oneself, or from the administrator for anybody, who could take any token as well.
         name = str(body.get("principal") or principal.name)
         user = pages.workspace.principals.by_name(name)
@@ -81,25 +82,31 @@ def _add_codes(router: APIRouter, pages: Pages) -> None:
             pages.workspace.authorization.require_admin(principal, "make sign-in links for others")
         if user is None:
             raise not_found(f"There is no user {required(body, 'principal')!r} in this workspace.")
-        return {"code": pages.sessions.new_code(user), "seconds": CODE_SECONDS, "user": user.name}
+        code = pages.sessions.new_code(user, request.state.token)
+        return {"code": code, "seconds": CODE_SECONDS, "user": user.name}
 
 
-def _signing_in(pages: Pages, token: str, code: str) -> Principal:
+def _signing_in(pages: Pages, token: str, code: str) -> tuple[Principal, str]:
+    """Who signs in, and the key of the access token by which he does."""
     if code:
         return pages.sessions.redeemed(code)
     if not token:
         raise ApiError(400, "INVALID_PARAMETER_VALUE", "Enter an access token.")
     try:
-        return pages.workspace.principals.authenticate(token)
+        return pages.workspace.principals.authenticate(token), Vault.digest(token)
     except ApiError as error:
         message = "This workspace does not know the access token, or it has expired."
         raise ApiError(401, "UNAUTHENTICATED", message) from error
 
 
-def _entered(pages: Pages, fields: Any, principal: Principal, opened_by: str = "") -> Response:
-    """A new session, on the page that was wanted."""
+def _entered(
+    pages: Pages, fields: Any, principal: Principal, token: str, before: Session | None, opened_by: str = ""
+) -> Response:
+    """A new session in place of the one before, on the page that was wanted."""
     response = RedirectResponse(local_path(str(fields.get("next") or "")), 303)
-    pages.sessions.open(response, principal, opened_by=opened_by)
+    pages.sessions.open(response, principal, token, opened_by=opened_by)
+    if before is not None:
+        pages.sessions.end(before)
     return response
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from agent_deploy.local.core.authorization import Authorization
 from agent_deploy.local.core.errors import ApiError, forbidden, not_found
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.query import is_whole
 from agent_deploy.local.files.storage import Mount
 from agent_deploy.local.registry.models import PENDING, Registry
 
@@ -15,7 +16,7 @@ def mount(registry: Registry, access: Authorization) -> Mount:
     """EXECUTE reads; whoever may create versions writes, until the version is finalized."""
 
     def resolve(principal: Principal, segments: tuple[str, ...], write: bool) -> Path:
-        if len(segments) < 4 or not segments[3].isdigit():
+        if len(segments) < 4 or not is_whole(segments[3]):
             raise ApiError(404, "NOT_FOUND", "A model's files lie in /Models/<catalog>/<schema>/<model>/<version>/.")
         full_name = registry.get_model(".".join(segments[:3]))["full_name"]
         access.require(principal, "CREATE_MODEL_VERSION" if write else "EXECUTE", "function", full_name)

@@ -17,10 +17,13 @@ from typing import Any
 from agent_deploy.local.core.authorization import KINDS as DOCUMENT_KINDS
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, already_exists, invalid, not_found
+from agent_deploy.local.core.query import is_whole
 from agent_deploy.local.core.store import Document, Transaction
 from agent_deploy.rules.names import check_model_name
+from agent_deploy.tables.folders import securable_folder
 
 PENDING, READY, FAILED = "PENDING_REGISTRATION", "READY", "FAILED_REGISTRATION"
+MODELS = "models"  # in the workspace's folder
 _ALIAS = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _RESERVED_ALIAS = re.compile(r"latest|[vV]\d+", re.IGNORECASE)  # MLflow: would read as a version
 
@@ -30,7 +33,7 @@ class Registry:
 
     def __init__(self, workspace: Workspace) -> None:
         self._store = workspace.store
-        self._folder = workspace.folder / "models"
+        self._folder = workspace.folder / MODELS
         self._authorization = workspace.authorization
 
     # Registered models -------------------------------------------------------------------------------------------
@@ -75,7 +78,7 @@ class Registry:
         if new.rsplit(".", 1)[0] != _schema(old):
             raise invalid(f"new_name {new_name!r}: a model cannot move to another catalog or schema.")
         versions, grants = self.versions(name), self._store.get("grant", f"function:{old['full_name']}")
-        (self._folder.joinpath(*new.split("."))).parent.mkdir(parents=True, exist_ok=True)
+        self._model_folder(new).parent.mkdir(parents=True, exist_ok=True)
         moved = {**old, "name": new.split(".")[2], "full_name": new, "updated_at": _now(), "updated_by": by}
         with self._store.transaction() as transaction:
             _require_free(transaction, new)
@@ -88,8 +91,8 @@ class Registry:
             if grants:
                 transaction.delete("grant", f"function:{old['full_name']}")
                 transaction.put("grant", f"function:{new}", grants)
-            if (files := self._folder.joinpath(*old["full_name"].split("."))).exists():
-                files.rename(self._folder.joinpath(*new.split(".")))
+            if (files := self._model_folder(old["full_name"])).exists():
+                files.rename(self._model_folder(new))
         return moved
 
     def delete_model(self, name: str) -> None:
@@ -101,7 +104,7 @@ class Registry:
                 transaction.delete("model_version", _version_key(full_name, version["version"]))
             transaction.delete("registered_model", full_name)
         self._authorization.forget_grants("function", full_name)
-        shutil.rmtree(self._folder.joinpath(*full_name.split(".")), ignore_errors=True)
+        shutil.rmtree(self._model_folder(full_name), ignore_errors=True)
 
     def set_alias(self, name: str, alias: str, version: str | int, by: str) -> Document:
         """Point ``alias`` to a version that exists; raises 400 for a name that would read as a version."""
@@ -190,7 +193,10 @@ class Registry:
 
     def version_folder(self, name: str, version: str | int) -> Path:
         """Where the files of a version lie."""
-        return self._folder.joinpath(*model_key(name).split("."), str(_number(version)))
+        return self._model_folder(model_key(name)) / str(_number(version))
+
+    def _model_folder(self, full_name: str) -> Path:
+        return securable_folder(self._folder, full_name)
 
 
 def model_key(name: object) -> str:
@@ -225,7 +231,7 @@ def _born(by: str) -> Document:
 
 
 def _number(version: str | int) -> int:
-    if not str(version).isdigit():
+    if not is_whole(str(version)):
         raise invalid(f"version {version!r}: expected a whole number.")
     return int(version)
 

@@ -10,6 +10,7 @@ from fastapi import Request
 
 from agent_deploy.local.core.body import json_body
 from agent_deploy.local.core.errors import invalid
+from agent_deploy.local.core.query import is_whole
 
 Item = TypeVar("Item")
 
@@ -51,7 +52,7 @@ def conditions(filter_string: str | None) -> dict[str, str]:
 def page(items: Sequence[Item], fields: dict[str, Any], default: int) -> tuple[Sequence[Item], str | None]:
     """The items of one page, and the next page's token."""
     first, size = str(fields.get("page_token") or "0"), str(fields.get("max_results") or default)
-    if not first.isdigit() or not size.isdigit():
+    if not is_whole(first) or not is_whole(size):
         raise invalid("page_token and max_results: expected what an earlier answer gave, and a whole number.")
     last = int(first) + max(1, int(size))
     return items[int(first) : last], str(last) if last < len(items) else None

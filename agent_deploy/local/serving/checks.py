@@ -12,6 +12,7 @@ from collections import Counter
 from typing import Any
 
 from agent_deploy.local.core.errors import ApiError, invalid
+from agent_deploy.local.core.query import is_whole
 from agent_deploy.local.core.store import Document
 from agent_deploy.rules.names import check_endpoint_name, check_model_name, split_model_name
 from agent_deploy.rules.secrets import looks_like_reference, parse_reference
@@ -80,7 +81,7 @@ def _entity(index: int, given: Document) -> Document:
     if problems := check_model_name(f"{where}.entity_name", model):
         raise invalid(str(problems[0]))
     version = str(given.get("entity_version") or "")
-    if not version.isdigit():
+    if not is_whole(version):
         raise invalid(f"{where}.entity_version {version!r}: expected the number of a version of {model}.")
     size, kind = given.get("workload_size") or "Small", given.get("workload_type") or "CPU"
     if problems := check_workload(f"{where}.", size, kind):

@@ -22,6 +22,7 @@ from agent_deploy.local.serving.replica import Replica
 PREFIX = "/serving-endpoints/"
 OPENAI = ("chat/completions", "responses")  # `model` names the endpoint
 _MAX_REQUEST_BYTES = 16 << 20  # source: Databricks, "Model Serving limits and regions"
+_AT_ONCE = 32 << 10  # bytes
 ERROR_EVENT = b'data: {"error"'  # may quote what the model's code raised
 DONE_EVENT = b"data: [DONE]\n\n"
 _HEADERS = "served-model-name", "x-request-id"
@@ -42,15 +43,17 @@ class Invocations:
             if scope["method"] != "POST":
                 raise ApiError(405, "ENDPOINT_NOT_FOUND", f"{scope['path']} takes POST only.")
             body = await _body(receive)
-            endpoint, entity, drop = self._target(scope["path"].removeprefix(PREFIX), body)
+            endpoint, entity, drop = await self._target(scope["path"].removeprefix(PREFIX), body)
             self._endpoints.require(scope["state"]["principal"], endpoint.name, "CAN_QUERY")
             await Invocation(self._endpoints, endpoint, entity, scope, body, drop).run(receive, send)
         except ApiError as error:
             await _send(send, error.status, "application/json", json.dumps(error.body()).encode(), [])
 
-    def _target(self, path: str, body: bytes) -> tuple[Endpoint, str | None, list[str]]:
+    async def _target(self, path: str, body: bytes) -> tuple[Endpoint, str | None, list[str]]:
         if path in OPENAI:
-            return self._endpoints.get(_model_of(body)), None, ["model"]
+            # A large body takes a while to read.
+            name = _model_of(body) if len(body) <= _AT_ONCE else await asyncio.to_thread(_model_of, body)
+            return self._endpoints.get(name), None, ["model"]
         match path.split("/"):
             case [name, "invocations"]:
                 return self._endpoints.get(name), None, []

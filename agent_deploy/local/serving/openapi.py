@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from agent_deploy.local.core.json_text import parse_or_none
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.serving import mlmodel
 
 Schema = dict[str, Any]
 
@@ -47,10 +48,8 @@ def describe(host: str, endpoint: str, config: Document, folders: dict[str, Path
 
 
 def _signature(folder: Path) -> dict[str, list[Document]]:
-    import yaml
-
-    signature = yaml.safe_load((folder / "MLmodel").read_text()).get("signature") or {}
-    return {side: json.loads(signature.get(side) or "[]") for side in ("inputs", "outputs")}
+    signature = mlmodel.read(folder).get("signature") or {}
+    return {side: parse_or_none(signature.get(side)) or [] for side in ("inputs", "outputs")}
 
 
 def _request(columns: list[Document]) -> Schema:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
-
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.serving import mlmodel
 from agent_deploy.rules.declared_resources import parse
 from agent_deploy.rules.resources import Access, Resource, WorkspaceObject, agent_access, deployer_access
 from agent_deploy.rules.unity_catalog import Securable
@@ -20,7 +19,7 @@ from agent_deploy.rules.unity_catalog import Securable
 
 def declared(folder: Path) -> list[Resource]:
     """The resources in a version's MLmodel that the platform grants by itself."""
-    document = yaml.safe_load((folder / "MLmodel").read_text())
+    document = mlmodel.read(folder)
     return [resource for resource in parse(document).resources if not resource.on_behalf_of_user]
 
 

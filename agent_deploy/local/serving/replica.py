@@ -19,6 +19,7 @@ from agent_deploy.local.serving.credentials import Credentials
 from agent_deploy.local.serving.logs import Log, Mask, last_lines, read
 from agent_deploy.local.serving.process import BuildFailed, ModelProcess, Order
 from agent_deploy.rules.environment import EXPERIMENT_VARIABLE
+from agent_deploy.rules.resources import Resource
 from agent_deploy.rules.secrets import SecretReference
 from agent_deploy.rules.workload import CONCURRENCY
 
@@ -161,9 +162,8 @@ class Replica:
             raise BuildFailed(self.mask(str(error) or type(error).__name__)) from error
 
     async def _launch(self, check_requirements: bool) -> None:
-        process = await ModelProcess.start(
-            self._order(check_requirements), self._log, self.surroundings.workspace.store
-        )
+        order = self._order(check_requirements, await asyncio.to_thread(passthrough.declared, self._model_folder()))
+        process = await ModelProcess.start(order, self._log, self.surroundings.workspace.store)
         try:
             self.task = (await process.ready()).get("task")
             self._log.start_service()
@@ -178,13 +178,16 @@ class Replica:
         self._watching = asyncio.create_task(self._watch(process))
         self._set(READY, "")
 
-    def _order(self, check_requirements: bool) -> Order:
+    def _model_folder(self) -> Path:
+        registry = self.surroundings.workspace.services["registry"]
+        folder: Path = registry.version_folder(self.entity["entity_name"], self.entity["entity_version"])
+        return folder
+
+    def _order(self, check_requirements: bool, resources: list[Resource]) -> Order:
         shared, model, version = self.surroundings, self.entity["entity_name"], self.entity["entity_version"]
         variables, secrets = environment.resolve(self.entity, self._secret)
         for secret in secrets:
             self.mask.add(secret)
-        folder = shared.workspace.services["registry"].version_folder(model, version)
-        resources = passthrough.declared(folder)
         if missing := passthrough.lacking(shared.workspace, self._deployer(), resources):
             raise BuildFailed(f"Automatic authentication passthrough: {'; '.join(missing)}.")
         credentials = shared.credentials.open(model, version, self.mask)
@@ -192,7 +195,7 @@ class Replica:
         shared.credentials.allow_traces(model, version, variables.get(EXPERIMENT_VARIABLE), self.creator)
         home = shared.homes / self.entity["id"]
         whole = environment.complete(variables, shared.workspace.host, home, credentials)
-        return Order(folder, self.endpoint, whole, home, check_requirements)
+        return Order(self._model_folder(), self.endpoint, whole, home, check_requirements)
 
     def _secret(self, reference: SecretReference) -> str:
         value: str = self.surroundings.workspace.services["secrets"].resolve(reference, self._deployer())

@@ -175,7 +175,7 @@ def _add_logs(router: APIRouter, endpoints: Endpoints) -> None:
         return PlainTextResponse(endpoint.metrics.text(name, endpoint.document["id"]))
 
     @router.get("/{name}/openapi")
-    async def schema(name: str, principal: Caller) -> Any:
+    def schema(name: str, principal: Caller) -> Any:
         endpoint = endpoints.require(principal, name, CAN_VIEW)
         if (config := endpoint.document["config"]) is None:
             raise invalid(f"The endpoint '{name}' is not ready: no served entity has been deployed.")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -15,6 +17,7 @@ from sqlglot.errors import SqlglotError
 
 from agent_deploy.local.statements import types
 from agent_deploy.local.statements.errors import SqlError, of_engine, unsupported
+from agent_deploy.local.statements.limits import Held, Limits
 
 _CONFIGURATION: Mapping[str, str] = {
     # No files, no network, no other databases, no extensions, no variables of this process.
@@ -23,18 +26,27 @@ _CONFIGURATION: Mapping[str, str] = {
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
     "threads": "2",
-    "memory_limit": "2GB",
 }
 # Table functions that make rows from their arguments; all others name relations, settings or files by strings.
 _ROW_MAKERS = frozenset({"range", "generate_series", "generate_subscripts", "unnest"})
+_BATCH_ROWS = 65_536  # read from the engine at a time
 _WIDE = ("HUGEINT", "UHUGEINT")  # sums of integers; Databricks' are BIGINT
 
 
 class Bench:
-    """``with Bench() as bench:``; relations have random names, so that no statement can name one by itself."""
+    """``with Bench(…) as bench:``; relations have random names, so that no statement can name one by itself."""
 
-    def __init__(self) -> None:
-        self._connection = duckdb.connect(":memory:", config=dict(_CONFIGURATION))
+    def __init__(self, limits: Limits, folder: Path) -> None:
+        """``folder`` takes what the engine cannot keep in memory, until the end."""
+        self._limits = limits
+        self._held = Held(limits)
+        self._folder = folder / secrets.token_hex(8)
+        configuration = {
+            "memory_limit": f"{limits.sql_memory_mib}MiB",
+            "temp_directory": str(self._folder),
+            "max_temp_directory_size": f"{limits.sql_files_mib}MiB",
+        }
+        self._connection = duckdb.connect(":memory:", config={**_CONFIGURATION, **configuration})
         self._connection.execute("SET TimeZone='UTC'")
         self._connection.execute("SET lock_configuration=true")
         self._shown: dict[str, str] = {}
@@ -46,9 +58,10 @@ class Bench:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         self._connection.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def interrupt(self) -> None:
-        """Stop what runs; called from another thread."""
+        """Stop what runs; called from another thread, at any time."""
         self._connection.interrupt()
 
     def scan(self, data: Any, shown: str) -> str:
@@ -70,17 +83,32 @@ class Bench:
         self._shown[name] = shown
         return name
 
-    def rows(self, query: exp.Expr) -> pa.Table:
-        """The rows of a bound query, in types that Databricks has; raises SqlError."""
+    def rows(self, query: exp.Expr, most: int | None = None) -> pa.Table:
+        """The rows of a bound query, in types that Databricks has; raises SqlError.
+
+        With ``most``, only so many and one, by which it is seen that there are more.
+        """
         text = _written(query)
         self._inspect(text)
         try:
             relation = self._connection.sql(text)
-            found = relation.to_arrow_table()
+            found = self._read(relation, most)
             wide = [str(kind) in _WIDE for kind in relation.types]
-        except duckdb.Error as error:
+        except (duckdb.Error, pa.ArrowException, OSError) as error:  # the latter out of the stream of batches
             raise of_engine(error, self._shown) from error
         return _storable(found, wide)
+
+    def _read(self, relation: Any, most: int | None) -> pa.Table:
+        reader, batches, count = relation.to_arrow_reader(_BATCH_ROWS), [], 0
+        for batch in reader:
+            if most is not None and count + batch.num_rows > most:
+                batch = batch.slice(0, most + 1 - count)
+            self._held.add(batch.num_rows, batch.nbytes)
+            batches.append(batch)
+            count += batch.num_rows
+            if most is not None and count > most:
+                break
+        return pa.Table.from_batches(batches, reader.schema)
 
     def change(self, statement: exp.Expr, parts: Iterable[exp.Expr]) -> int:
         """How many rows a bound UPDATE, DELETE or MERGE of a copy changed; raises SqlError.

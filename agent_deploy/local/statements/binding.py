@@ -58,9 +58,9 @@ class Binder:
             _shorten(column, session, names)
         return holder.expressions[0]
 
-    def rows(self, query: exp.Expr, session: Session) -> pa.Table:
-        """The rows of a query that is not yet bound."""
-        return self.bench.rows(self.bind(query, session))
+    def rows(self, query: exp.Expr, session: Session, most: int | None = None) -> pa.Table:
+        """The rows of a query that is not yet bound; with ``most``, only so many and one."""
+        return self.bench.rows(self.bind(query, session), most)
 
     def table(self, name: Name, session: Session, privilege: str) -> Document:
         """The document of a table or view on which the session has the privilege."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -15,7 +16,8 @@ from agent_deploy.local.statements import changes, definitions, descriptions, pa
 from agent_deploy.local.statements.bench import Bench
 from agent_deploy.local.statements.binding import Binder
 from agent_deploy.local.statements.delta import DeltaTables
-from agent_deploy.local.statements.errors import SqlError, of_api, unsupported
+from agent_deploy.local.statements.errors import Canceled, SqlError, of_api, unsupported
+from agent_deploy.local.statements.limits import Limits, now, watched
 from agent_deploy.local.statements.phrases import Phrase
 from agent_deploy.local.statements.session import Session
 
@@ -36,6 +38,7 @@ class Run:
     tables: DeltaTables
     binder: Binder
     session: Session
+    row_limit: int | None = None
 
     @property
     def bench(self) -> Bench:
@@ -74,21 +77,31 @@ class Engine:
         self._workspace = workspace
         self._metastore: Metastore = workspace.services["catalog"]
         self.tables = DeltaTables(self._metastore)
+        self.limits = Limits.of(workspace.options)
+        self._files = workspace.folder / "scratch" / "sql"
+        shutil.rmtree(self._files, ignore_errors=True)  # what a killed server left
+        self._files.mkdir(parents=True, mode=0o700)
 
-    def run(self, statement: str, session: Session, started: Callable[[Bench], None] = lambda _bench: None) -> pa.Table:
-        """The rows of a statement; without columns when it has none. Raises SqlError; Canceled.
+    def run(self, statement: str, session: Session, row_limit: int | None = None) -> pa.Table:
+        """The rows of a statement; without columns when it has none. Raises SqlError; Canceled when it was canceled.
 
-        ``started`` is called with the bench, by which another thread may interrupt it.
+        With ``row_limit``, a query has at most one row more.
         """
-        with Bench() as bench:
-            started(bench)
-            session.check()
-            binder = Binder(self._workspace, self.tables, bench, self._search)
-            run = Run(self._workspace, self._metastore, self.tables, binder, session)
-            try:
-                return _run(run, statement)
-            except ApiError as error:
-                raise of_api(error) from error
+        session = replace(session, deadline=now() + self.limits.sql_seconds)
+        try:
+            with Bench(self.limits, self._files) as bench, watched(lambda: session.is_over, bench.interrupt):
+                session.check()
+                binder = Binder(self._workspace, self.tables, bench, self._search)
+                return _run(Run(self._workspace, self._metastore, self.tables, binder, session, row_limit), statement)
+        except ApiError as error:
+            raise of_api(error) from error
+        except (SqlError, Canceled) as error:
+            # An interrupted statement fails at whatever it did.
+            if session.canceled.is_set():
+                raise Canceled from error
+            if session.is_over:
+                raise self.limits.timed_out() from error
+            raise
 
     def _search(self, session: Session, call: exp.Expr) -> pa.Table:
         search = self._workspace.services.get("vector_search")
@@ -123,7 +136,7 @@ def query(run: Run, tree: exp.Expr) -> pa.Table:
     if isinstance(tree, exp.Values):
         tree = exp.select("*").from_(tree)
     _name_columns(tree)
-    return run.binder.rows(tree, run.session)
+    return run.binder.rows(tree, run.session, run.row_limit)
 
 
 def _name_columns(tree: exp.Expr) -> None:

@@ -36,6 +36,7 @@ _SQL_STATES: Mapping[str, str] = {
     "EXPECT_TABLE_NOT_VIEW": "42809",
     "RECURSION_LEVEL_LIMIT_EXCEEDED": "42836",
     "QUERY_EXECUTION_FAILED": "XXKST",
+    "QUERY_EXECUTION_TIMEOUT_EXCEEDED": "57KD0",
 }
 
 
@@ -97,9 +98,17 @@ _OF_ENGINE = (
 )
 
 
+_NO_ROOM = (
+    "The statement needs more memory, and more room in files, than it may have (the workspace's options sql_memory_mib"
+    " and sql_files_mib)."
+)
+
+
 def of_engine(error: Exception, names: Mapping[str, str]) -> SqlError:
     """An error of the engine; ``names`` maps the relations of the engine to what the user calls them."""
     text = str(error).partition("\n\nLINE ")[0].strip()
+    if text.startswith("Out of Memory Error"):
+        return SqlError("QUERY_EXECUTION_FAILED", _NO_ROOM)
     condition = next((found for start, found in _OF_ENGINE if text.startswith(start)), "QUERY_EXECUTION_FAILED")
     message = text.partition("\n")[0].rstrip(".!")
     if condition != "QUERY_EXECUTION_FAILED":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import shutil
@@ -19,9 +18,9 @@ from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, not_found
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.statements.limits import Limits
 
 if TYPE_CHECKING:
-    from agent_deploy.local.statements.bench import Bench
     from agent_deploy.local.statements.engine import Engine
     from agent_deploy.local.statements.session import Session
 
@@ -51,18 +50,13 @@ class Submission:
 
 
 class _Running:
-    """A statement that has not ended: how to stop it, and the task that runs it."""
+    """A statement that has not ended: whose it is, how to stop it, and the task that runs it."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
         self.canceled = threading.Event()
-        self.bench: Bench | None = None
+        self.has_turn = False
         self.task: asyncio.Task[None] | None = None
-
-    def cancel(self) -> None:
-        self.canceled.set()
-        if self.bench is not None:
-            with contextlib.suppress(Exception):  # it may have ended this moment
-                self.bench.interrupt()
 
 
 class Statements:
@@ -73,6 +67,7 @@ class Statements:
         self._store = workspace.store
         self._folder = workspace.folder / "statements"
         self._running: dict[str, _Running] = {}
+        self._limits = Limits.of(workspace.options)
         self._next_sweep = 0.0
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="sql")
 
@@ -98,7 +93,7 @@ class Statements:
     async def close(self) -> None:
         """Cancel what runs."""
         for running in list(self._running.values()):
-            running.cancel()
+            running.canceled.set()
         tasks = [running.task for running in self._running.values() if running.task]
         await asyncio.gather(*tasks, return_exceptions=True)
         self._threads.shutdown()
@@ -107,7 +102,8 @@ class Statements:
         """Start it; returns its id. Raises 404 and 403 for the warehouse. To be called in the event loop."""
         warehouse = self._warehouse(asked.warehouse_id, caller)
         self._forget_old()
-        statement_id, running = str(uuid.uuid4()), _Running()
+        self._require_room(caller)
+        statement_id, running = str(uuid.uuid4()), _Running(caller.name)
         document = {"statement_id": statement_id, "owner": caller.name, "submitted": time.time()}
         self._put({**document, "warehouse_id": warehouse["id"], "status": {"state": PENDING}})
         self._running[statement_id] = running
@@ -125,8 +121,24 @@ class Statements:
         """Stop it; one that has ended stays as it is."""
         running = self._running.get(statement_id)
         if running is not None and running.task is not None:
-            running.cancel()
+            running.canceled.set()
             await asyncio.wait({running.task}, timeout=5)
+
+    def require_cancel(self, statement_id: str, caller: Principal) -> None:
+        """Pass for the statement's owner and for administrators; else raise 403, and 404 for an unknown one."""
+        if not caller.is_admin:
+            self.get(statement_id, caller)
+        self._document(statement_id)
+
+    def unfinished(self) -> list[Document]:
+        """What runs or waits, oldest first: id, owner, seconds since it was submitted, state."""
+        found = [self._store.get("statement", statement_id) for statement_id in list(self._running)]
+        return [
+            {"statement_id": document["statement_id"], "owner": document["owner"], "state": document["status"]["state"]}
+            | {"seconds": round(time.time() - document["submitted"], 1)}
+            for document in found
+            if document is not None
+        ]
 
     def get(self, statement_id: str, caller: Principal) -> Document:
         """The caller's own statement; raises 404, and 403 for somebody else's."""
@@ -164,6 +176,7 @@ class Statements:
     async def _run(self, statement_id: str, asked: Submission, caller: Principal, running: _Running) -> None:
         document = self._document(statement_id)
         try:
+            await self._turn(running)
             await self._started(asked.warehouse_id, running)
             self._put({**document, "status": {"state": RUNNING}})
             loop = asyncio.get_running_loop()
@@ -173,6 +186,21 @@ class Statements:
         finally:
             self._running.pop(statement_id, None)
         self._put({**document, **outcome})
+
+    def _require_room(self, caller: Principal) -> None:
+        waiting = sum(running.owner == caller.name and not running.has_turn for running in self._running.values())
+        if waiting >= self._limits.sql_waiting_per_user:
+            message = f"{waiting} statements of {caller.name} wait for their turn. Try again when some have ended."
+            raise ApiError(429, "REQUEST_LIMIT_EXCEEDED", message)
+
+    async def _turn(self, running: _Running) -> None:
+        """One user's statements leave room for the others'."""
+        while not running.canceled.is_set():
+            busy = sum(other.owner == running.owner and other.has_turn for other in self._running.values())
+            if busy < self._limits.sql_per_user:
+                break
+            await asyncio.sleep(0.02)
+        running.has_turn = True
 
     async def _started(self, warehouse_id: str, running: _Running) -> None:
         # A stopped warehouse starts when it is asked; the statement waits meanwhile.
@@ -190,13 +218,11 @@ class Statements:
 
         try:
             session = self._session(asked, caller, running, parsing.parameters(asked.parameters))
-            rows = self.engine.run(asked.statement, session, lambda bench: setattr(running, "bench", bench))
+            rows = self.engine.run(asked.statement, session, asked.row_limit)
             return self._succeeded(statement_id, asked, rows)
         except Canceled:
             return {"status": {"state": CANCELED}}
         except SqlError as error:
-            if running.canceled.is_set():
-                return {"status": {"state": CANCELED}}
             return _failed("BAD_REQUEST", str(error), error.sql_state)
         except Exception as error:  # noqa: BLE001 - the caller is told, the log has the trace
             _log.exception("Statement %s", statement_id)

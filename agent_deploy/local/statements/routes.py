@@ -11,6 +11,7 @@ from agent_deploy.local.core.body import body_of, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import ApiError, invalid
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.query import is_whole
 from agent_deploy.local.core.shapes import OBJECTS
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements.execution import PENDING, RUNNING, Statements, Submission
@@ -19,7 +20,7 @@ Caller = Annotated[Principal, Depends(caller)]
 _SHAPE = {"parameters": OBJECTS}
 Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
-_WAIT = re.compile(r"(\d+)s")
+_WAIT = re.compile(r"([0-9]{1,6})s")
 _DEFAULT_WAIT, _LONGEST_WAIT, _SHORTEST_WAIT = "10s", 50, 5  # source: the API's reference, `wait_timeout`
 
 
@@ -29,6 +30,7 @@ def install(app: FastAPI, workspace: Workspace) -> None:
     workspace.on_start.append(statements.settle)
     workspace.on_stop.append(statements.close)
     app.include_router(_routes(statements))
+    app.include_router(_unfinished(statements, workspace))
 
 
 def _routes(statements: Statements) -> APIRouter:
@@ -54,9 +56,21 @@ def _routes(statements: Statements) -> APIRouter:
 
     @router.post("/{statement_id}/cancel")
     async def cancel(statement_id: str, principal: Caller) -> Document:
-        statements.get(statement_id, principal)
+        statements.require_cancel(statement_id, principal)
         await statements.cancel(statement_id)
         return {}
+
+    return router
+
+
+def _unfinished(statements: Statements, workspace: Workspace) -> APIRouter:
+    """For administrators, who may cancel what others started: the platform has its query history for that."""
+    router = APIRouter()
+
+    @router.get("/_local/statements")
+    async def unfinished(principal: Caller) -> Document:
+        workspace.authorization.require_admin(principal, "see the statements of others")
+        return {"statements": statements.unfinished()}
 
     return router
 
@@ -84,7 +98,7 @@ def _limit(body: Document, name: str) -> int | None:
     value = body.get(name)
     if value in (None, 0, "0"):
         return None
-    if not str(value).isdecimal():
+    if not is_whole(str(value)):
         raise invalid(f"{name} {value!r}: expected a positive number.")
     return int(value)
 

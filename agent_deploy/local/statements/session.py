@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -51,10 +53,16 @@ class Session:
     canceled: threading.Event = field(default_factory=threading.Event)
     depth: int = 0
     reads_only: bool = False
+    deadline: float = math.inf  # as `time.monotonic` tells time
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was canceled, or has run as long as it may."""
+        return self.canceled.is_set() or time.monotonic() > self.deadline
 
     def check(self) -> None:
-        """Raise Canceled when the statement was canceled: called before anything is changed."""
-        if self.canceled.is_set():
+        """Raise Canceled when the statement is over: called before anything is changed."""
+        if self.is_over:
             raise Canceled
 
     def of_definer(self, owner: Principal, catalog: str, schema: str) -> Session:

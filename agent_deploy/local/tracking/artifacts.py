@@ -17,6 +17,7 @@ from agent_deploy.local.core.shapes import TEXT, TEXTS
 from agent_deploy.local.files.storage import Files, Mount
 from agent_deploy.local.tracking.access import EDIT, READ
 from agent_deploy.local.tracking.experiments import Experiments
+from agent_deploy.tables.folders import folder_name
 
 Caller = Annotated[Principal, Depends(caller)]
 _SHAPE = {"run_id": TEXT, "path": TEXTS, "paths": TEXTS}
@@ -24,6 +25,7 @@ Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 Transfer = Literal["download", "upload"]
 
+FOLDER = "mlflow/artifacts"  # in the workspace's folder
 BASE = "/WorkspaceInternal/Mlflow/Artifacts"  # as MLflow's Databricks client calls it in the Files API
 _KINDS = {"Runs": "run", "LoggedModels": "model", "Traces": "trace"}
 _FOLDERS = {kind: folder for folder, kind in _KINDS.items()}
@@ -42,7 +44,8 @@ def mount(workspace: Workspace, experiments: Experiments) -> Mount:
         experiments.require(principal, experiment_id, EDIT if write else READ)
         if experiments.find(_KINDS[folder], key) != experiment_id:
             raise not_found(f"Experiment {experiment_id} has no {_KINDS[folder]} '{key}'.")
-        return workspace.folder.joinpath("mlflow", "artifacts", *segments[2:])
+        root = workspace.folder.joinpath(FOLDER, folder_name(experiment_id), folder, folder_name(key))
+        return root.joinpath(*segments[5:])
 
     return resolve
 

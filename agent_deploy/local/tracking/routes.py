@@ -12,6 +12,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import Response
 
+from agent_deploy.local.core.body import json_body
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import ApiError, forbidden, invalid
 from agent_deploy.local.core.principals import Principal
@@ -74,8 +75,7 @@ class Proxy:
     async def answer(self, request: Request, path: str, principal: Principal) -> Response:
         """MLflow's answer, as Databricks would word it."""
         check_path(path)
-        content = await request.body()
-        body = _parsed(content)
+        content, body = await request.body(), await json_body(request)
         creating = path == "experiments/create"
         if creating:
             body = await to_thread.run_sync(self._experiments.creation, principal, body)
@@ -130,16 +130,3 @@ def _refuse_without_experiment(request: Request, needed: str, principal: Princip
         raise invalid(f"{what}: set MLFLOW_EXPERIMENT_ID, or call mlflow.set_experiment('/Users/{principal.name}/…').")
     if not principal.is_admin:
         raise forbidden(f"{what}: only admins may send it.")
-
-
-def _parsed(content: bytes) -> dict[str, Any]:
-    if not content:
-        return {}
-    try:
-        body = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise invalid(f"The body is not JSON: {error}.") from error
-    # MLflow's server would parse a string once more.
-    if not isinstance(body, dict):
-        raise invalid(f"The body is {type(body).__name__}: expected a JSON object.")
-    return body

@@ -5,12 +5,12 @@ Source: Databricks, "Query a vector search index", filters on standard endpoints
 
 from __future__ import annotations
 
-import json
 import operator
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from agent_deploy.local.core import json_text
 from agent_deploy.local.core.errors import invalid
 
 Row = Mapping[str, Any]
@@ -24,10 +24,7 @@ def parse(filters_json: object, columns: list[str]) -> Filter:
     """Whether a row passes all of them; raises 400 for an unknown column or operator."""
     if filters_json in (None, "", {}):
         return lambda _row: True
-    try:
-        given = json.loads(filters_json) if isinstance(filters_json, str) else filters_json
-    except ValueError as error:
-        raise invalid(f"filters_json is not JSON: {error}.") from error
+    given = json_text.parse_field(filters_json, "filters_json") if isinstance(filters_json, str) else filters_json
     if not isinstance(given, dict):
         raise invalid('filters_json: expected a JSON object such as {"id <": 5}.')
     filters = [_filter(key, value, columns) for key, value in given.items()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import threading
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from agent_deploy.local.catalog.ownership import definer
 from agent_deploy.local.core.body import required
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, forbidden, invalid, not_found
+from agent_deploy.local.core.json_text import parse_field
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.vector_search import specs
@@ -298,10 +298,7 @@ def _read(relation: Any) -> pa.Table:
 
 
 def _rows(inputs_json: object) -> list[dict[str, Any]]:
-    try:
-        rows = json.loads(str(inputs_json))
-    except ValueError as error:
-        raise invalid(f"inputs_json is not JSON: {error}.") from error
+    rows = parse_field(str(inputs_json), "inputs_json")
     rows = [rows] if isinstance(rows, dict) else rows
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise invalid("inputs_json: expected a JSON list of objects, one a row.")

@@ -9,6 +9,7 @@ from typing import Any
 
 from agent_deploy.local.core.body import required
 from agent_deploy.local.core.errors import invalid
+from agent_deploy.local.core.json_text import parse_or_none
 from agent_deploy.local.core.store import Document
 
 DELTA_SYNC, DIRECT_ACCESS = "DELTA_SYNC", "DIRECT_ACCESS"
@@ -97,10 +98,7 @@ def _delta_sync(field: str, spec: Document) -> Document:
 
 def _schema_json(field: str, spec: Document) -> str:
     text = required(spec, "schema_json")
-    try:
-        schema = json.loads(text)
-    except ValueError:
-        schema = None
+    schema = parse_or_none(str(text))
     if not isinstance(schema, dict) or not all(isinstance(kind, str) for kind in schema.values()):
         raise invalid(f'{field}.schema_json: expected a JSON object of column and type, such as {{"id": "integer"}}.')
     return str(text)
