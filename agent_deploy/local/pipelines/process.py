@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from agent_deploy.local.core.supervision import Escaped, contained
 from agent_deploy.tables.jars import JarsMissing
 from agent_deploy.tables.java import JavaMissing
 from agent_deploy.tables.refresh import RefreshFailed, refresh
@@ -28,7 +29,7 @@ def main() -> None:
         try:
             # Started once: a continuous pipeline does not pay for it with every batch.
             running[:] = running or [SparkProcess(cores=CORES, memory=MEMORY)]
-            added = refresh(
+            added = contained(refresh)(
                 Path(job["folder"]),
                 job["payload"],
                 job["endpoint"],
@@ -37,7 +38,7 @@ def main() -> None:
                 source=job["source"],
             )
             answer: dict[str, Any] = {"added": added}
-        except (RefreshFailed, SparkFailed, JavaMissing, JarsMissing) as error:
+        except (RefreshFailed, SparkFailed, JavaMissing, JarsMissing, Escaped) as error:
             answer = {"failed": str(error)}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()

@@ -11,6 +11,8 @@ from typing import Any
 import deltalake
 import pyarrow as pa
 
+from agent_deploy.local.core.folders import make
+
 SCHEMA = pa.schema(
     [
         ("databricks_request_id", pa.string()),
@@ -68,7 +70,7 @@ class PayloadTable:
         """An empty table, unless there is one."""
         if deltalake.DeltaTable.is_deltatable(str(folder)):
             return
-        folder.mkdir(parents=True, exist_ok=True)
+        make(folder)
         deltalake.DeltaTable.create(
             folder,
             schema=deltalake.Schema.from_arrow(SCHEMA),

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import psutil
 
+from agent_deploy.local.core.family import kill_family
+from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.store import Store
 from agent_deploy.local.serving import wire
 from agent_deploy.local.serving.logs import Log
@@ -23,6 +25,8 @@ from agent_deploy.local.serving.logs import Log
 _KIND = "serving_process"  # documents of running processes, so that a server that was killed can be cleaned up after
 _LINE_BYTES = 1 << 20  # a longer line of output is cut in pieces
 _CONNECTION, _END = b"c", b"q"
+_OUTPUT_SECONDS = 2.0  # for what an ended process has said; somebody else may hold the pipe's other end
+COMMAND = (sys.executable, "-m", "agent_deploy.local.serving.model_process")
 
 
 class BuildFailed(Exception):
@@ -38,6 +42,7 @@ class Order:
     environment: Mapping[str, str]
     folder: Path
     check_requirements: bool
+    seconds: float  # in which the model must be loaded
 
 
 class ModelProcess:
@@ -63,11 +68,11 @@ class ModelProcess:
         """Spawn; `ready` then waits for the model."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        order.folder.mkdir(parents=True, exist_ok=True)
+        make(order.folder)
         with theirs:
             # The server's main thread spawns: on Linux a child may die with the thread that made it.
             process = subprocess.Popen(
-                [sys.executable, "-m", "agent_deploy.local.serving.model_process"],
+                COMMAND,
                 stdin=theirs.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -78,6 +83,7 @@ class ModelProcess:
         record(store, process.pid)
         started = cls(process, ours, log, store)
         header = {"model": str(order.model), "endpoint": order.endpoint, "check_requirements": order.check_requirements}
+        header["seconds"] = order.seconds
         try:
             with suppress(ConnectionError):  # it died at once; `ready` tells
                 await asyncio.get_running_loop().sock_sendall(ours, wire.pack(header))
@@ -86,8 +92,15 @@ class ModelProcess:
             raise
         return started
 
-    async def ready(self) -> wire.Header:
-        """What the loaded model is; raises BuildFailed."""
+    async def ready(self, seconds: float) -> wire.Header:
+        """What the loaded model is; raises BuildFailed, also when it takes longer than so many seconds."""
+        try:
+            return await asyncio.wait_for(self._ready(), seconds)
+        except asyncio.TimeoutError:
+            limit = f"{seconds:g} s, the limit of a build (serving_build_seconds)"
+            raise BuildFailed(f"The model was not loaded within {limit}. Its build log says how far it came.") from None
+
+    async def _ready(self) -> wire.Header:
         reader, writer = await asyncio.open_unix_connection(sock=self._control.dup())
         try:
             answer = await wire.receive_from(reader)
@@ -114,17 +127,23 @@ class ModelProcess:
         return await asyncio.open_unix_connection(sock=ours, limit=_LINE_BYTES)
 
     async def stop(self, grace: float) -> None:
-        """Ask for an orderly end, which traces under way may need; after ``grace`` seconds kill the group."""
+        """Ask for an orderly end, which traces under way may need; `end`."""
         with suppress(OSError):
             self._control.send(_END)
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self.exited), grace)
+        await self.end(grace)
+
+    async def end(self, grace: float = 0.0) -> None:
+        """Return when it has ended and what it said is in its log; after ``grace`` seconds it is killed."""
+        await asyncio.wait({self.exited}, timeout=grace)
         self.kill()
         await asyncio.shield(self.exited)
-        await self._output
+        await asyncio.wait({self._output}, timeout=_OUTPUT_SECONDS)
+        self._output.cancel()
 
     def kill(self) -> None:
         """End the process and all that it started."""
+        if self._process.returncode is None:
+            kill_family(self._process.pid)
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
