@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from agent_deploy.local.core import privacy
 from agent_deploy.local.core.supervision import Escaped, contained
 from agent_deploy.tables.jars import JarsMissing
 from agent_deploy.tables.java import JavaMissing
@@ -21,6 +22,7 @@ CORES, MEMORY = "2", "1500m"
 
 def main() -> None:
     """Answers ``{"added": {table: rows}}`` or ``{"failed": text}`` to each line, until there are no more."""
+    privacy.close_to_others()
     jobs: queue.Queue[dict[str, Any]] = queue.Queue()
     running: list[SparkProcess] = []
     threading.Thread(target=_listen, args=(jobs, running), daemon=True).start()

@@ -6,7 +6,6 @@ one end of a socket pair. When the server dies, that socket closes, and so this 
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import os
 import queue
@@ -18,8 +17,9 @@ import traceback
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from agent_deploy.local.core import privacy
 from agent_deploy.local.core.supervision import told
-from agent_deploy.local.serving import wire
+from agent_deploy.local.serving import isolation, wire
 
 if TYPE_CHECKING:
     from agent_deploy.local.serving.scoring import Scorer
@@ -43,11 +43,18 @@ def main() -> None:
 
 
 def _run() -> None:
+    privacy.close_to_others()
+    privacy.keep_descendants()
     _die_with_the_server()
     control = _control_socket()
     order = wire.receive(control)
     if order is None:
         os._exit(0)
+    try:
+        isolation.apply(order[0]["isolation"])  # while there is one thread: what it starts from now on has it, too
+    except OSError as error:
+        _say(control, {"failed": f"The process could not be isolated: {error}"})
+        os._exit(1)
     connections: queue.SimpleQueue[socket.socket | None] = queue.SimpleQueue()
     threading.Thread(target=_watch, args=(control, connections), daemon=True).start()
     try:
@@ -137,8 +144,7 @@ def _control_socket() -> socket.socket:
 
 def _die_with_the_server() -> None:
     # The closed socket ends us too, but not while code holds the interpreter's lock; on Linux the kernel does.
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    privacy.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

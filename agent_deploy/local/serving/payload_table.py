@@ -57,6 +57,12 @@ def columns() -> list[dict[str, Any]]:
     return listed
 
 
+def write_trial(folder: Path) -> None:
+    """A table with one row, for what the library does at its first write only."""
+    PayloadTable.create(folder, "trial")
+    deltalake.write_deltalake(folder, pa.Table.from_pylist([{}], schema=SCHEMA), mode="append")
+
+
 class PayloadTable:
     """One table, appended to by one thread, with its handle kept."""
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ import psutil
 from agent_deploy.local.core.family import kill_family
 from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.store import Store
-from agent_deploy.local.serving import wire
+from agent_deploy.local.serving import isolation, wire
 from agent_deploy.local.serving.logs import Log
 
 _KIND = "serving_process"  # documents of running processes, so that a server that was killed can be cleaned up after
@@ -43,13 +45,19 @@ class Order:
     folder: Path
     check_requirements: bool
     seconds: float  # in which the model must be loaded
+    hidden: Sequence[Path] = ()  # where the process is isolated: the workspace's own
+    readable: Sequence[Path] = ()  # nevertheless
+    isolated: bool = True
 
 
 class ModelProcess:
     """Running from `start` until `exited` is done, with its exit code."""
 
-    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, log: Log, store: Store) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], control: socket.socket, log: Log, store: Store, temporary: Path
+    ) -> None:
         self._process = process
+        self._temporary = temporary
         self._control = control
         self._log = log
         self._store = store
@@ -69,6 +77,8 @@ class ModelProcess:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         make(order.folder)
+        # In the system's: the names of sockets, which libraries put there, may not be long.
+        temporary = Path(tempfile.mkdtemp(prefix="agent-deploy-"))
         with theirs:
             # The server's main thread spawns: on Linux a child may die with the thread that made it.
             process = subprocess.Popen(
@@ -77,13 +87,15 @@ class ModelProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 cwd=order.folder,
-                env=dict(order.environment),
+                env={**order.environment, "TMPDIR": str(temporary)},
                 start_new_session=True,
             )
-        record(store, process.pid)
-        started = cls(process, ours, log, store)
+        record(store, process.pid, temporary)
+        started = cls(process, ours, log, store, temporary)
         header = {"model": str(order.model), "endpoint": order.endpoint, "check_requirements": order.check_requirements}
         header["seconds"] = order.seconds
+        wanted = isolation.terms(order.hidden, [order.model, *order.readable], [order.folder, temporary])
+        header["isolation"] = wanted if order.isolated else None
         try:
             with suppress(ConnectionError):  # it died at once; `ready` tells
                 await asyncio.get_running_loop().sock_sendall(ours, wire.pack(header))
@@ -149,11 +161,12 @@ class ModelProcess:
 
     def _wait(self) -> None:
         code = self._process.wait()
+        self.kill()  # what it started and left behind
+        shutil.rmtree(self._temporary, ignore_errors=True)
         with suppress(RuntimeError):  # the server's loop has ended
             self._loop.call_soon_threadsafe(self._ended, code)
 
     def _ended(self, code: int) -> None:
-        self.kill()  # what it started and left behind
         self._control.close()
         forget(self._store, self._process.pid)
         self.exited.set_result(code)
@@ -184,10 +197,11 @@ def _exit(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def record(store: Store, pid: int) -> None:
+def record(store: Store, pid: int, temporary: Path) -> None:
     """Remember a process with its birth, so that another that gets the same number later is not taken for it."""
     with suppress(psutil.NoSuchProcess):
-        store.put(_KIND, str(pid), {"pid": pid, "born": psutil.Process(pid).create_time()})
+        born = psutil.Process(pid).create_time()
+        store.put(_KIND, str(pid), {"pid": pid, "born": born, "temporary": str(temporary)})
 
 
 def forget(store: Store, pid: int) -> None:
@@ -204,5 +218,7 @@ def end_leftovers(store: Store) -> list[int]:
                 if os.getsid(process.pid) == document["pid"] and process.create_time() >= document["born"]:
                     process.kill()
                     killed.append(process.pid)
+        if temporary := document.get("temporary"):
+            shutil.rmtree(temporary, ignore_errors=True)
         forget(store, document["pid"])
     return killed

@@ -233,7 +233,17 @@ class Replica:
         shared.credentials.allow_traces(model, version, variables.get(EXPERIMENT_VARIABLE), self.creator)
         home = shared.homes / self.entity["id"]
         whole = environment.complete(variables, shared.workspace.host, home, credentials)
-        return Order(folder, self.endpoint, whole, home, check_requirements, shared.build_seconds)
+        return Order(
+            folder,
+            self.endpoint,
+            whole,
+            home,
+            check_requirements,
+            shared.build_seconds,
+            hidden=(shared.workspace.folder,),
+            readable=(credentials,),
+            isolated=shared.workspace.options.get("serving_isolation", True),
+        )
 
     def _secret(self, reference: SecretReference) -> str:
         value: str = self.surroundings.workspace.services["secrets"].resolve(reference, self._deployer())

@@ -6,12 +6,14 @@ import asyncio
 import hashlib
 import logging
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,12 @@ from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.family import kill_family
 from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.supervision import told
+from agent_deploy.local.tracking.process import SECRET_HEADER
 
 # What MLflow's Databricks clients resolve to the Files API (`databricks/mlflow-tracking/<experiment>/…`).
 ARTIFACT_ROOT = "dbfs:/databricks/mlflow-tracking"
 _START_SECONDS = 120.0
+_BASE_URL = "http://localhost"
 _STOP_SECONDS = 10.0
 _ANSWER_SECONDS = 120.0
 _HEALTH_SECONDS = 5.0
@@ -44,6 +48,7 @@ class MlflowServer:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket = self._socket_path()
+        self._headers = {SECRET_HEADER: secrets.token_hex(16)}
         self._client: httpx.Client | None = None
         self._async_client: httpx.AsyncClient | None = None
 
@@ -59,7 +64,7 @@ class MlflowServer:
                 return
             self._clear()
             self._process = self._spawn()
-            client = httpx.Client(transport=httpx.HTTPTransport(uds=str(self._socket)), base_url="http://localhost")
+            client = self._new_client()
             try:
                 self._await_health(client)
             except BaseException:
@@ -86,9 +91,18 @@ class MlflowServer:
         ]
         with self._log.open("ab") as log:
             # Standard input is how it notices the end of this process; a session of its own keeps Ctrl-C away.
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=self._folder, start_new_session=True
             )
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended already, which is told by whoever waits for it
+            process.stdin.write(self._headers[SECRET_HEADER].encode() + b"\n")
+            process.stdin.flush()
+        return process
+
+    def _new_client(self) -> httpx.Client:
+        transport = httpx.HTTPTransport(uds=str(self._socket))
+        return httpx.Client(transport=transport, base_url=_BASE_URL, headers=self._headers)
 
     def _await_health(self, client: httpx.Client) -> None:
         deadline = time.monotonic() + _START_SECONDS
@@ -134,7 +148,7 @@ class MlflowServer:
         if self._async_client is None:
             transport = httpx.AsyncHTTPTransport(uds=str(self._socket))
             self._async_client = httpx.AsyncClient(
-                transport=transport, base_url="http://localhost", timeout=self._seconds
+                transport=transport, base_url=_BASE_URL, timeout=self._seconds, headers=self._headers
             )
         try:
             return await self._async_client.request(method, path, **options)
