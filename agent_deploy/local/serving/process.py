@@ -80,16 +80,12 @@ class ModelProcess:
         # In the system's: the names of sockets, which libraries put there, may not be long.
         temporary = Path(tempfile.mkdtemp(prefix="agent-deploy-"))
         with theirs:
-            # The server's main thread spawns: on Linux a child may die with the thread that made it.
-            process = subprocess.Popen(
-                COMMAND,
-                stdin=theirs.fileno(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=order.folder,
-                env={**order.environment, "TMPDIR": str(temporary)},
-                start_new_session=True,
-            )
+            try:
+                process = _spawn(order, theirs, temporary)
+            except BaseException:
+                ours.close()
+                temporary.rmdir()
+                raise
         record(store, process.pid, temporary)
         started = cls(process, ours, log, store, temporary)
         header = {"model": str(order.model), "endpoint": order.endpoint, "check_requirements": order.check_requirements}
@@ -182,6 +178,19 @@ class ModelProcess:
     def describe_exit(self) -> str:
         """``exit code 1`` or ``signal SIGKILL``."""
         return _exit(self.exited.result()) if self.exited.done() else "running"
+
+
+def _spawn(order: Order, control: socket.socket, temporary: Path) -> subprocess.Popen[bytes]:
+    # The server's main thread spawns: on Linux a child may die with the thread that made it.
+    return subprocess.Popen(
+        COMMAND,
+        stdin=control.fileno(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=order.folder,
+        env={"TMPDIR": str(temporary), **order.environment},
+        start_new_session=True,
+    )
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes:

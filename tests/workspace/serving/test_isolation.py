@@ -46,13 +46,13 @@ _ATTACKS = {
     **{
         f"looks into {name} of the {other}'s process": f"""
             path = f'/proc/{{P["{other}"]}}/{name}'
-            print('REACHED', os.listdir(path) if os.path.isdir(path) else open(path, 'rb').read(1))
+            print('REACHED', os.listdir(path) if os.path.isdir(path) else open(path, 'rb'))
         """
         for other in _OTHERS
         for name in _FILES_OF_PROCESSES
     },
     **{
-        f"attaches to the {other}'s process": f"print('REACHED' * (C.ptrace(16, P['{other}'], 0, 0) == 0))"
+        f"attaches to the {other}'s process": f"print('REACHED' * (C.ptrace(0x4206, P['{other}'], 0, 0) == 0))"
         for other in _OTHERS
     },
     "takes a descriptor of the server's": """
