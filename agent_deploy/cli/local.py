@@ -28,6 +28,10 @@ def start(
     folder: Folder = DEFAULT_FOLDER,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: the last one, or any that is free.")] = 0,
     foreground: Annotated[bool, typer.Option(help="Stay until Ctrl-C.")] = False,
+    isolation: Annotated[bool, typer.Option(help="Keep served models from this machine's files and processes.")] = True,
+    build_seconds: Annotated[
+        float | None, typer.Option(min=1, help="In which a served model must be loaded (default: 600).")
+    ] = None,
 ) -> None:
     """Start the local workspace and wait until it answers."""
     workspace = _server_code()
@@ -36,11 +40,14 @@ def start(
     if (found := running.status(folder.absolute())) is not None:
         typer.echo(f"The local workspace runs already at {found['host']} (process {found['pid']}).")
         return
+    options: dict[str, Any] = {"serving_isolation": isolation}
+    if build_seconds is not None:
+        options["serving_build_seconds"] = build_seconds
     try:
         process, status = workspace.launch(
             folder.absolute(),
             port,
-            {},
+            options,
             workspace.START_SECONDS,
             lambda text: typer.echo(f"  {text}", err=True),
             stop_with_parent=foreground,
@@ -48,6 +55,7 @@ def start(
     except workspace.WorkspaceError as error:
         raise CommandError(str(error)) from error
     typer.echo(f"The local workspace is ready at {status['host']}, its state in {folder}.")
+    typer.echo(f"Isolation of served models: {status['isolation']}.", err=True)
     if foreground:
         _wait(process)
     else:
@@ -72,6 +80,7 @@ def status(folder: Folder = DEFAULT_FOLDER, as_json: Json = False) -> None:
         typer.echo(json.dumps({"running": found is not None, "folder": str(folder.absolute()), **(found or {})}))
     elif found:
         typer.echo(f"running at {found['host']} (process {found['pid']}, workspace {found['workspace_id']})")
+        typer.echo(f"isolation of served models: {found.get('isolation')}")
     else:
         typer.echo("not running")
     if found is None:

@@ -16,6 +16,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from agent_deploy.local.core import privacy
 from agent_deploy.local.private import OTHERS, close_state, make_private
 from agent_deploy.local.running import LOG_FILE, PORT_FILE, STATUS_FILE, TOKEN_FILE, hold
 
@@ -48,6 +49,7 @@ class Parent:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until stopped; 1 when the folder is in use, the port is taken or the start fails."""
+    privacy.close_to_others()  # its environment is the user's, and served models are the same user's processes
     options = _options(arguments)
     parent = Parent(options.ready_fd)
     folder: Path = options.folder.absolute()
@@ -94,6 +96,7 @@ def _serve(
     from agent_deploy.local.core.app import create_app
     from agent_deploy.local.core.context import Workspace
     from agent_deploy.local.moved_folders import move_folders
+    from agent_deploy.local.serving import isolation
 
     parent.tell(progress=f"opening the state in {folder}")
     host = f"http://{ADDRESS}:{listener.getsockname()[1]}"
@@ -104,9 +107,11 @@ def _serve(
     move_folders(workspace)
     parent.tell(progress="starting the APIs")
     app = create_app(workspace)
+    isolated = isolation.offered(settings.get("serving_isolation", True))
+    logging.getLogger(__name__).info("Isolation of served models: %s", isolated)
 
     def ready() -> None:
-        status = {"host": host, "pid": os.getpid(), "workspace_id": workspace.workspace_id}
+        status = {"host": host, "pid": os.getpid(), "workspace_id": workspace.workspace_id, "isolation": isolated}
         _write_private(folder / STATUS_FILE, json.dumps(status))
         parent.tell(ready=status)
         parent.leave()

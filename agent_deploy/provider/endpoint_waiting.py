@@ -94,7 +94,7 @@ def wait_until_ready(
                 raise EndpointFailed(f"{reason}. Was it changed by somebody else at the same time?", remote)
         telling.tell(remote)
         if not polling.pause():
-            raise EndpointFailed(_timeout_text(remote), remote)
+            raise EndpointFailed(_timeout_text(workspace, remote), remote)
 
 
 def when_free(
@@ -189,12 +189,17 @@ def _logs(workspace: Workspace, endpoint: str, entity: str, kind: str) -> str:
     return str(answer.get("logs") or "")
 
 
-def _timeout_text(remote: Remote) -> str:
+def _timeout_text(workspace: Workspace, remote: Remote) -> str:
     what = states.unhealthy_reason(remote)
-    return (
+    lines = [
         f"not ready within the time allowed: {what}. The workspace goes on by itself, and the next `pulumi up` goes on "
         "waiting. To wait longer, set custom_timeouts (timeouts of an AgentDeployment)."
-    )
+    ]
+    # Slow or stuck: its log tells which.
+    for name, state in states.entity_states(remote).items():
+        if state["deployment"] != states.ENTITY_READY:
+            lines += _log_tail(workspace, str(remote["name"]), name)
+    return "\n".join(lines)
 
 
 class _Looking:

@@ -150,6 +150,8 @@ def test_a_timeout_keeps_the_endpoint_and_says_how_to_go_on(api: ServingApi) -> 
     ) as raised:
         create(api, inputs(), timeout=0.05)
     assert "custom_timeouts" in raised.value.reasons[0]
+    assert "end of the build log of qa_1:\n  | " in raised.value.reasons[0]
+    assert "| step 2" in raised.value.reasons[0]
     assert raised.value.properties["endpointId"] == "abc123"
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +12,9 @@ import httpx
 import pytest
 
 from agent_deploy.local import LocalWorkspace
-from tests.processes import await_end, descendants
+from agent_deploy.local.core.errors import ApiError
+from agent_deploy.local.tracking.server import MlflowServer
+from tests.processes import alive, await_end, descendants
 
 UC = "/api/2.0/mlflow/unity-catalog"
 MODEL = "main.default.kept"
@@ -62,3 +67,20 @@ def test_the_tracking_server_is_started_only_when_it_is_needed(workspace: LocalW
     with client(workspace) as http:
         http.get(f"{UC}/registered-models/search").raise_for_status()
     assert descendants(workspace.pid, TRACKING_SERVER) == []
+
+
+def test_a_tracking_server_that_answers_nobody_is_ended_and_the_next_call_starts_another(tmp_path: Path) -> None:
+    server = MlflowServer(tmp_path, answer_seconds=3)
+    try:
+        server.start()
+        (hung,) = descendants(os.getpid(), TRACKING_SERVER)
+        os.kill(hung, signal.SIGSTOP)
+        with pytest.raises(ApiError, match="did not answer") as told:
+            server.request("GET", "/health")
+        assert told.value.status == 503
+        assert not alive(hung)
+        server.start()
+        assert hung not in descendants(os.getpid(), TRACKING_SERVER)
+    finally:
+        asyncio.run(server.stop())
+    assert descendants(os.getpid(), TRACKING_SERVER) == []

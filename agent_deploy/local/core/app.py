@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import inspect
 import logging
@@ -24,6 +25,7 @@ from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.faults import FaultInjection
 from agent_deploy.local.core.hosts import Hosts
 from agent_deploy.local.core.recording import Recorder
+from agent_deploy.local.core.supervision import Escaped, contained, explained, told
 from agent_deploy.local.core.vault import Vault
 
 # Each API is a folder with `routes.py`, whose `install(app, workspace)` adds its routes and services.
@@ -111,7 +113,8 @@ class Application(FastAPI):
                 raise TypeError(f"{route} is not a route of its own: include its router in the application")
             self.router.add_api_route(
                 prefix + route.path,
-                route.endpoint,
+                # One that is not awaited runs in a thread.
+                route.endpoint if inspect.iscoroutinefunction(route.endpoint) else contained(route.endpoint),
                 methods=list(route.methods or ()),
                 status_code=route.status_code,
                 response_model=route.response_model,
@@ -183,14 +186,22 @@ class Unexpected:
             await send(message)
 
         try:
-            await self._app(scope, receive, sending)
+            await self._escaping(scope, receive, sending)
         except Exception as error:
             if started or scope["type"] != "http":
                 raise
             _log.exception("%s %s", scope["method"], scope["path"])
-            message = f"The local workspace failed: {type(error).__name__}. Its log has the trace."
-            body = {"error_code": "INTERNAL_ERROR", "message": message, "details": []}
+            body = {"error_code": "INTERNAL_ERROR", "message": explained(error), "details": []}
             await JSONResponse(body, 500)(scope, receive, send)
+
+    async def _escaping(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except (Exception, asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:
+            # Out of a thread that was awaited: as it is, a SystemExit would end the event loop.
+            raise Escaped(told(error)) from error
 
 
 def _token(header: str) -> str:

@@ -16,6 +16,7 @@ from cryptography.fernet import InvalidToken
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, forbidden, invalid
+from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.principals import Principal
 
 # Given (caller, the segments below the mount's name, whether to write), the place on disk; refuses with ApiError.
@@ -77,7 +78,7 @@ class Files:
         if target.exists() and not overwrite:
             raise ApiError(409, "ALREADY_EXISTS", "The file already exists. Send overwrite=true to replace it.")
         make_folder(target.parent)
-        self._staging.mkdir(parents=True, exist_ok=True)
+        make(self._staging)
         return self._staging / uuid.uuid4().hex
 
     def sign(self, principal: Principal, path: str, method: str, seconds: float = SIGNED_SECONDS) -> str:
@@ -104,6 +105,6 @@ class Files:
 def make_folder(folder: Path) -> None:
     """The folder and those above it; raises 400 where one of them is a file."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make(folder)
     except (FileExistsError, NotADirectoryError) as error:
         raise invalid(f"{folder.name!r}, or a directory above it, is a file.") from error

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import invalid
+from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.files.storage import Mount
 
@@ -20,7 +21,7 @@ def mount(workspace: Workspace) -> Mount:
         full_name = f"{catalog}.{schema}.{volume}"
         workspace.authorization.require(principal, "WRITE_VOLUME" if write else "READ_VOLUME", "volume", full_name)
         root: Path = workspace.services["catalog"].volume_folder(full_name)
-        root.mkdir(parents=True, exist_ok=True)  # a volume is a directory from its creation on, if an empty one
+        make(root)  # a volume is a directory from its creation on, if an empty one
         return root.joinpath(*segments[3:])
 
     return resolve

@@ -12,6 +12,7 @@ from typing import Any
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, invalid
 from agent_deploy.local.core.store import Document, Documents
+from agent_deploy.local.core.supervision import contained, explained
 from agent_deploy.local.jobs.jobs import Jobs
 from agent_deploy.local.jobs.tasks import TaskFailed, run_task
 
@@ -107,7 +108,7 @@ class Runs:
             result = CANCELED if active.stopped.is_set() else FAILED if failed else SUCCESS
         except Exception as error:  # noqa: BLE001 - a run that nobody ends would be waited for for ever
             _log.exception("Run %s of job %s", run["run_id"], job["job_id"])
-            result, message = FAILED, f"The local workspace failed: {type(error).__name__}. Its log has the trace."
+            result, message = FAILED, explained(error)
         finally:
             with self._lock:
                 self._active.pop(run["run_id"], None)
@@ -124,13 +125,12 @@ class Runs:
         if any(result != SUCCESS for result in before):
             return UPSTREAM_FAILED, "A task that this one depends on has failed."
         try:
-            run_task(self._workspace, task, job["run_as_user_name"], active.stopped)
+            contained(run_task)(self._workspace, task, job["run_as_user_name"], active.stopped)
         except (TaskFailed, ApiError) as error:
             return (CANCELED if active.stopped.is_set() else FAILED), f"Task {task['task_key']}: {error}"
         except Exception as error:  # noqa: BLE001 - told to whoever asks for the run; the server goes on
             _log.exception("Task %s of job %s", task["task_key"], job["job_id"])
-            told = f"the local workspace failed: {type(error).__name__}. Its log has the trace."
-            return FAILED, f"Task {task['task_key']}: {told}"
+            return FAILED, f"Task {task['task_key']}: {explained(error)}"
         return SUCCESS, ""
 
     def _put(self, run: Document) -> Document:

@@ -7,6 +7,7 @@ import threading
 from datetime import datetime, timezone
 
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.core.supervision import contained
 from agent_deploy.local.jobs.jobs import Jobs
 from agent_deploy.local.jobs.runs import Runs
 from agent_deploy.rules.schedule import Schedule
@@ -48,7 +49,7 @@ class Scheduler:
         while not self._stopping:
             self._wake.clear()
             try:
-                wait = self._tick(datetime.now(timezone.utc))
+                wait = contained(self._tick)(datetime.now(timezone.utc))
             except Exception:  # noqa: BLE001 - logged; the clock goes on
                 _log.exception("The schedules could not be looked at")
                 wait = _LONGEST_WAIT
@@ -61,7 +62,7 @@ class Scheduler:
         self._due = {job_id: due for job_id, due in self._due.items() if job_id in jobs}
         for job_id, job in jobs.items():
             try:
-                waits.append(self._look_at(job, now))
+                waits.append(contained(self._look_at)(job, now))
             except Exception:  # noqa: BLE001 - logged; the other jobs have their own times
                 _log.exception("Job %s could not be looked at", job_id)
         return max(0.0, min(waits))

@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from agent_deploy.local.core import privacy
+from agent_deploy.local.core.supervision import Escaped, contained
 from agent_deploy.tables.jars import JarsMissing
 from agent_deploy.tables.java import JavaMissing
 from agent_deploy.tables.refresh import RefreshFailed, refresh
@@ -20,6 +22,7 @@ CORES, MEMORY = "2", "1500m"
 
 def main() -> None:
     """Answers ``{"added": {table: rows}}`` or ``{"failed": text}`` to each line, until there are no more."""
+    privacy.close_to_others()
     jobs: queue.Queue[dict[str, Any]] = queue.Queue()
     running: list[SparkProcess] = []
     threading.Thread(target=_listen, args=(jobs, running), daemon=True).start()
@@ -28,7 +31,7 @@ def main() -> None:
         try:
             # Started once: a continuous pipeline does not pay for it with every batch.
             running[:] = running or [SparkProcess(cores=CORES, memory=MEMORY)]
-            added = refresh(
+            added = contained(refresh)(
                 Path(job["folder"]),
                 job["payload"],
                 job["endpoint"],
@@ -37,7 +40,7 @@ def main() -> None:
                 source=job["source"],
             )
             answer: dict[str, Any] = {"added": added}
-        except (RefreshFailed, SparkFailed, JavaMissing, JarsMissing) as error:
+        except (RefreshFailed, SparkFailed, JavaMissing, JarsMissing, Escaped) as error:
             answer = {"failed": str(error)}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()

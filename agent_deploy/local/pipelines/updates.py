@@ -22,8 +22,10 @@ from typing import Any
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, conflict, not_found
 from agent_deploy.local.core.family import kill_family
+from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document, Documents
+from agent_deploy.local.core.supervision import contained, explained
 from agent_deploy.local.pipelines.pipelines import IDLE, RUNNING, Pipelines
 from agent_deploy.local.pipelines.published import Published
 from agent_deploy.rules.inference_tables import derived_names
@@ -33,6 +35,7 @@ ENDED = ("COMPLETED", "FAILED", "CANCELED")
 CONTINUOUS_SECONDS = 20.0  # between two batches of a continuous pipeline
 _SCRATCH = "scratch/pipelines"  # in the workspace's folder; one for each update
 _LATEST, _KEPT = 5, 50
+_END_SECONDS = 30.0
 _SETTING = "agent_deploy."
 _log = logging.getLogger(__name__)
 
@@ -147,13 +150,13 @@ class Updates:
         try:
             self._tell(pipeline_id, run.update_id, "WAITING_FOR_RESOURCES")
             with self._turn(run):
-                self._execute(pipeline_id, run)
+                contained(self._execute)(pipeline_id, run)
             state, reason = ("CANCELED", "The update was stopped.") if run.stopped.is_set() else ("COMPLETED", "")
         except (UpdateFailed, ApiError) as error:
             state, reason = ("CANCELED", "The update was stopped.") if run.stopped.is_set() else ("FAILED", str(error))
         except Exception as error:  # noqa: BLE001 - told to whoever asks for the update; the server goes on
             _log.exception("Update %s", run.update_id)
-            state, reason = "FAILED", f"The local workspace failed: {type(error).__name__}. Its log has the trace."
+            state, reason = "FAILED", explained(error)
         finally:
             if run.process is not None:
                 _end(run.process)
@@ -247,7 +250,7 @@ class Updates:
 
 def _start_process(scratch: Path) -> subprocess.Popen[str]:
     """``scratch`` takes its temporary files, and those of its Spark."""
-    scratch.mkdir(parents=True, exist_ok=True)
+    make(scratch)
     # Its messages go to the server's own standard error, which is the workspace's log.
     command = [sys.executable, "-m", "agent_deploy.local.pipelines.process"]
     environment = {**os.environ, "TMPDIR": str(scratch)}
@@ -272,9 +275,13 @@ def _answer(process: subprocess.Popen[str], job: Document) -> Document:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Closes its input, at which it ends with its Spark."""
+    """Closes its input, at which it ends with its Spark; one that does not is killed with it."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
-    process.wait()
+    try:
+        process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        kill_family(process.pid)
+        process.wait()

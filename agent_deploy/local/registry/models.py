@@ -17,6 +17,7 @@ from typing import Any
 from agent_deploy.local.core.authorization import KINDS as DOCUMENT_KINDS
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, already_exists, invalid, not_found
+from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.query import is_whole
 from agent_deploy.local.core.store import Document, Transaction
 from agent_deploy.rules.names import check_model_name
@@ -78,7 +79,7 @@ class Registry:
         if new.rsplit(".", 1)[0] != _schema(old):
             raise invalid(f"new_name {new_name!r}: a model cannot move to another catalog or schema.")
         versions, grants = self.versions(name), self._store.get("grant", f"function:{old['full_name']}")
-        self._model_folder(new).parent.mkdir(parents=True, exist_ok=True)
+        make(self._model_folder(new).parent)
         moved = {**old, "name": new.split(".")[2], "full_name": new, "updated_at": _now(), "updated_by": by}
         with self._store.transaction() as transaction:
             _require_free(transaction, new)
@@ -136,7 +137,7 @@ class Registry:
             created.update(_new_version(model, by, fields))
 
         self.change_model(full_name, by, next_version)
-        self.version_folder(full_name, created["version"]).mkdir(parents=True, exist_ok=True)
+        make(self.version_folder(full_name, created["version"]))
         self._store.put("model_version", _version_key(full_name, created["version"]), created, parent=full_name)
         return created
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agent_deploy.local.core.context import Workspace
+from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.principals import TOKEN_SECONDS
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.serving import passthrough
@@ -105,7 +106,7 @@ class Credentials:
         for mask in self._masks.get(document["key"], ()):
             mask.add(token)
         folder = self._folder / document["application_id"]
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make(folder, mode=0o700)
         content = {"OAUTH_TOKEN": [{"oauthTokenValue": token, "expiryTime": int((time.time() + self._seconds) * 1000)}]}
         beside = folder / f".{_FILE}"
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

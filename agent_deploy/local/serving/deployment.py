@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import logging
 from typing import Any
 
 from agent_deploy.local.core.errors import conflict
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.core.supervision import explained
 from agent_deploy.local.serving.checks import now
 from agent_deploy.local.serving.endpoints import Endpoint, Endpoints
 from agent_deploy.local.serving.process import BuildFailed
@@ -15,12 +17,40 @@ from agent_deploy.local.serving.replica import FAILED, Replica
 
 NOT_UPDATING, IN_PROGRESS, UPDATE_FAILED = "NOT_UPDATING", "IN_PROGRESS", "UPDATE_FAILED"
 _DRAIN_SECONDS = 300.0  # a request that an old process is answering may take as long
+_logger = logging.getLogger(__name__)
 
 
 def refuse_while_updating(endpoint: Endpoint) -> None:
-    """Raises 409, as the platform does for changes of an endpoint that is being updated."""
-    if endpoint.document["config_update"] == IN_PROGRESS:
+    """Raises 409, as the platform does for changes of an endpoint that is being updated.
+
+    Not so while a model hangs: here nobody need wait for the end of its time before he may mend it.
+    """
+    if endpoint.document["config_update"] == IN_PROGRESS and not _stuck(endpoint):
         raise conflict(f"Endpoint {endpoint.name} is currently updating: try again when the update has ended.")
+
+
+async def replace(endpoints: Endpoints, endpoint: Endpoint, config: Document) -> None:
+    """`begin`; an update whose model hangs makes way first. Raises 409 when another one came first."""
+    if endpoint.document["config_update"] == IN_PROGRESS:
+        stuck = _stuck(endpoint)
+        await endpoint.give_up()
+        for replica in stuck:
+            replica.set_failed("The model did not load, and another config came")
+        if endpoint.document["config_update"] == IN_PROGRESS and endpoint.update is None:
+            _fail(endpoints, endpoint, _pending(endpoint))
+    refuse_while_updating(endpoint)
+    begin(endpoints, endpoint, config)
+
+
+def _stuck(endpoint: Endpoint) -> list[Replica]:
+    return [replica for replica in _pending(endpoint) if replica.is_stuck]
+
+
+def _pending(endpoint: Endpoint) -> list[Replica]:
+    """Those of the pending config alone."""
+    document = endpoint.document
+    deployed = {entity["id"] for entity in (document["config"] or {}).get("served_entities", ())}
+    return [replica for key, replica in endpoint.replicas.items() if key not in deployed]
 
 
 def begin(endpoints: Endpoints, endpoint: Endpoint, config: Document) -> None:
@@ -50,6 +80,21 @@ async def _wake(replica: Replica) -> None:
 
 
 async def _deploy(endpoints: Endpoints, endpoint: Endpoint) -> None:
+    try:
+        await _build(endpoints, endpoint)
+    except BuildFailed:
+        _fail(endpoints, endpoint, _pending(endpoint))
+    except Exception as error:
+        # Whatever it was, the update has ended: else every other one would be refused for ever.
+        _logger.exception("The update of endpoint %s", endpoint.name)
+        for replica in _pending(endpoint):
+            replica.set_failed(explained(error))
+        _fail(endpoints, endpoint, _pending(endpoint))
+    else:
+        _switch(endpoints, endpoint)
+
+
+async def _build(endpoints: Endpoints, endpoint: Endpoint) -> None:
     pending: Document = endpoint.document["pending_config"]
     fresh = [entity for entity in pending["served_entities"] if entity["id"] not in endpoint.replicas]
     replicas = [endpoints.replica(endpoint, entity) for entity in fresh]
@@ -58,14 +103,8 @@ async def _deploy(endpoints: Endpoints, endpoint: Endpoint) -> None:
     builds = [asyncio.create_task(replica.build()) for replica in replicas]
     try:
         await asyncio.gather(*builds)
-    except BuildFailed:
+    finally:
         await _end(builds)
-        _fail(endpoints, endpoint, replicas)
-    except asyncio.CancelledError:
-        await _end(builds)
-        raise
-    else:
-        _switch(endpoints, endpoint)
 
 
 async def _end(builds: list[asyncio.Task[Any]]) -> None:
@@ -88,7 +127,7 @@ def _switch(endpoints: Endpoints, endpoint: Endpoint) -> None:
     if tasks:
         document["task"] = tasks[0]
     endpoints.change(endpoint, config=config, pending_config=None, config_update=NOT_UPDATING)
-    endpoints.retire(old, _DRAIN_SECONDS)
+    endpoints.retire(endpoint, old, _DRAIN_SECONDS)
 
 
 def _fail(endpoints: Endpoints, endpoint: Endpoint, replicas: list[Replica]) -> None:
@@ -101,5 +140,5 @@ def _fail(endpoints: Endpoints, endpoint: Endpoint, replicas: list[Replica]) -> 
             state = {"deployment": "DEPLOYMENT_ABORTED", "deployment_state_message": message}
         replica.entity["state"] = copy.copy(state)
         del endpoint.replicas[replica.entity["id"]]
-    endpoints.retire(replicas, 0)
+    endpoints.retire(endpoint, replicas, 0)
     endpoints.change(endpoint, config_update=UPDATE_FAILED)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 import secrets
-import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,7 +21,8 @@ from agent_deploy.local.serving.checks import now
 from agent_deploy.local.serving.credentials import Credentials
 from agent_deploy.local.serving.metrics import Metrics
 from agent_deploy.local.serving.payloads import Payloads
-from agent_deploy.local.serving.replica import Replica, Surroundings
+from agent_deploy.local.serving.replica import BUILD_SECONDS, BUSY_SECONDS, Replica, Surroundings
+from agent_deploy.tables.scratch import remove_scratch
 
 KIND = "serving_endpoint"
 OBJECT = "serving-endpoints"  # its type in the permissions API
@@ -41,6 +41,7 @@ class Endpoint:
     update: asyncio.Task[None] | None = None
     payload_folder: Path | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    leaving: set[Replica] = field(default_factory=set)  # out of the config, with requests to finish
 
     @property
     def name(self) -> str:
@@ -67,6 +68,13 @@ class Endpoint:
         """Of running entities, by id."""
         return {key: replica.state for key, replica in self.replicas.items()}
 
+    async def give_up(self) -> None:
+        """End the update that is on its way, if one is; nothing of it is built any more when this returns."""
+        update, self.update = self.update, None
+        if update is not None:
+            update.cancel()
+            await asyncio.wait({update})
+
 
 class Endpoints:
     """``workspace.services["serving"]``."""
@@ -77,6 +85,8 @@ class Endpoints:
         self.credentials = Credentials(workspace)
         self.payloads = Payloads()
         self._builds = asyncio.Semaphore(_BUILDS_AT_ONCE)
+        self._build_seconds = float(workspace.options.get("serving_build_seconds", BUILD_SECONDS))
+        self._busy_seconds = float(workspace.options.get("serving_busy_seconds", BUSY_SECONDS))
         self._endpoints = {document["name"]: Endpoint(document) for document in workspace.store.list(KIND)}
         # Who was allowed what, as long as nothing that decides it was written: every invocation asks.
         self._as_of: tuple[int, ...] = ()
@@ -153,11 +163,11 @@ class Endpoints:
         del self._endpoints[endpoint.name]
         self.workspace.store.delete(KIND, endpoint.name)
         self.workspace.authorization.forget_object(OBJECT, endpoint.document["id"])
-        if endpoint.update is not None:
-            endpoint.update.cancel()
-        replicas, endpoint.replicas = list(endpoint.replicas.values()), {}
+        await endpoint.give_up()
+        replicas, endpoint.replicas = {*endpoint.replicas.values(), *endpoint.leaving}, {}
         await asyncio.gather(*(self._retire(replica, drain=0, grace=0) for replica in replicas))
-        shutil.rmtree(self.logs_of(endpoint), ignore_errors=True)
+        # Only now: all have closed their logs.
+        await asyncio.to_thread(remove_scratch, self.logs_of(endpoint))
 
     def view(self, endpoint: Endpoint, principal: Principal) -> Document:
         """As the API shows it to this caller."""
@@ -174,19 +184,37 @@ class Endpoints:
     def replica(self, endpoint: Endpoint, entity: Document) -> Replica:
         """A replica for an entity of the endpoint, not started."""
         homes = self.workspace.folder / "serving" / "homes"
-        shared = Surroundings(self.workspace, self.credentials, self._builds, self.logs_of(endpoint), homes)
+        shared = Surroundings(
+            self.workspace,
+            self.credentials,
+            self._builds,
+            self.logs_of(endpoint),
+            homes,
+            self._build_seconds,
+            self._busy_seconds,
+        )
         replica = Replica(shared, endpoint.name, entity, entity["creator"])
         endpoint.replicas[entity["id"]] = replica
         return replica
 
-    def retire(self, replicas: list[Replica], drain: float) -> None:
+    def retire(self, endpoint: Endpoint, replicas: list[Replica], drain: float) -> None:
         """Let them finish their requests and end, beside what else happens."""
         for replica in replicas:
-            self.in_background(self._retire(replica, drain=drain))
+            endpoint.leaving.add(replica)
+            self.in_background(self._leave(endpoint, replica, drain))
+
+    async def _leave(self, endpoint: Endpoint, replica: Replica, drain: float) -> None:
+        try:
+            await self._retire(replica, drain=drain)
+        finally:
+            endpoint.leaving.discard(replica)
 
     async def _retire(self, replica: Replica, **patience: float) -> None:
-        await replica.stop(**patience)
-        shutil.rmtree(replica.surroundings.homes / replica.entity["id"], ignore_errors=True)
+        try:
+            await replica.stop(**patience)
+        except Exception:
+            _logger.exception("Served entity %s did not end in order", replica.entity["name"])
+        await asyncio.to_thread(remove_scratch, replica.surroundings.homes / replica.entity["id"])
         self.release_identities()
 
     def release_identities(self) -> None:
@@ -218,6 +246,8 @@ class Endpoints:
         for endpoint in self.all():
             endpoint.payload_folder = gateway.folder_of(self.workspace, endpoint.document["ai_gateway"])
             deployment.resume(self, endpoint)
+        if any(endpoint.payload_folder for endpoint in self.all()):
+            self.payloads.start()
         self.in_background(self.credentials.rotate())
         self.in_background(self._scale_to_zero())
 
@@ -225,10 +255,8 @@ class Endpoints:
         """End everything; the documents say how to go on."""
         for task in list(self._tasks):
             task.cancel()
-        for endpoint in self.all():
-            if endpoint.update is not None:
-                endpoint.update.cancel()
-        replicas = [replica for endpoint in self.all() for replica in endpoint.replicas.values()]
+        await asyncio.gather(*(endpoint.give_up() for endpoint in self.all()))
+        replicas = [replica for each in self.all() for replica in (*each.replicas.values(), *each.leaving)]
         await asyncio.gather(*(replica.stop(drain=0, grace=1) for replica in replicas), return_exceptions=True)
         await asyncio.to_thread(self.payloads.stop)
 

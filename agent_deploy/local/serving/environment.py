@@ -13,7 +13,7 @@ from agent_deploy.rules.secrets import SecretReference, parse_reference
 
 CREDENTIALS_VARIABLE = "SERVING_CREDENTIALS_DIR"
 # Of the server's own environment nothing is passed on but these, which say where programs and certificates lie.
-_PASSED_ON = ("TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "LD_LIBRARY_PATH")
+_PASSED_ON = ("TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "LD_LIBRARY_PATH")
 
 
 class UnresolvedSecrets(Exception):

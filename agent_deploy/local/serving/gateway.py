@@ -10,6 +10,7 @@ from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import invalid
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.core.supervision import contained
 
 _PREFIX = re.compile(r"[A-Za-z0-9_-]{1,120}")
 _TABLE = ("catalog_name", "schema_name", "table_name_prefix")
@@ -86,5 +87,5 @@ async def _create(workspace: Workspace, principal: Principal, name: str) -> None
     from agent_deploy.local.serving.payload_table import PayloadTable, columns
 
     catalog = workspace.services["catalog"]
-    await asyncio.to_thread(PayloadTable.create, catalog.table_folder(name), name)
+    await asyncio.to_thread(contained(PayloadTable.create), catalog.table_folder(name), name)
     catalog.register_table(name, principal.name, columns(), comment="Inference table of a serving endpoint.")

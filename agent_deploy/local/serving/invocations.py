@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent_deploy.local.core.errors import ApiError, not_found
 from agent_deploy.local.core.principals import Principal
-from agent_deploy.local.serving.connections import Answer, NotReached, ProcessGone
+from agent_deploy.local.serving.connections import Answer, Connections, NotReached, ProcessGone
 from agent_deploy.local.serving.endpoints import Endpoint, Endpoints
 from agent_deploy.local.serving.payloads import Exchange
 from agent_deploy.local.serving.process import BuildFailed
@@ -101,11 +101,14 @@ class Invocation:
     async def _asked(self, receive: Receive, send: Send) -> bool:
         """Whether the process could be asked; it may have ended a moment ago, and then another one comes."""
         connections = await self._replica.running()
+        if self._endpoint.payload_folder is not None:
+            await self._payloads.loaded()
         try:
             async with connections.ask(self._question, self._body) as answer:
                 if answer.header.get("stream"):
-                    await self._stream(answer, receive, send)
+                    await self._stream(answer, receive, send, connections)
                 else:
+                    self._heed(answer, connections)
                     await self._whole(answer, send)
         except ProcessGone as error:
             await self._replica.gone(connections)
@@ -113,6 +116,11 @@ class Invocation:
                 return False
             raise
         return True
+
+    def _heed(self, answer: Answer, connections: Connections) -> None:
+        """Before the caller is answered, so that his next request meets another process."""
+        if cause := answer.header.get("ends"):
+            self._replica.leave(connections, cause)
 
     async def _whole(self, answer: Answer, send: Send) -> None:
         status, length = answer.header["status"], answer.header["length"]
@@ -122,7 +130,7 @@ class Invocation:
         await _send(send, status, answer.header["type"], shown, self._headers)
         self._log(status, logged or shown, client_request_id=answer.header.get("client_request_id"))
 
-    async def _stream(self, answer: Answer, receive: Receive, send: Send) -> None:
+    async def _stream(self, answer: Answer, receive: Receive, send: Send, connections: Connections) -> None:
         events: list[bytes] = []
         client_request_id, status, end = answer.header.get("client_request_id"), answer.header["status"], b""
         caller = asyncio.create_task(_left(receive))
@@ -134,6 +142,7 @@ class Invocation:
             if not answer.complete:
                 return  # the caller has left: leaving hangs up on the model
             # Sent last of all: clients hang up when they have read it, and the trace came after the last event.
+            self._heed(answer, connections)
             status, end = answer.header["status"], DONE_EVENT
         except ProcessGone:
             status = 502

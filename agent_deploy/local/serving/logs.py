@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable
 from pathlib import Path
+
+from agent_deploy.local.core.folders import make
 
 MASK = "[REDACTED]"  # what Databricks shows in place of a secret
 _MIN_MASKED = 3  # characters; shorter values would blot out ordinary text
 _MAX_BYTES = 5_000_000  # of one log; older output moves to one file beside it
 _TAIL_BYTES = 200_000  # of a log that the API returns
+_logger = logging.getLogger(__name__)
 
 
 class Mask:
@@ -42,15 +46,16 @@ class Log:
     """Appends to one file at a time."""
 
     def __init__(self, folder: Path, name: str, mask: Mask) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make(folder)
         self._build, self._service = folder / f"{name}.build.log", folder / f"{name}.service.log"
         self._file = self._build
         self._mask = mask
+        self._closed = False
 
     def start_build(self) -> None:
         """A new build log; the one before it goes."""
         self._file = self._build
-        self._build.write_text("")
+        self._build.unlink(missing_ok=True)
 
     def start_service(self) -> None:
         """What follows belongs to the service log."""
@@ -58,10 +63,20 @@ class Log:
 
     def write(self, text: str) -> None:
         """Append, masked; ``text`` is whole lines, as a secret must not be cut in two."""
-        if self._file.exists() and self._file.stat().st_size > _MAX_BYTES:
-            self._file.replace(self._file.with_suffix(".1.log"))
-        with self._file.open("a", encoding="utf-8") as file:
-            file.write(self._mask(text))
+        if self._closed:
+            return
+        try:
+            if self._file.exists() and self._file.stat().st_size > _MAX_BYTES:
+                self._file.replace(self._file.with_suffix(".1.log"))
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(self._mask(text))
+        except OSError as error:
+            # A full disk must neither stop the model, which writes on, nor what waits for its end.
+            _logger.warning("%s cannot be written: %s", self._file, error)
+
+    def close(self) -> None:
+        """Nothing is written any more: the folder may go."""
+        self._closed = True
 
 
 def read(folder: Path, name: str, kind: str) -> str:

@@ -6,7 +6,7 @@ one end of a socket pair. When the server dies, that socket closes, and so this 
 
 from __future__ import annotations
 
-import ctypes
+import faulthandler
 import os
 import queue
 import signal
@@ -17,7 +17,9 @@ import traceback
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from agent_deploy.local.serving import wire
+from agent_deploy.local.core import privacy
+from agent_deploy.local.core.supervision import told
+from agent_deploy.local.serving import isolation, wire
 
 if TYPE_CHECKING:
     from agent_deploy.local.serving.scoring import Scorer
@@ -26,20 +28,40 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _CONTROL_BYTES = 16
 
 
+# Before the end of the time that a load may take, the process writes into its log where it is.
+_TELL_SECONDS = 5.0
+
+
 def main() -> None:
-    """Load, say ready, serve."""
+    """Load, say ready, serve; the process ends with this, whatever threads the model has started."""
+    try:
+        _run()
+    except BaseException:  # noqa: BLE001 - a main thread that ends alone would leave a process that answers nobody
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def _run() -> None:
+    privacy.close_to_others()
+    privacy.keep_descendants()
     _die_with_the_server()
     control = _control_socket()
     order = wire.receive(control)
     if order is None:
         os._exit(0)
+    try:
+        isolation.apply(order[0]["isolation"])  # while there is one thread: what it starts from now on has it, too
+    except OSError as error:
+        _say(control, {"failed": f"The process could not be isolated: {error}"})
+        os._exit(1)
     connections: queue.SimpleQueue[socket.socket | None] = queue.SimpleQueue()
     threading.Thread(target=_watch, args=(control, connections), daemon=True).start()
     try:
         scorer = _load(order[0])
-    except Exception as error:  # noqa: BLE001 - whatever the model's code raises is a failed build, told to the server
+    except BaseException as error:  # noqa: BLE001 - whatever the model's code raises is a failed build, and told
+        _say(control, {"failed": told(error)})
         traceback.print_exc()
-        _say(control, {"failed": f"{type(error).__name__}: {error}"})
         sys.stdout.flush()
         os._exit(1)
     _say(control, {"ready": True, **scorer.description()})
@@ -52,6 +74,16 @@ def main() -> None:
 
 
 def _load(order: wire.Header) -> Scorer:
+    # One that hangs is killed by the server: its log shall say where it hung.
+    seconds = order["seconds"]
+    faulthandler.dump_traceback_later(max(seconds - _TELL_SECONDS, seconds / 2))
+    try:
+        return _loaded(order)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _loaded(order: wire.Header) -> Scorer:
     if order["check_requirements"]:
         from agent_deploy.local.serving.requirements import check_requirements
 
@@ -112,8 +144,7 @@ def _control_socket() -> socket.socket:
 
 def _die_with_the_server() -> None:
     # The closed socket ends us too, but not while code holds the interpreter's lock; on Linux the kernel does.
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    privacy.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

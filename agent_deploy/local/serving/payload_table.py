@@ -11,6 +11,8 @@ from typing import Any
 import deltalake
 import pyarrow as pa
 
+from agent_deploy.local.core.folders import make
+
 SCHEMA = pa.schema(
     [
         ("databricks_request_id", pa.string()),
@@ -55,6 +57,12 @@ def columns() -> list[dict[str, Any]]:
     return listed
 
 
+def write_trial(folder: Path) -> None:
+    """A table with one row, for what the library does at its first write only."""
+    PayloadTable.create(folder, "trial")
+    deltalake.write_deltalake(folder, pa.Table.from_pylist([{}], schema=SCHEMA), mode="append")
+
+
 class PayloadTable:
     """One table, appended to by one thread, with its handle kept."""
 
@@ -68,7 +76,7 @@ class PayloadTable:
         """An empty table, unless there is one."""
         if deltalake.DeltaTable.is_deltatable(str(folder)):
             return
-        folder.mkdir(parents=True, exist_ok=True)
+        make(folder)
         deltalake.DeltaTable.create(
             folder,
             schema=deltalake.Schema.from_arrow(SCHEMA),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import logging
+import tempfile
 import threading
 import time
 from collections import defaultdict, deque
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent_deploy.local.core.supervision import contained
 from agent_deploy.local.serving.streams import whole_answer
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ _LEAST_SECONDS = 0.1  # between two commits, so that a table that refuses its ro
 _MAX_KEPT = 10_000  # rows of a table that cannot be written
 # How often that is tried when the workspace stops, and seconds between.
 _LAST_TRIES, _BETWEEN_TRIES = 5, 0.2
+_LOOK_SECONDS = 0.01
 _logger = logging.getLogger(__name__)
 
 
@@ -73,7 +77,7 @@ class Exchange:
 
 
 class Payloads:
-    """`add` from the event loop; one thread does the rest."""
+    """`loaded` and `add` from the event loop; one thread does the rest."""
 
     def __init__(self) -> None:
         self._waiting: deque[Exchange] = deque()
@@ -81,12 +85,23 @@ class Payloads:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._loaded = threading.Event()
 
-    def add(self, exchange: Exchange) -> None:
-        """To be written within a second."""
+    def start(self) -> None:
+        """Load what writes, beside what else happens: it takes a second or more."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="payloads", daemon=True)
             self._thread.start()
+
+    async def loaded(self) -> None:
+        """Return when rows are written as they come: no request that is logged is answered before."""
+        self.start()
+        while not self._loaded.is_set():
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def add(self, exchange: Exchange) -> None:
+        """To be written within a second, once it is `loaded`."""
+        self.start()
         self._waiting.append(exchange)
         self._wake.set()
 
@@ -105,10 +120,12 @@ class Payloads:
         _logger.error("%d rows are lost", len(self._waiting))
 
     def _run(self) -> None:
-        began = time.monotonic()
-        from agent_deploy.local.serving import payload_table  # noqa: F401 - takes a moment, while the first row waits
-
-        waited = time.monotonic() - began
+        try:
+            contained(_load)()
+        except Exception:
+            _logger.exception("What writes logged requests could not be loaded")
+        self._loaded.set()
+        waited = 0.0
         while not self._stopping.is_set():
             self._wake.wait()
             # What comes meanwhile goes into the same commit.
@@ -126,7 +143,7 @@ class Payloads:
             by_table[exchange.folder].append(exchange)
         for folder, exchanges in by_table.items():
             try:
-                self._append(folder, exchanges)
+                contained(self._append)(folder, exchanges)
             except Exception:
                 # Whatever a table refuses must not end the thread: other tables are written by it, too.
                 self._tables.pop(folder, None)
@@ -155,12 +172,28 @@ def rows_of(exchanges: list[Exchange]) -> pa.Table:
     from agent_deploy.local.serving.payload_table import SCHEMA
 
     try:
-        return pa.Table.from_pylist([exchange.row() for exchange in exchanges], schema=SCHEMA)
+        return contained(_table)(exchanges)
     except Exception as error:
         if len(exchanges) != 1:
             return pa.concat_tables([rows_of([exchange]) for exchange in exchanges])
         _logger.exception("Request %s cannot be logged: %s", exchanges[0].request_id, error)
         return SCHEMA.empty_table()
+
+
+def _table(exchanges: list[Exchange]) -> pa.Table:
+    import pyarrow as pa
+
+    from agent_deploy.local.serving.payload_table import SCHEMA
+
+    return pa.Table.from_pylist([exchange.row() for exchange in exchanges], schema=SCHEMA)
+
+
+def _load() -> None:
+    """Import Delta's library, and write a row to nowhere: the first one takes a second more than the others."""
+    from agent_deploy.local.serving.payload_table import write_trial
+
+    with tempfile.TemporaryDirectory(prefix="agent-deploy-") as folder:
+        write_trial(Path(folder, "trial"))
 
 
 def _cut(content: bytes) -> tuple[str, bool]:

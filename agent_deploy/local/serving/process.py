@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from agent_deploy.local.core.family import kill_family
+from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.store import Store
-from agent_deploy.local.serving import wire
+from agent_deploy.local.serving import isolation, wire
 from agent_deploy.local.serving.logs import Log
 
 _KIND = "serving_process"  # documents of running processes, so that a server that was killed can be cleaned up after
 _LINE_BYTES = 1 << 20  # a longer line of output is cut in pieces
 _CONNECTION, _END = b"c", b"q"
+_OUTPUT_SECONDS = 2.0  # for what an ended process has said; somebody else may hold the pipe's other end
+COMMAND = (sys.executable, "-m", "agent_deploy.local.serving.model_process")
 
 
 class BuildFailed(Exception):
@@ -38,13 +44,20 @@ class Order:
     environment: Mapping[str, str]
     folder: Path
     check_requirements: bool
+    seconds: float  # in which the model must be loaded
+    hidden: Sequence[Path] = ()  # where the process is isolated: the workspace's own
+    readable: Sequence[Path] = ()  # nevertheless
+    isolated: bool = True
 
 
 class ModelProcess:
     """Running from `start` until `exited` is done, with its exit code."""
 
-    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, log: Log, store: Store) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], control: socket.socket, log: Log, store: Store, temporary: Path
+    ) -> None:
         self._process = process
+        self._temporary = temporary
         self._control = control
         self._log = log
         self._store = store
@@ -63,21 +76,22 @@ class ModelProcess:
         """Spawn; `ready` then waits for the model."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        order.folder.mkdir(parents=True, exist_ok=True)
+        make(order.folder)
+        # In the system's: the names of sockets, which libraries put there, may not be long.
+        temporary = Path(tempfile.mkdtemp(prefix="agent-deploy-"))
         with theirs:
-            # The server's main thread spawns: on Linux a child may die with the thread that made it.
-            process = subprocess.Popen(
-                [sys.executable, "-m", "agent_deploy.local.serving.model_process"],
-                stdin=theirs.fileno(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=order.folder,
-                env=dict(order.environment),
-                start_new_session=True,
-            )
-        record(store, process.pid)
-        started = cls(process, ours, log, store)
+            try:
+                process = _spawn(order, theirs, temporary)
+            except BaseException:
+                ours.close()
+                temporary.rmdir()
+                raise
+        record(store, process.pid, temporary)
+        started = cls(process, ours, log, store, temporary)
         header = {"model": str(order.model), "endpoint": order.endpoint, "check_requirements": order.check_requirements}
+        header["seconds"] = order.seconds
+        wanted = isolation.terms(order.hidden, [order.model, *order.readable], [order.folder, temporary])
+        header["isolation"] = wanted if order.isolated else None
         try:
             with suppress(ConnectionError):  # it died at once; `ready` tells
                 await asyncio.get_running_loop().sock_sendall(ours, wire.pack(header))
@@ -86,8 +100,15 @@ class ModelProcess:
             raise
         return started
 
-    async def ready(self) -> wire.Header:
-        """What the loaded model is; raises BuildFailed."""
+    async def ready(self, seconds: float) -> wire.Header:
+        """What the loaded model is; raises BuildFailed, also when it takes longer than so many seconds."""
+        try:
+            return await asyncio.wait_for(self._ready(), seconds)
+        except asyncio.TimeoutError:
+            limit = f"{seconds:g} s, the limit of a build (serving_build_seconds)"
+            raise BuildFailed(f"The model was not loaded within {limit}. Its build log says how far it came.") from None
+
+    async def _ready(self) -> wire.Header:
         reader, writer = await asyncio.open_unix_connection(sock=self._control.dup())
         try:
             answer = await wire.receive_from(reader)
@@ -114,27 +135,34 @@ class ModelProcess:
         return await asyncio.open_unix_connection(sock=ours, limit=_LINE_BYTES)
 
     async def stop(self, grace: float) -> None:
-        """Ask for an orderly end, which traces under way may need; after ``grace`` seconds kill the group."""
+        """Ask for an orderly end, which traces under way may need; `end`."""
         with suppress(OSError):
             self._control.send(_END)
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self.exited), grace)
+        await self.end(grace)
+
+    async def end(self, grace: float = 0.0) -> None:
+        """Return when it has ended and what it said is in its log; after ``grace`` seconds it is killed."""
+        await asyncio.wait({self.exited}, timeout=grace)
         self.kill()
         await asyncio.shield(self.exited)
-        await self._output
+        await asyncio.wait({self._output}, timeout=_OUTPUT_SECONDS)
+        self._output.cancel()
 
     def kill(self) -> None:
         """End the process and all that it started."""
+        if self._process.returncode is None:
+            kill_family(self._process.pid)
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def _wait(self) -> None:
         code = self._process.wait()
+        self.kill()  # what it started and left behind
+        shutil.rmtree(self._temporary, ignore_errors=True)
         with suppress(RuntimeError):  # the server's loop has ended
             self._loop.call_soon_threadsafe(self._ended, code)
 
     def _ended(self, code: int) -> None:
-        self.kill()  # what it started and left behind
         self._control.close()
         forget(self._store, self._process.pid)
         self.exited.set_result(code)
@@ -152,6 +180,19 @@ class ModelProcess:
         return _exit(self.exited.result()) if self.exited.done() else "running"
 
 
+def _spawn(order: Order, control: socket.socket, temporary: Path) -> subprocess.Popen[bytes]:
+    # The server's main thread spawns: on Linux a child may die with the thread that made it.
+    return subprocess.Popen(
+        COMMAND,
+        stdin=control.fileno(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=order.folder,
+        env={"TMPDIR": str(temporary), **order.environment},
+        start_new_session=True,
+    )
+
+
 async def _line(reader: asyncio.StreamReader) -> bytes:
     try:
         return await reader.readuntil(b"\n")
@@ -165,10 +206,11 @@ def _exit(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def record(store: Store, pid: int) -> None:
+def record(store: Store, pid: int, temporary: Path) -> None:
     """Remember a process with its birth, so that another that gets the same number later is not taken for it."""
     with suppress(psutil.NoSuchProcess):
-        store.put(_KIND, str(pid), {"pid": pid, "born": psutil.Process(pid).create_time()})
+        born = psutil.Process(pid).create_time()
+        store.put(_KIND, str(pid), {"pid": pid, "born": born, "temporary": str(temporary)})
 
 
 def forget(store: Store, pid: int) -> None:
@@ -185,5 +227,7 @@ def end_leftovers(store: Store) -> list[int]:
                 if os.getsid(process.pid) == document["pid"] and process.create_time() >= document["born"]:
                     process.kill()
                     killed.append(process.pid)
+        if temporary := document.get("temporary"):
+            shutil.rmtree(temporary, ignore_errors=True)
         forget(store, document["pid"])
     return killed

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +37,12 @@ _DRAIN_SECONDS = 300.0  # a request may run as long as the platform lets it
 _GRACE_SECONDS = 5.0  # for traces on their way
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # between a death and the next start
 _DEATHS_TO_FAIL = 4  # in a row, after which the entity says that it has failed; it is still tried
+# A model that is not loaded by then fails; the workspace's option `serving_build_seconds`. Several times what one of
+# some gigabytes takes on a laptop.
+BUILD_SECONDS = 600.0
+# A load that takes longer than this, as no agent's does, neither keeps others from loading nor its endpoint from being
+# given another config; the workspace's option `serving_busy_seconds`.
+BUSY_SECONDS = 60.0
 _STABLE_SECONDS = 60.0  # a process that lived this long starts the count anew
 # The workspace's option `serving_start`: an entity is ready without a process, which its first request starts.
 ON_REQUEST = "on_request"
@@ -53,6 +60,8 @@ class Surroundings:
     builds: asyncio.Semaphore
     logs: Path
     homes: Path
+    build_seconds: float = BUILD_SECONDS
+    busy_seconds: float = BUSY_SECONDS
 
 
 @dataclass(eq=False)
@@ -75,6 +84,8 @@ class Replica:
         self._log = Log(self.surroundings.logs, self.entity["name"], self.mask)
         self._starting: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._alive: set[ModelProcess] = set()
+        self._loading_since: float | None = None
         self._deaths = 0
         self._born = 0.0
 
@@ -87,6 +98,12 @@ class Replica:
     def pid(self) -> int | None:
         """Of the process, while there is one."""
         return self.connections.process.pid if self.connections else None
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether its model takes so long to load that nobody need wait for it."""
+        since = self._loading_since
+        return since is not None and time.monotonic() - since > self.surroundings.busy_seconds
 
     async def build(self) -> None:
         """First start, as a deployment sees it; raises BuildFailed."""
@@ -143,6 +160,9 @@ class Replica:
             await asyncio.sleep(0.05)
         if (connections := self._detach()) is not None:
             await self._end(connections, grace)
+        for process in list(self._alive):  # one that was loading, or was being ended already
+            await process.end()
+        self._log.close()
 
     async def _injected_fault(self) -> None:
         rule = self.surroundings.workspace.faults.build_rule(self.entity["name"], self.entity["entity_version"]) or {}
@@ -154,23 +174,44 @@ class Replica:
     async def _start(self, check_requirements: bool) -> None:
         """A process, ready; whatever goes wrong is raised as BuildFailed, without secrets."""
         try:
-            async with self.surroundings.builds:
+            async with self._turn():
                 await self._launch(check_requirements)
         except Exception as error:
             if not isinstance(error, _FAILURES):
                 _logger.exception("%s/%s could not be started", self.endpoint, self.entity["name"])
             raise BuildFailed(self.mask(str(error) or type(error).__name__)) from error
 
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One of the few loads at once; given back by one that takes long, as it may take for ever."""
+        held = [self.surroundings.builds]
+        await held[0].acquire()
+
+        def give_back() -> None:
+            if held:
+                held.pop().release()
+
+        timer = asyncio.get_running_loop().call_later(self.surroundings.busy_seconds, give_back)
+        self._loading_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._loading_since = None
+            timer.cancel()
+            give_back()
+
     async def _launch(self, check_requirements: bool) -> None:
         order = self._order(check_requirements, await asyncio.to_thread(passthrough.declared, self._model_folder()))
         process = await ModelProcess.start(order, self._log, self.surroundings.workspace.store)
+        self._alive.add(process)
+        process.exited.add_done_callback(lambda _exited: self._alive.discard(process))
         try:
-            self.task = (await process.ready()).get("task")
+            self.task = (await process.ready(self.surroundings.build_seconds)).get("task")
             self._log.start_service()
             limit = self.entity.get("max_provisioned_concurrency") or CONCURRENCY[self.entity["workload_size"]]
             self.connections = Connections(process, int(limit))
         except BaseException:
-            process.kill()
+            await process.end()
             self._release()
             raise
         self.last_used = time.monotonic()
@@ -195,7 +236,17 @@ class Replica:
         shared.credentials.allow_traces(model, version, variables.get(EXPERIMENT_VARIABLE), self.creator)
         home = shared.homes / self.entity["id"]
         whole = environment.complete(variables, shared.workspace.host, home, credentials)
-        return Order(self._model_folder(), self.endpoint, whole, home, check_requirements)
+        return Order(
+            self._model_folder(),
+            self.endpoint,
+            whole,
+            home,
+            check_requirements,
+            shared.build_seconds,
+            hidden=(shared.workspace.folder,),
+            readable=(credentials,),
+            isolated=shared.workspace.options.get("serving_isolation", True),
+        )
 
     def _secret(self, reference: SecretReference) -> str:
         value: str = self.surroundings.workspace.services["secrets"].resolve(reference, self._deployer())
@@ -218,9 +269,18 @@ class Replica:
             self._starting = None
 
     async def gone(self, connections: Connections) -> None:
-        """A request found the process ended: return when that is known here, so that the next one waits for another."""
-        await asyncio.wait({connections.process.exited}, timeout=_GRACE_SECONDS)
+        """A request was hung up on: return when the process has ended, so that the next one waits for another.
+
+        One that lives on nevertheless, without the thread that should have answered, is ended by its id.
+        """
+        await connections.process.end(_GRACE_SECONDS)
         self._died(connections.process)
+
+    def leave(self, connections: Connections, cause: str) -> None:
+        """The model raised what ends a program: its process is ended, and then another one starts."""
+        if self.connections is connections and self.status != STOPPED:
+            self._detach()
+            self._starting = asyncio.create_task(self._recover(self.mask(cause), connections))
 
     async def _watch(self, process: ModelProcess) -> None:
         await asyncio.shield(process.exited)
@@ -236,8 +296,11 @@ class Replica:
         message = f"The process of served entity '{self.entity['name']}' ended with {process.describe_exit()}"
         self._starting = asyncio.create_task(self._recover(message))
 
-    async def _recover(self, message: str) -> None:
+    async def _recover(self, message: str, left: Connections | None = None) -> None:
         try:
+            if left is not None:
+                self._set(RECOVERING, message)
+                await self._end(left, _GRACE_SECONDS)
             await self._pause_after(message)
         except asyncio.CancelledError:
             self._starting = None
@@ -265,6 +328,10 @@ class Replica:
 
     def _release(self) -> None:
         self.surroundings.credentials.release(self.entity["entity_name"], self.entity["entity_version"], self.mask)
+
+    def set_failed(self, message: str) -> None:
+        """It is not built any further."""
+        self._set(FAILED, message)
 
     def _set(self, status: str, message: str) -> None:
         if self.status != STOPPED:

@@ -100,7 +100,7 @@ def _control_plane(endpoints: Endpoints) -> APIRouter:
         config = _config(endpoints, body, principal, endpoint.document["config"])
         if not config["served_entities"]:
             raise invalid("served_entities: an update needs at least one served entity.")
-        deployment.begin(endpoints, endpoint, config)
+        await deployment.replace(endpoints, endpoint, config)
         return endpoints.view(endpoint, principal)
 
     _add_fields(router, endpoints)

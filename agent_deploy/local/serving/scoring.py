@@ -17,6 +17,7 @@ from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.context import Context, set_prediction_context
 from mlflow.utils.proto_json_utils import NumpyEncoder, _get_jsonable_obj
 
+from agent_deploy.local.core.supervision import Escaped, contained, told
 from agent_deploy.local.serving import wire
 
 JSON, EVENTS = "application/json", "text/event-stream"
@@ -57,13 +58,16 @@ class Scorer:
         request_id = header["id"]
         try:
             if not header["type"].startswith(JSON):
-                yield self._answer_table(request_id, header["type"], body)
+                yield contained(self._answer_table)(request_id, header["type"], body)
                 return
             try:
                 question = self._parse(request_id, body, header.get("drop", ()))
             except RecursionError as error:
                 raise MlflowException("The request is nested too deeply.", INVALID_PARAMETER_VALUE) from error
-            yield from self._answer_stream(question) if question.stream else self._answer_whole(question)
+            if question.stream:
+                yield from self._answer_stream(question)
+            else:
+                yield contained(self._answer_whole)(question)
         except Exception as error:  # noqa: BLE001 - the model's code may raise anything: the caller is told, we go on
             yield _failure(error, self._pop_trace(request_id))
 
@@ -88,7 +92,7 @@ class Scorer:
             request_id, parsed.data, parsed.params, parsed.is_unified_llm_input, stream, wants_trace, client_request_id
         )
 
-    def _answer_whole(self, question: _Question) -> Iterator[bytes]:
+    def _answer_whole(self, question: _Question) -> bytes:
         with self._context(question.id):
             try:
                 raw = self._model.predict(question.data, params=question.params)
@@ -98,7 +102,7 @@ class Scorer:
         result = _get_jsonable_obj(raw, pandas_orient="records")
         if not question.unwrapped:
             result = {"predictions": result}
-        yield self._frame(question, result, self._pop_trace(question.id))
+        return self._frame(question, result, self._pop_trace(question.id))
 
     def _frame(self, question: _Question, result: Any, trace: bytes) -> bytes:
         header = {"status": 200, "type": JSON, "client_request_id": question.client_request_id}
@@ -126,27 +130,32 @@ class Scorer:
                 raise MlflowException(
                     "This model does not stream: send the request without 'stream'.", INVALID_PARAMETER_VALUE
                 )
-            events = iter(self._model.predict_stream(question.data, params=question.params))
+            events = iter(contained(self._model.predict_stream)(question.data, params=question.params))
+
+        @contained
+        def following() -> bytes:
+            event = next(events, None)
+            return b"" if event is None else self._event(question, event)
+
         # The status is sent with the first event, so that a model that fails at once fails with a status.
-        first = next(events, None)
+        event = following()
         yield wire.pack(
             {"status": 200, "type": EVENTS, "stream": True, "client_request_id": question.client_request_id}
         )
-        status = 200
+        end: wire.Header = {"end": True, "status": 200}
         try:
-            while first is not None:
-                yield wire.pack({}, self._event(question, first))
-                first = next(events, None)
-        except GeneratorExit:
-            raise
+            while event:
+                yield wire.pack({}, event)
+                event = following()
         except Exception as error:  # noqa: BLE001 - as in `answer`; the status is gone, so the stream says it
             status, body = _error_body(error)
+            end |= {"status": status, **_ends(error)}
             yield wire.pack({}, b"data: " + _encode({"error": body}) + b"\n\n")
         trace = self._pop_trace(question.id)
         if trace and question.return_trace:
             shown = b'{"trace": ' + trace + b', "databricks_request_id": ' + _encode(question.id) + b"}"
             yield wire.pack({}, b'data: {"type": "databricks_output", "databricks_output": ' + shown + b"}\n\n")
-        yield wire.pack({"end": True, "status": status}, trace)
+        yield wire.pack(end, trace)
 
     def _event(self, question: _Question, event: Any) -> bytes:
         content = _get_jsonable_obj(event, pandas_orient="records")
@@ -190,7 +199,12 @@ def _pack_answer(header: wire.Header, shown: bytes, logged: bytes = b"") -> byte
 def _failure(error: Exception, trace: bytes) -> bytes:
     status, body = _error_body(error)
     logged = _encode(body)[:-1] + b', "databricks_output": {"trace": ' + trace + b"}}" if trace else b""
-    return _pack_answer({"status": status, "type": JSON}, _encode(body), logged)
+    return _pack_answer({"status": status, "type": JSON, **_ends(error)}, _encode(body), logged)
+
+
+def _ends(error: Exception) -> wire.Header:
+    """Asks the server to end this process: what it was told to leave it does not go on with."""
+    return {"ends": f"The model raised {error}"} if isinstance(error, Escaped) else {}
 
 
 def _error_body(error: Exception) -> tuple[int, dict[str, Any]]:
@@ -200,7 +214,8 @@ def _error_body(error: Exception) -> tuple[int, dict[str, Any]]:
     if type(error).__name__ == "ValidationError" and getattr(error, "title", "") in _REQUEST_CLASSES:
         return 400, {"error_code": "INVALID_PARAMETER_VALUE", "message": f"The request is not valid: {error}", **body}
     traceback.print_exception(error)
-    message = f"The model raised {type(error).__name__}: {error}"
+    what = f"{error}, which ends its process" if isinstance(error, Escaped) else told(error)
+    message = f"The model raised {what}"
     return 500, {"error_code": "INTERNAL_ERROR", "message": message, **body}
 
 

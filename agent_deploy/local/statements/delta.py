@@ -13,6 +13,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
 from deltalake.exceptions import DeltaError, DeltaProtocolError
 
+from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements import types
 from agent_deploy.local.statements.errors import SqlError
@@ -65,7 +66,7 @@ class DeltaTables:
     def create(self, document: Document, schema: pa.Schema, rows: pa.Table | None = None) -> None:
         """The table with these columns, in place of what is there."""
         path = self._path(document)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make(path.parent)
         content = schema.empty_table() if rows is None else conformed(rows, schema)
         self._write(path, content, mode="overwrite", schema_mode="overwrite")
 

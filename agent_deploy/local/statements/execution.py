@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, not_found
+from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.core.supervision import Escaped, contained, explained
 from agent_deploy.local.statements.limits import Limits
 
 if TYPE_CHECKING:
@@ -183,6 +185,8 @@ class Statements:
             outcome = await loop.run_in_executor(self._threads, self._execute, statement_id, asked, caller, running)
         except ApiError as error:  # its warehouse is gone
             outcome = _failed("BAD_REQUEST", error.message)
+        except Exception as error:  # noqa: BLE001 - a statement that nobody ends would be waited for for ever
+            outcome = _unexpected(statement_id, error)
         finally:
             self._running.pop(statement_id, None)
         self._put({**document, **outcome})
@@ -218,16 +222,17 @@ class Statements:
 
         try:
             session = self._session(asked, caller, running, parsing.parameters(asked.parameters))
-            rows = self.engine.run(asked.statement, session, asked.row_limit)
-            return self._succeeded(statement_id, asked, rows)
+            run, succeeded = contained(self.engine.run), contained(self._succeeded)
+            rows = run(asked.statement, session, asked.row_limit)
+            return succeeded(statement_id, asked, rows)
         except Canceled:
             return {"status": {"state": CANCELED}}
         except SqlError as error:
             return _failed("BAD_REQUEST", str(error), error.sql_state)
         except Exception as error:  # noqa: BLE001 - the caller is told, the log has the trace
-            _log.exception("Statement %s", statement_id)
-            message = f"The local workspace failed: {type(error).__name__}. Its log has the trace."
-            return _failed("INTERNAL_ERROR", message)
+            if isinstance(error, Escaped) and running.canceled.is_set():
+                return {"status": {"state": CANCELED}}
+            return _unexpected(statement_id, error)
 
     def _session(self, asked: Submission, caller: Principal, running: _Running, parameters: Any) -> Session:
         from agent_deploy.local.catalog.metastore import DEFAULT_CATALOG, DEFAULT_SCHEMA
@@ -243,7 +248,7 @@ class Statements:
         if rows.nbytes > _INLINE_BYTES:
             message = f"The result is larger than the {_INLINE_BYTES} bytes of an inline result"
             return _failed("BAD_REQUEST", f"{message}: narrow the query, or set row_limit.")
-        (self._folder / statement_id).mkdir(parents=True, exist_ok=True)
+        make(self._folder / statement_id)
         for index, chunk in enumerate(results.chunks(rows)):
             self._chunk_file(statement_id, index).write_text(json.dumps(chunk))
         return {"status": {"state": SUCCEEDED}, "manifest": results.manifest(rows, truncated)}
@@ -275,6 +280,11 @@ class Statements:
                 return
             self._store.delete("statement", document["statement_id"])
             shutil.rmtree(self._folder / document["statement_id"], ignore_errors=True)
+
+
+def _unexpected(statement_id: str, error: Exception) -> Document:
+    _log.error("Statement %s", statement_id, exc_info=error)
+    return _failed("INTERNAL_ERROR", explained(error))
 
 
 def _failed(code: str, message: str, sql_state: str | None = None) -> Document:

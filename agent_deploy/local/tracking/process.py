@@ -1,7 +1,8 @@
 """MLflow's own tracking server as a child process that ends with its parent, however that ends.
 
 Run as ``python -m agent_deploy.local.tracking.process <socket> <database> <artifact root>``; standard input is a pipe
-whose other end only the parent holds: its end of file means that the parent is gone.
+whose other end only the parent holds: its first line is the secret that requests must have, its end of file means that
+the parent is gone.
 """
 
 from __future__ import annotations
@@ -9,10 +10,17 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from typing import Any
+
+from agent_deploy.local.core import privacy
+
+SECRET_HEADER = "x-agent-deploy-secret"
 
 
 def main(socket_path: str, database: str, artifact_root: str) -> None:
     """Serve until told to stop or until the parent is gone."""
+    privacy.close_to_others()
+    secret = _line()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     # No background jobs (a second process), no telemetry (network), no workspaces.
     os.environ.update(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
@@ -28,7 +36,31 @@ def main(socket_path: str, database: str, artifact_root: str) -> None:
     initialize_backend_stores(database, database, artifact_root)
     from mlflow.server.fastapi_app import app
 
-    uvicorn.run(app, uds=socket_path, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+    uvicorn.run(
+        _asked_with(secret, app), uds=socket_path, log_level="warning", access_log=False, timeout_graceful_shutdown=5
+    )
+
+
+def _asked_with(secret: bytes, app: Any) -> Any:
+    """The application, for whoever knows the secret: a served model, which is the same user's, may reach the socket."""
+
+    async def checked(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and dict(scope["headers"]).get(SECRET_HEADER.encode()) != secret:
+            await send({"type": "http.response.start", "status": 401, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await app(scope, receive, send)
+
+    return checked
+
+
+def _line() -> bytes:
+    read = b""
+    while not read.endswith(b"\n"):
+        if not (byte := os.read(sys.stdin.fileno(), 1)):
+            os._exit(0)
+        read += byte
+    return read.strip()
 
 
 def _die_with_parent() -> None:

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from agent_deploy.local.core.errors import ApiError
+from agent_deploy.local.core.family import kill_family
+from agent_deploy.local.core.folders import make
+from agent_deploy.local.core.supervision import told
+from agent_deploy.local.tracking.process import SECRET_HEADER
 
 # What MLflow's Databricks clients resolve to the Files API (`databricks/mlflow-tracking/<experiment>/…`).
 ARTIFACT_ROOT = "dbfs:/databricks/mlflow-tracking"
 _START_SECONDS = 120.0
+_BASE_URL = "http://localhost"
 _STOP_SECONDS = 10.0
+_ANSWER_SECONDS = 120.0
+_HEALTH_SECONDS = 5.0
 _SOCKET_CHARACTERS = 100  # the kernel takes 107 (macOS 103) for the path of a Unix socket
 _LOG_TAIL = 2000
 
@@ -32,11 +42,13 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 class MlflowServer:
     """Its state in ``<folder>/mlflow/mlflow.db``; reached over a Unix socket, so that no other user's process can."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, answer_seconds: float = _ANSWER_SECONDS) -> None:
         self._folder = folder
+        self._seconds = answer_seconds
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket = self._socket_path()
+        self._headers = {SECRET_HEADER: secrets.token_hex(16)}
         self._client: httpx.Client | None = None
         self._async_client: httpx.AsyncClient | None = None
 
@@ -52,17 +64,22 @@ class MlflowServer:
                 return
             self._clear()
             self._process = self._spawn()
-            client = httpx.Client(transport=httpx.HTTPTransport(uds=str(self._socket)), base_url="http://localhost")
-            self._await_health(client)
+            client = self._new_client()
+            try:
+                self._await_health(client)
+            except BaseException:
+                client.close()
+                self._kill()  # else the next call would start another beside it
+                raise
             self._client = client
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        (self._folder / "mlflow").mkdir(parents=True, exist_ok=True)
-        self._socket.parent.mkdir(mode=0o700, exist_ok=True)
+        make(self._folder / "mlflow")
+        make(self._socket.parent, mode=0o700)
         if self._socket.parent.stat().st_uid != os.getuid():
             raise ApiError(500, "INTERNAL_ERROR", f"{self._socket.parent} belongs to another user: remove it.")
         self._socket.unlink(missing_ok=True)
-        (self._folder / "logs").mkdir(parents=True, exist_ok=True)
+        make(self._folder / "logs")
         database = f"sqlite:///{(self._folder / 'mlflow' / 'mlflow.db').resolve()}"
         command = [
             sys.executable,
@@ -74,9 +91,18 @@ class MlflowServer:
         ]
         with self._log.open("ab") as log:
             # Standard input is how it notices the end of this process; a session of its own keeps Ctrl-C away.
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=self._folder, start_new_session=True
             )
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended already, which is told by whoever waits for it
+            process.stdin.write(self._headers[SECRET_HEADER].encode() + b"\n")
+            process.stdin.flush()
+        return process
+
+    def _new_client(self) -> httpx.Client:
+        transport = httpx.HTTPTransport(uds=str(self._socket))
+        return httpx.Client(transport=transport, base_url=_BASE_URL, headers=self._headers)
 
     def _await_health(self, client: httpx.Client) -> None:
         deadline = time.monotonic() + _START_SECONDS
@@ -85,7 +111,7 @@ class MlflowServer:
             if (code := self._process.poll()) is not None:
                 raise self._failure(f"ended with code {code}")
             try:
-                client.get("/health", timeout=5).raise_for_status()
+                client.get("/health", timeout=_HEALTH_SECONDS).raise_for_status()
             except httpx.HTTPError:
                 time.sleep(0.05)
             else:
@@ -112,14 +138,43 @@ class MlflowServer:
         """A call from a thread: starts the server when needed."""
         self.start()
         assert self._client is not None
-        return self._client.request(method, path, timeout=120, **options)
+        try:
+            return self._client.request(method, path, timeout=self._seconds, **options)
+        except httpx.TransportError as error:
+            raise self._unanswered(error) from error
 
     async def forward(self, method: str, path: str, **options: Any) -> httpx.Response:
         """A call from the event loop, to a server that was started."""
         if self._async_client is None:
             transport = httpx.AsyncHTTPTransport(uds=str(self._socket))
-            self._async_client = httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=120)
-        return await self._async_client.request(method, path, **options)
+            self._async_client = httpx.AsyncClient(
+                transport=transport, base_url=_BASE_URL, timeout=self._seconds, headers=self._headers
+            )
+        try:
+            return await self._async_client.request(method, path, **options)
+        except httpx.TransportError as error:
+            raise await asyncio.to_thread(self._unanswered, error) from error
+
+    def _unanswered(self, error: httpx.TransportError) -> ApiError:
+        """What the caller is told; a server that answers nobody is ended, and the next call starts another."""
+        with self._lock:
+            if self.running and not self._is_healthy():
+                self._kill()
+        message = f"MLflow's tracking server did not answer ({told(error)}): try again. Its log is {self._log}."
+        return ApiError(503, "TEMPORARILY_UNAVAILABLE", message)
+
+    def _is_healthy(self) -> bool:
+        assert self._client is not None
+        try:
+            return self._client.get("/health", timeout=_HEALTH_SECONDS).is_success
+        except httpx.HTTPError:
+            return False
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            kill_family(self._process.pid)
+            self._process.wait()
+        self._clear()
 
     async def stop(self) -> None:
         """End it in order: requests under way are answered first."""

@@ -15,6 +15,7 @@ from agent_deploy.local.core.errors import ApiError, forbidden, invalid, not_fou
 from agent_deploy.local.core.json_text import parse_field
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.core.supervision import contained
 from agent_deploy.local.vector_search import specs
 from agent_deploy.local.vector_search.endpoints import CAN_USE, Endpoints
 
@@ -158,7 +159,7 @@ class Indexes:
     async def _arrive(self, name: str) -> None:
         await self._workspace.transitions.pause(f"vector-search-indexes/{name}/ready")
         try:
-            await asyncio.to_thread(self._build, name)
+            await asyncio.to_thread(contained(self._build), name)
         except Exception as error:  # noqa: BLE001 - its state tells, the log has the trace
             _log.exception("Index %s", name)
             with contextlib.suppress(ApiError):  # it was deleted meanwhile

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, already_exists, forbidden, invalid, not_found
+from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.principals import USERS, Principal
 from agent_deploy.local.core.store import Document
 
@@ -90,7 +91,7 @@ class Tree:
                 f"Path ({path}) is a {held['object_type'].lower()} and cannot be overwritten by another type."
             )
         document = self._put(path, object_type, principal, held, language=language, size=len(content))
-        self._contents.mkdir(parents=True, exist_ok=True)
+        make(self._contents)
         self._file(document).write_bytes(content)
         return document
 

@@ -1,5 +1,6 @@
 """A ResponsesAgent that does what it is told, logged from code and served in the tests."""
 
+import asyncio
 import os
 import sys
 import time
@@ -27,6 +28,8 @@ class Obedient(ResponsesAgent):
         for number, word in enumerate(words):
             if word == "die":
                 os._exit(3)
+            if word == "exit":
+                sys.exit(3)
             if word == "fail":
                 raise RuntimeError("failed in the middle of the stream")
             if word.startswith("wait:"):
@@ -58,6 +61,9 @@ class Obedient(ResponsesAgent):
 
     def _fail(self, argument: str, _request: ResponsesAgentRequest) -> str:
         raise RuntimeError(f"told to fail: {os.environ.get(argument, argument)}")
+
+    def _raise(self, argument: str, _request: ResponsesAgentRequest) -> str:
+        raise {"SystemExit": SystemExit, "CancelledError": asyncio.CancelledError}[argument]("on purpose")
 
     def _die(self, argument: str, _request: ResponsesAgentRequest) -> str:
         os._exit(int(argument))

@@ -23,7 +23,7 @@ BUILD_SECONDS = 90.0
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of saved models: agent, doubler, broken, demanding."""
+    """Folder of saved models: agent, doubler, broken, slow, evil, demanding."""
     folder = tmp_path_factory.mktemp("models")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
@@ -38,6 +38,8 @@ def _save(folder: Path) -> None:
         ("agent", {"pip_requirements": ["mlflow"]}),
         ("doubler", {"pip_requirements": ["mlflow", "pandas==0.0.1"], "signature": signature}),
         ("broken", {"pip_requirements": ["mlflow"]}),
+        ("slow", {"pip_requirements": ["mlflow"]}),
+        ("evil", {"pip_requirements": ["mlflow"], "input_example": ["print()"]}),
     ):
         mlflow.pyfunc.save_model(folder / name, python_model=str(HERE / f"{name}.py"), **more)
     demanding = {"pip_requirements": ["mlflow", "a-distribution-that-nobody-has>=2"]}

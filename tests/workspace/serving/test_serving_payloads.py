@@ -264,6 +264,37 @@ def test_rows_survive_the_server(models: Path) -> None:
             wait(lambda: len(_asked(workspace)), lambda count: count == 31, 5)
 
 
+_SLOW_IMPORT = """
+import sys, time
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "deltalake":
+            time.sleep({seconds})
+sys.meta_path.insert(0, Slow())
+"""
+
+
+def test_no_row_is_acknowledged_before_it_can_be_written(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LocalWorkspace() as workspace:
+        with http_client(workspace.host, workspace.token) as http:
+            register(http, "main.default.agent", models / "agent")
+            config = {"served_entities": [served("main.default.agent")]}
+            ok(http.post(API, json={"name": "logged", "config": config, "ai_gateway": gateway("main.default")}))
+            Endpoint(http, "logged").settled()
+        workspace.stop()
+        # As on a machine whose disk is cold: what writes the table takes longer to load than the model.
+        (tmp_path / "sitecustomize.py").write_text(_SLOW_IMPORT.format(seconds=15))
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        workspace.start()
+        with http_client(workspace.host, workspace.token) as http:
+            _ask(Endpoint(http, "logged"), range(3))
+            time.sleep(_SECOND)
+            workspace.kill()
+        assert _asked(workspace) == [0, 1, 2]
+
+
 def _ask(endpoint: Endpoint, numbers: range) -> None:
     for number in numbers:
         response: httpx.Response = endpoint.post(question(f"say {number}"))

@@ -58,6 +58,27 @@ def test_a_request_that_kills_its_process_is_told_and_the_next_one_waits(endpoin
     assert "ended with exit code 7" in endpoint.log("first")
 
 
+@pytest.mark.parametrize("ask", ["raise SystemExit", "raise CancelledError", "one exit"])
+def test_a_model_that_raises_what_ends_a_program_is_ended_and_another_starts(
+    own: LocalWorkspace, endpoint: Endpoint, ask: str
+) -> None:
+    before = _pids(own)
+    if ask == "one exit":
+        told = endpoint.post(question(ask, stream=True)).text
+    else:
+        response = endpoint.post(question(ask))
+        assert response.status_code == 500
+        told = response.json()["message"]
+        assert "on purpose" in told
+    assert "The model raised SystemExit" in told or "The model raised CancelledError" in told
+    assert endpoint.say("say again") == "again"  # the next request waits for the next process
+    assert not set(before) & set(_pids(own))
+    assert len(_pids(own)) == 1
+    assert "The model raised" in endpoint.log("first")
+    ok(endpoint.http.delete(endpoint.url))
+    assert _pids(own) == []
+
+
 def test_dying_again_and_again_is_said(endpoint: Endpoint) -> None:
     for _ in range(3):
         assert endpoint.post(question("die 7")).status_code == 502
@@ -138,10 +159,13 @@ def test_a_process_that_nobody_can_talk_to_is_ended(tmp_path: Path, monkeypatch:
     killed = []
 
     class Process:
-        async def ready(self) -> dict[str, Any]:
+        def __init__(self) -> None:
+            self.exited = asyncio.get_running_loop().create_future()
+
+        async def ready(self, _seconds: float) -> dict[str, Any]:
             return {}
 
-        def kill(self) -> None:
+        async def end(self) -> None:
             killed.append(self)
 
     async def start(*_: object) -> Process:

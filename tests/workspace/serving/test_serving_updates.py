@@ -200,7 +200,7 @@ def test_a_secret_that_cannot_be_resolved_fails_the_entity(create: Create, agent
 
 def test_the_environment_is_the_entity_s_and_the_platform_s(endpoint: Endpoint) -> None:
     names = set(endpoint.say("names").split())
-    shell = {"PATH", "HOME", "LANG", "PYTHONUNBUFFERED"}
+    shell = {"PATH", "HOME", "TMPDIR", "LANG", "PYTHONUNBUFFERED"}
     platform = {
         *("IS_IN_DB_MODEL_SERVING_ENV", "IS_IN_DATABRICKS_MODEL_SERVING_ENV"),
         *("DB_MODEL_SERVING_HOST_URL", "DATABRICKS_MODEL_SERVING_HOST_URL", "SERVING_CREDENTIALS_DIR"),
@@ -209,7 +209,7 @@ def test_the_environment_is_the_entity_s_and_the_platform_s(endpoint: Endpoint) 
     }
     noted_by_mlflow = {"_MLFLOW_IS_IN_SERVING_ENVIRONMENT"}
     # Where programs and certificates lie, if this machine says so.
-    machine = {"TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "LD_LIBRARY_PATH"} & {*os.environ}
+    machine = {"TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "LD_LIBRARY_PATH"} & {*os.environ}
     assert names == {*AGENT_ENVIRONMENT, *shell, *platform, *machine, *noted_by_mlflow}
 
 
