@@ -39,7 +39,9 @@ class _Start:
             engine.Invoke(request)
             self.is_up = True
         except grpc.RpcError as error:
-            pulumi.log.debug(f"asked for {request.tok}, so that its plugin starts: {error}")
+            # Not its text, which is another plugin's.
+            what = error.code().name if isinstance(error, grpc.Call) else type(error).__name__
+            pulumi.log.debug(f"asked for {request.tok}, so that its plugin starts: {what}")
 
 
 # The programs, by their engines: what was started for each, by package.
