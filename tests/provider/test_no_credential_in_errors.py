@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import functools
 import json
 import ssl
 import sys
@@ -25,6 +26,7 @@ import httpcore
 import httpx
 import pulumi
 import pytest
+import typer.main
 from databricks.sdk import errors as sdk_errors
 from google.protobuf import struct_pb2
 from pulumi.runtime.proto import provider_pb2, resource_pb2
@@ -159,6 +161,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 # Resource → id, and the inputs that a refresh has from the state.
 STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "ServingEndpoint": ("e", {"name": "e"}),
+    "ServicePrincipalSecret": ("s", {"servicePrincipalId": "1"}),
     "Secret": ("scope/key", {"scope": "scope", "name": "key", "value": "x"}),
     "ObjectPermission": (
         "serving-endpoints/e/group/users",
@@ -270,6 +273,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     monkeypatch.setattr(sys, "argv", sys.argv)
     # Made once: it takes longer than all the rest.
     monkeypatch.setattr(httpx._transports.default, "create_ssl_context", lambda **_: TLS)
+    monkeypatch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
     monkeypatch.setattr(client._Tries, "worth_another", lambda self, state: False)
 
     def run(entry: str) -> str:

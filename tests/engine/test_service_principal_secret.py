@@ -1,0 +1,147 @@
+"""An OAuth secret of a service principal on the real engine: never shown, taken over, rotated, found after a kill."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.engine.support import Stack, both_plugins, end_session, eventually
+
+PROGRAM = """
+import pulumi
+from agent_deploy.resources.databricks import ServicePrincipal
+from agent_deploy.resources.{module} import ServicePrincipalSecret
+principal = ServicePrincipal("agent", display_name={name!r})
+secret = ServicePrincipalSecret("agent-oauth-secret", service_principal_id=principal.id, {more})
+pulumi.export("application", principal.application_id)
+pulumi.export("secret", secret.secret)
+pulumi.export("id", secret.id)
+"""
+SECRETS = "/api/2.0/accounts/servicePrincipals/{}/credentials/secrets"
+ANY_SECRETS = SECRETS.format("*")
+
+
+def program(name: str, module: str = "service_principal_secret", more: str = "") -> str:
+    return PROGRAM.format(module=module, name=name, more=more)
+
+
+class Place:
+    """A workspace, and what its service principals hold."""
+
+    def __init__(self, local: Any) -> None:
+        self.host, self.environment = local.host, local.env()
+        self.http = httpx.Client(base_url=local.host, headers={"Authorization": f"Bearer {local.token}"}, timeout=60)
+
+    def principals(self, name: str) -> list[str]:
+        listed = self.http.get("/api/2.0/preview/scim/v2/ServicePrincipals").json()["Resources"]
+        return [each["id"] for each in listed if each["displayName"] == name]
+
+    def secrets(self, name: str) -> list[str]:
+        held = [self.http.get(SECRETS.format(each)).json().get("secrets", []) for each in self.principals(name)]
+        return [secret["id"] for each in held for secret in each]
+
+    def signs_in(self, outputs: dict[str, Any]) -> bool:
+        form = {"grant_type": "client_credentials", "scope": "all-apis"}
+        auth = (outputs["application"], outputs["secret"])
+        return httpx.post(f"{self.host}/oidc/v1/token", data=form, auth=auth).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def place(local_workspace_factory: Callable[..., Any]) -> Place:
+    return Place(local_workspace_factory(serving_start="on_request"))
+
+
+@pytest.fixture
+def made(place: Place, open_stack: Callable[..., Stack], tmp_path: Path) -> Callable[[str], Stack]:
+    plugins = both_plugins(tmp_path / "plugins")
+    return lambda text: open_stack(text, environment=place.environment, plugins=plugins)
+
+
+@pytest.mark.parametrize("configured", [False, True], ids=["by the environment", "by the stack"])
+def test_what_the_vendors_resource_made_is_taken_over_as_it_is(
+    place: Place, open_stack: Callable[..., Stack], tmp_path: Path, configured: bool
+) -> None:
+    name = f"taken-over-{configured}".lower()
+    stack = open_stack(
+        program(name, "databricks", "lifetime='86400s', time_rotating='a'"),
+        environment={} if configured else place.environment,
+        config={"databricks:host": place.host, "databricks:token": place.environment["DATABRICKS_TOKEN"]}
+        if configured
+        else None,
+        plugins=both_plugins(tmp_path / "plugins"),
+    )
+    stack.up()
+    before, held = stack.outputs("--show-secrets"), place.secrets(name)
+    stack.write(program(name, more="lifetime='86400s', time_rotating='a'"))
+    done = stack.up()
+    print(done.output)
+    after = stack.outputs("--show-secrets")
+    assert (after, place.secrets(name)) == (before, held)
+    assert "agent-oauth-secret" not in done.operations
+    assert stack.resources()["agent-oauth-secret"]["type"] == "agent-deploy:index:ServicePrincipalSecret"
+    assert place.signs_in(after)
+    stack.preview("--expect-no-changes")
+    stack.refresh("--expect-no-changes")
+    stack.destroy()
+    assert place.principals(name) == []
+
+
+def test_no_output_of_the_engine_has_the_secret(place: Place, made: Callable[[str], Stack]) -> None:
+    stack = made(program("unseen"))
+    told = [stack.up("--debug")]
+    told += [stack.run("up", "--yes", "--skip-preview", "--json", "--debug")]
+    values = [stack.outputs("--show-secrets")["secret"]]
+    stack.write(program("unseen", more="time_rotating='b'"))
+    told += [stack.run("preview", "--json", "--diff", "--debug"), stack.up("--debug")]
+    values += [stack.outputs("--show-secrets")["secret"]]
+    told += [stack.refresh("--debug"), stack.run("stack", "export"), stack.destroy("--debug")]
+    assert len(set(values)) == 2
+    text = "\n".join([each.output + json.dumps(each.events) for each in told] + [stack.state_text()])
+    assert [value for value in values if value in text] == []
+
+
+def test_a_rotated_secret_is_there_before_the_old_one_goes(place: Place, made: Callable[[str], Stack]) -> None:
+    stack = made(program("rotated", more="time_rotating='a'"))
+    stack.up()
+    (first,) = place.secrets("rotated")
+    place.http.delete("/_local/requests")
+    stack.write(program("rotated", more="time_rotating='b'"))
+    stack.up()
+    (second,) = place.secrets("rotated")
+    assert first != second
+    asked = place.http.get("/_local/requests").json()["requests"]
+    assert [each["method"] for each in asked if "/credentials/secrets" in each["path"] and each["method"] != "GET"] == [
+        "POST",
+        "DELETE",
+    ]
+
+
+@pytest.mark.parametrize("rotates", [False, True], ids=["the first one", "a rotation"])
+def test_what_a_killed_run_left_goes_and_what_is_in_use_stays(
+    place: Place, made: Callable[[str], Stack], rotates: bool
+) -> None:
+    name = f"killed-{rotates}".lower()
+    stack = made(program(name))
+    if rotates:
+        stack.up()
+    before = set(place.secrets(name))
+    stack.write(program(name, more="time_rotating='b'"))
+    # The answer comes after the secret was made; the kill comes before the answer.
+    rule = {"method": "POST", "path": ANY_SECRETS, "times": 1, "delay": 30, "after": True}
+    place.http.post("/_local/faults", json=rule).raise_for_status()
+    run = stack.start("up", "--yes", "--skip-preview")
+    eventually(lambda: len(place.secrets(name)) > len(before))
+    end_session(run)
+    place.http.delete("/_local/faults")
+    stack.run("cancel", "--yes", check=False)
+    stack.up()
+    held = place.secrets(name)
+    assert held == [stack.outputs()["id"]]
+    assert place.signs_in(stack.outputs("--show-secrets"))
+    stack.destroy()
+    assert place.principals(name) == []
