@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from agent_deploy.provider import schema_identity
+
 PACKAGE = "agent-deploy"
 Schema = dict[str, Any]
 
@@ -311,6 +313,7 @@ def _resource(description: str, inputs: Schema, outputs: Schema, required: list[
 
 
 RESOURCES: Schema = {
+    **schema_identity.RESOURCES,
     "ServingEndpoint": _resource(
         "A model serving endpoint: waited for, changed in place, told truthfully when it fails.",
         _ENDPOINT_INPUTS,
@@ -322,21 +325,6 @@ RESOURCES: Schema = {
         _SECRET_INPUTS,
         _SECRET_OUTPUTS,
         ["scope", "name", "value"],
-    ),
-    "ServicePrincipalSecret": _resource(
-        "An OAuth secret of a service principal: a changed or rotated one exists before the old one goes.",
-        {
-            "servicePrincipalId": _of(_STRING, "Id of the service principal, a number.", willReplaceOnChanges=True),
-            "lifetime": _of(_STRING, "Seconds until it expires: 3600s.", willReplaceOnChanges=True),
-            "timeRotating": _of(_STRING, "Any text: another one is another secret.", willReplaceOnChanges=True),
-            "exclusive": _of(_BOOLEAN, "Whether what no state knows of the principal's secrets may be removed."),
-        },
-        {
-            "secret": _of(_STRING, "The secret.", secret=True),
-            "createTime": _of(_STRING, "When it was made."),
-            "expireTime": _of(_STRING, "When it expires."),
-        },
-        ["servicePrincipalId"],
     ),
     "SecurableGrant": _resource(
         "Further privileges of one principal on one securable; what it has anyhow stays, then and after.",

@@ -161,6 +161,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 # Resource → id, and the inputs that a refresh has from the state.
 STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "ServingEndpoint": ("e", {"name": "e"}),
+    "ServicePrincipal": ("1", {"displayName": "agent"}),
     "ServicePrincipalSecret": ("s", {"servicePrincipalId": "1"}),
     "Secret": ("scope/key", {"scope": "scope", "name": "key", "value": "x"}),
     "ObjectPermission": (
