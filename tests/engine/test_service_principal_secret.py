@@ -1,4 +1,4 @@
-"""An OAuth secret of a service principal on the real engine: never shown, taken over, rotated, found after a kill."""
+"""Service principals and their OAuth secrets on the real engine: not shown, taken over, rotated, found after a kill."""
 
 from __future__ import annotations
 
@@ -14,20 +14,25 @@ from tests.engine.support import Stack, both_plugins, end_session, eventually
 
 PROGRAM = """
 import pulumi
-from agent_deploy.resources.databricks import ServicePrincipal
-from agent_deploy.resources.{module} import ServicePrincipalSecret
+from agent_deploy.resources.{principals} import ServicePrincipal
+from agent_deploy.resources.{secrets} import ServicePrincipalSecret
 principal = ServicePrincipal("agent", display_name={name!r})
 secret = ServicePrincipalSecret("agent-oauth-secret", service_principal_id=principal.id, {more})
 pulumi.export("application", principal.application_id)
 pulumi.export("secret", secret.secret)
 pulumi.export("id", secret.id)
 """
+SCIM = "/api/2.0/preview/scim/v2/ServicePrincipals"
 SECRETS = "/api/2.0/accounts/servicePrincipals/{}/credentials/secrets"
 ANY_SECRETS = SECRETS.format("*")
 
 
-def program(name: str, module: str = "service_principal_secret", more: str = "") -> str:
-    return PROGRAM.format(module=module, name=name, more=more)
+OURS = {"principals": "service_principal", "secrets": "service_principal_secret"}
+VENDORS = {"principals": "databricks", "secrets": "databricks"}
+
+
+def program(name: str, more: str = "", modules: dict[str, str] = OURS) -> str:
+    return PROGRAM.format(name=name, more=more, **modules)
 
 
 class Place:
@@ -38,7 +43,7 @@ class Place:
         self.http = httpx.Client(base_url=local.host, headers={"Authorization": f"Bearer {local.token}"}, timeout=60)
 
     def principals(self, name: str) -> list[str]:
-        listed = self.http.get("/api/2.0/preview/scim/v2/ServicePrincipals").json()["Resources"]
+        listed = self.http.get(SCIM).json()["Resources"]
         return [each["id"] for each in listed if each["displayName"] == name]
 
     def secrets(self, name: str) -> list[str]:
@@ -68,7 +73,7 @@ def test_what_the_vendors_resource_made_is_taken_over_as_it_is(
 ) -> None:
     name = f"taken-over-{configured}".lower()
     stack = open_stack(
-        program(name, "databricks", "lifetime='86400s', time_rotating='a'"),
+        program(name, "lifetime='86400s', time_rotating='a'", VENDORS),
         environment={} if configured else place.environment,
         config={"databricks:host": place.host} if configured else None,
         plugins=both_plugins(tmp_path / "plugins"),
@@ -77,12 +82,14 @@ def test_what_the_vendors_resource_made_is_taken_over_as_it_is(
         stack.set_secret("databricks:token", place.environment["DATABRICKS_TOKEN"])
     stack.up()
     before, held = stack.outputs("--show-secrets"), place.secrets(name)
-    stack.write(program(name, more="lifetime='86400s', time_rotating='a'"))
+    stack.write(program(name, "lifetime='86400s', time_rotating='a'"))
     done = stack.up()
     after = stack.outputs("--show-secrets")
     assert (after, place.secrets(name)) == (before, held)
-    assert "agent-oauth-secret" not in done.operations
-    assert stack.resources()["agent-oauth-secret"]["type"] == "agent-deploy:index:ServicePrincipalSecret"
+    assert set(done.operations) <= {"databricks-configuration"}  # our provider, which the vendor's types did not need
+    types = {name: resource["type"] for name, resource in stack.resources().items()}
+    assert types["agent"] == "agent-deploy:index:ServicePrincipal"
+    assert types["agent-oauth-secret"] == "agent-deploy:index:ServicePrincipalSecret"
     assert place.signs_in(after)
     stack.preview("--expect-no-changes")
     stack.refresh("--expect-no-changes")
@@ -145,3 +152,31 @@ def test_what_a_killed_run_left_goes_and_what_is_in_use_stays(
     assert place.signs_in(stack.outputs("--show-secrets"))
     stack.destroy()
     assert place.principals(name) == []
+
+
+def test_a_principal_that_a_killed_run_made_is_gone_on_with(place: Place, made: Callable[[str], Stack]) -> None:
+    stack = made(program("begun"))
+    rule = {"method": "POST", "path": SCIM, "times": 1, "delay": 2}
+    place.http.post("/_local/faults", json=rule).raise_for_status()
+    run = stack.start("up", "--yes", "--skip-preview")
+    eventually(lambda: place.http.get("/_local/faults").json()["faults"][0]["fired"])
+    end_session(run)
+    (begun,) = eventually(lambda: place.principals("begun"))
+    place.http.delete("/_local/faults")
+    stack.run("cancel", "--yes", check=False)
+    stack.up()
+    assert place.principals("begun") == [begun] == [stack.resources()["agent"]["id"]]
+    assert place.signs_in(stack.outputs("--show-secrets"))
+    stack.destroy()
+    assert place.principals("begun") == []
+
+
+def test_a_principal_of_the_same_name_that_is_anothers_is_left_alone(
+    place: Place, made: Callable[[str], Stack]
+) -> None:
+    by_hand = place.http.post(SCIM, json={"displayName": "same", "externalId": "another's"}).json()["id"]
+    stack = made(program("same"))
+    stack.up()
+    assert len(place.principals("same")) == 2
+    stack.destroy()
+    assert place.principals("same") == [by_hand]
