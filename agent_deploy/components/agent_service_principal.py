@@ -14,11 +14,13 @@ from agent_deploy.components.late_values import OF_PRINCIPAL, without_late
 from agent_deploy.components.options import child_options
 from agent_deploy.components.signature import check_names, takes_one_dict
 from agent_deploy.resources import functions
-from agent_deploy.resources.databricks import Grant, SecretScope, ServicePrincipal, ServicePrincipalSecret
+from agent_deploy.resources.databricks import Grant, SecretScope
 from agent_deploy.resources.object_permission import ObjectPermission
 from agent_deploy.resources.provider import in_workspace
 from agent_deploy.resources.secret import Secret
 from agent_deploy.resources.securable_grant import SecurableGrant
+from agent_deploy.resources.service_principal import ServicePrincipal
+from agent_deploy.resources.service_principal_secret import ServicePrincipalSecret
 from agent_deploy.rules.credentials import CLIENT_ID, CLIENT_SECRET, check_complete, check_existing, check_rotation
 from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.known_arguments import not_a_mapping, of_well_shaped
