@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.engine.support import Stack, both_plugins, end_session, eventually
+from tests.engine.support import Stack, both_plugins, end_session
 
 PROGRAM = """
 import pulumi
@@ -54,6 +58,69 @@ class Place:
         form = {"grant_type": "client_credentials", "scope": "all-apis"}
         auth = (outputs["application"], outputs["secret"])
         return httpx.post(f"{self.host}/oidc/v1/token", data=form, auth=auth).status_code == 200
+
+
+class Between(ThreadingHTTPServer):
+    """Stands before the workspace; holds back the answer of the next POST to ``held_path``, which was done."""
+
+    daemon_threads = True
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(("127.0.0.1", 0), _Passing)
+        self.place, self.held_path = place, ""
+        self.is_held, self.release = threading.Event(), threading.Event()
+        self.host = f"http://127.0.0.1:{self.server_port}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Passing(BaseHTTPRequestHandler):
+    server: Between
+    protocol_version = "HTTP/1.1"
+
+    def _pass(self) -> None:
+        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        wanted = {name: self.headers[name] for name in ("Content-Type", "Authorization") if name in self.headers}
+        answer = self.server.place.http.request(self.command, self.path, content=content, headers=wanted)
+        if self.command == "POST" and self.server.held_path and fnmatch(self.path, self.server.held_path):
+            self.server.held_path = ""
+            self.server.is_held.set()
+            self.server.release.wait(120)
+        with contextlib.suppress(OSError):  # who asked may be dead by now
+            self.send_response(answer.status_code)
+            self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+            self.send_header("Content-Length", str(len(answer.content)))
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def killed_at(place: Place, open_stack: Callable[..., Stack], tmp_path: Path) -> Iterator[Callable[..., Stack]]:
+    """A stack, and a run of it that is killed when the workspace has done a POST whose answer did not come yet."""
+    between = Between(place)
+    plugins = both_plugins(tmp_path / "plugins")
+
+    def run(path: str, text: str, before: str = "") -> Stack:
+        stack = open_stack(before, environment={**place.environment, "DATABRICKS_HOST": between.host}, plugins=plugins)
+        if before:
+            stack.up()
+        stack.write(text)
+        between.held_path = path
+        begun = stack.start("up", "--yes", "--skip-preview")
+        assert between.is_held.wait(120), stack.started_output
+        end_session(begun)
+        between.release.set()
+        stack.run("cancel", "--yes", check=False)
+        return stack
+
+    yield run
+    between.release.set()
+    between.shutdown()
+    between.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -129,41 +196,26 @@ def test_a_rotated_secret_is_there_before_the_old_one_goes(place: Place, made: C
 
 @pytest.mark.parametrize("rotates", [False, True], ids=["the first one", "a rotation"])
 def test_what_a_killed_run_left_goes_and_what_is_in_use_stays(
-    place: Place, made: Callable[[str], Stack], rotates: bool
+    place: Place, killed_at: Callable[..., Stack], rotates: bool
 ) -> None:
     name = f"killed-{rotates}".lower()
-    stack = made(program(name))
-    if rotates:
-        stack.up()
-    before = set(place.secrets(name))
-    stack.write(program(name, more="time_rotating='b'"))
-    # The workspace has the request when engine and plugin die, and does what it asks.
-    rule = {"method": "POST", "path": ANY_SECRETS, "times": 1, "delay": 2}
-    place.http.post("/_local/faults", json=rule).raise_for_status()
-    run = stack.start("up", "--yes", "--skip-preview")
-    eventually(lambda: place.http.get("/_local/faults").json()["faults"][0]["fired"])
-    end_session(run)
-    eventually(lambda: len(place.secrets(name)) > len(before))
-    place.http.delete("/_local/faults")
-    stack.run("cancel", "--yes", check=False)
+    text = program(name, "time_rotating='b'")
+    stack = killed_at(ANY_SECRETS, text, before=program(name) if rotates else "")
+    left = place.secrets(name)
+    assert len(left) == 1 + rotates
     stack.up()
-    held = place.secrets(name)
-    assert held == [stack.outputs()["id"]]
+    made = stack.outputs()["id"]
+    assert place.secrets(name) == [made]
+    assert made not in left
     assert place.signs_in(stack.outputs("--show-secrets"))
     stack.destroy()
     assert place.principals(name) == []
 
 
-def test_a_principal_that_a_killed_run_made_is_gone_on_with(place: Place, made: Callable[[str], Stack]) -> None:
-    stack = made(program("begun"))
-    rule = {"method": "POST", "path": SCIM, "times": 1, "delay": 2}
-    place.http.post("/_local/faults", json=rule).raise_for_status()
-    run = stack.start("up", "--yes", "--skip-preview")
-    eventually(lambda: place.http.get("/_local/faults").json()["faults"][0]["fired"])
-    end_session(run)
-    (begun,) = eventually(lambda: place.principals("begun"))
-    place.http.delete("/_local/faults")
-    stack.run("cancel", "--yes", check=False)
+def test_a_principal_that_a_killed_run_made_is_gone_on_with(place: Place, killed_at: Callable[..., Stack]) -> None:
+    stack = killed_at(SCIM, program("begun"))
+    (begun,) = place.principals("begun")
+    assert "agent" not in stack.resources()
     stack.up()
     assert place.principals("begun") == [begun] == [stack.resources()["agent"]["id"]]
     assert place.signs_in(stack.outputs("--show-secrets"))
