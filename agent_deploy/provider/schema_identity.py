@@ -8,12 +8,8 @@ _NAME = {"type": "string", "description": "Name of the service principal."}
 _REPLACES = {"type": "string", "willReplaceOnChanges": True}
 _SECRET_INPUTS = {
     "servicePrincipalId": {**_REPLACES, "description": "Id of the service principal, a number."},
-    "lifetime": {**_REPLACES, "description": "Seconds until it expires: 3600s."},
+    "lifetime": {**_REPLACES, "description": "Seconds until it expires: 86400s; of whole hours, up to one less."},
     "timeRotating": {**_REPLACES, "description": "Any text: another one is another secret."},
-    "exclusive": {
-        "type": "boolean",
-        "description": "Whether secrets of the principal that no state knows are removed before another is made.",
-    },
 }
 _SECRET_OUTPUTS = {
     "secret": {"type": "string", "description": "The secret.", "secret": True},

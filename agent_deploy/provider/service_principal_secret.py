@@ -5,10 +5,11 @@ The vendor's resource of this name lets the secret into the engine's debug lines
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, ClassVar
 
 from agent_deploy.client.errors import ApiError
@@ -25,9 +26,10 @@ from agent_deploy.provider.resource import (
     UserError,
     Values,
 )
-from agent_deploy.rules.credentials import MAX_SECRETS, too_many_secrets
+from agent_deploy.rules.credentials import MAX_LIFETIME_DAYS, MAX_SECRETS, too_many_secrets
 from agent_deploy.rules.problems import Problem
 
+_HOUR = 3600
 _LIFETIME = re.compile(r"[1-9]\d*s")
 # Output → the API's name.
 _TOLD = {"createTime": "create_time", "expireTime": "expire_time"}
@@ -36,10 +38,10 @@ _TOLD = {"createTime": "create_time", "expireTime": "expire_time"}
 class ServicePrincipalSecret(Resource):
     """Id: the secret's. Its value is told once, at creation, and lives in the state alone, as a secret."""
 
-    inputs: ClassVar[tuple[str, ...]] = ("servicePrincipalId", "lifetime", "timeRotating", "exclusive")
+    inputs: ClassVar[tuple[str, ...]] = ("servicePrincipalId", "lifetime", "timeRotating")
     outputs: ClassVar[tuple[str, ...]] = ("secret", *_TOLD)
     secrets: ClassVar[frozenset[str]] = frozenset({"secret"})
-    replaces: ClassVar[frozenset[str]] = frozenset({"servicePrincipalId", "lifetime", "timeRotating"})
+    replaces: ClassVar[frozenset[str]] = frozenset({"*"})
 
     def __init__(self) -> None:
         # URN → id of the secret in the state, "" when it was not told: a creation does not hear what it replaces.
@@ -60,22 +62,21 @@ class ServicePrincipalSecret(Resource):
         return inputs, [Failure("", str(problem)) for problem in problems]
 
     def diff(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Diff:
-        """Of what makes another secret; the rest, and what the vendor's resource has besides, is no change."""
+        """What the vendor's resource has besides in its state is no change."""
         with self._lock:
             self._kept[context.urn] = id
-        before, after = ({name: given.get(name) for name in self.replaces} for given in (old_inputs, inputs))
+        before, after = ({name: given.get(name) for name in self.inputs} for given in (old_inputs, inputs))
         return super().diff(context, id, before, old, after)
 
     def create(self, context: Context, inputs: Values) -> Created:
-        """Makes one, after it has removed what runs that were cut short have left, where that can be told."""
+        """Makes one, after it has removed those that earlier runs of this resource made and could not note."""
         with self._lock:
             kept = self._kept.pop(context.urn, None)
         workspace, principal = _workspace(context), str(inputs["servicePrincipalId"])
-        if inputs.get("exclusive"):
-            for left in _left_over(list(secrets_of(workspace, principal)), kept):
-                workspace.remove(f"{_path(principal)}/{segment(left)}")
-                context.info(f"Removed OAuth secret {left}: an earlier run made it and was cut short.")
-        body = {"lifetime": inputs["lifetime"]} if inputs.get("lifetime") else {}
+        for left in _left_over(list(secrets_of(workspace, principal)), kept, _mark(context.urn)):
+            workspace.remove(f"{_path(principal)}/{segment(left)}")
+            context.info(f"Removed OAuth secret {left}: an earlier run made it and was cut short.")
+        body = {"lifetime": _marked(inputs.get("lifetime"), _mark(context.urn))}
         try:
             made = workspace.post(_path(principal), body)
         except ApiError as error:
@@ -102,8 +103,8 @@ class ServicePrincipalSecret(Resource):
         return Found(id, {**old, **_told(there)}, old_inputs)
 
     def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
-        """What is left of the inputs says only what a creation does."""
-        return {**old, **inputs}
+        """Every change is a replacement."""
+        raise UserError("An OAuth secret is never changed in place.")
 
     def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
         """Removes it, if it and its principal are still there."""
@@ -126,17 +127,34 @@ def _path(principal: str) -> str:
     return f"/api/2.0/accounts/servicePrincipals/{segment(principal)}/credentials/secrets"
 
 
-def _left_over(held: list[dict[str, Any]], kept: str | None) -> list[str]:
-    """Ids of secrets that no state knows: all where none was known, else those that are newer than the one it knows.
+def _mark(urn: str) -> int:
+    """Seconds by which the resource's secrets live shorter than a whole number of hours.
+
+    A secret carries nothing else by which it could say which resource of which stack made it.
+    """
+    return 60 + int(hashlib.sha256(urn.encode()).hexdigest()[:12], 16) % (_HOUR - 120)
+
+
+def _marked(lifetime: str | None, mark: int) -> str:
+    seconds = int(lifetime[:-1]) if lifetime else MAX_LIFETIME_DAYS * 24 * _HOUR
+    return f"{seconds - mark}s" if seconds % _HOUR == 0 and seconds > _HOUR else f"{seconds}s"
+
+
+def _left_over(held: list[dict[str, Any]], kept: str | None, mark: int) -> list[str]:
+    """Ids of the resource's own secrets that no state knows: newer than the one it knows, all where it knows none.
 
     An older one may still be in use: by an endpoint that has not moved on from a secret which a later run removes.
     """
-    if kept is None:
-        return [str(secret["id"]) for secret in held]
-    since = next((_time(secret.get("create_time")) for secret in held if secret["id"] == kept), None)
+    times = {str(each["id"]): (_time(each.get("create_time")), _time(each.get("expire_time"))) for each in held}
+    since = times.get(kept, (None, None))[0] if kept is not None else datetime.min.replace(tzinfo=timezone.utc)
     if since is None:
         return []
-    return [str(secret["id"]) for secret in held if (made := _time(secret.get("create_time"))) and made > since]
+    return [id for id, (made, end) in times.items() if made and end and made > since and _is_marked(end - made, mark)]
+
+
+def _is_marked(life: timedelta, mark: int) -> bool:
+    """Whether a secret that lives so long is the resource's; its times may be cut to seconds."""
+    return abs(-life.total_seconds() % _HOUR - mark) <= 1
 
 
 def _told(secret: dict[str, Any]) -> Values:

@@ -10,10 +10,9 @@ VENDOR_TYPE = "databricks:index/servicePrincipalSecret:ServicePrincipalSecret"
 
 
 class ServicePrincipalSecret(OwnResource):
-    """``lifetime`` in seconds: ``"3600s"``; another ``time_rotating`` is another secret.
+    """``lifetime`` in seconds: ``"86400s"``; another ``time_rotating`` is another secret.
 
-    ``exclusive``: nobody else makes secrets for this principal, so that those which a run that was cut short has left
-    are removed before another is made.
+    One of whole hours is shortened by less than an hour, by which the resource knows what an interrupted run has left.
     """
 
     service_principal_id: pulumi.Output[str] = output("servicePrincipalId")
@@ -28,14 +27,12 @@ class ServicePrincipalSecret(OwnResource):
         service_principal_id: pulumi.Input[str],
         lifetime: pulumi.Input[str] | None = None,
         time_rotating: pulumi.Input[str] | None = None,
-        exclusive: pulumi.Input[bool] = True,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         inputs = {
             "servicePrincipalId": service_principal_id,
             "lifetime": lifetime,
             "timeRotating": time_rotating,
-            "exclusive": exclusive,
         }
         ours = pulumi.ResourceOptions(aliases=[pulumi.Alias(type_=VENDOR_TYPE)], additional_secret_outputs=["secret"])
         super().__init__(resource_name, inputs, pulumi.ResourceOptions.merge(ours, opts))
