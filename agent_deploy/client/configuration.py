@@ -8,9 +8,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from agent_deploy.client.errors import ConfigurationError
+from agent_deploy.client.masking import hide
+from agent_deploy.rules.connection_settings import check_setting, normal_host, trimmed
+from agent_deploy.rules.credentials import looks_like_credential
 
 # Our names (as in the provider's inputs and in `databricks:*` of a stack) and the environment variables.
 VARIABLES = {
@@ -38,8 +40,6 @@ PAT, OAUTH_M2M = "pat", "oauth-m2m"
 PROVIDER_INPUT = "the provider's input"
 # Only a Python program hands `databricks:*` on to our plugin.
 _ELSEWHERE = "`agent-deploy:host` and `agent-deploy:token` for a program that is not in Python"
-# Nothing shorter is a credential; blotting it out would only make messages unreadable.
-_MIN_HIDDEN = 6
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Settings:
     @property
     def hidden(self) -> tuple[str, ...]:
         """What must never be shown."""
-        return tuple(value for value in (self.token, self.client_secret) if len(value) >= _MIN_HIDDEN)
+        return (self.token, self.client_secret)
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,11 @@ def resolve(explicit: Mapping[str, object], environ: Mapping[str, str] | None = 
         _Source("stack", _stack_configuration(environ)),
         _Source("environment", _environment(environ)),
     ]
-    profile = _first(sources, "profile")
+    profile = _judged(sources, "profile")
     named_or_nothing_else = profile or not any(source.values.get("host") for source in sources)
     if named_or_nothing_else and (found := _profile(profile, environ)) is not None:
         sources.append(found)
-    host = normal_host(_first(sources, "host"))
+    host = normal_host(_judged(sources, "host"))
     # A source that is about another workspace is not asked: its token must not travel to this one.
     usable = [source for source in sources if normal_host(source.values.get("host", "")) in ("", host)]
     return _settings(host, profile, usable)
@@ -106,22 +106,14 @@ def host_of(inputs: Mapping[str, object], environ: Mapping[str, str] | None = No
     """
     environ = os.environ if environ is None else environ
     sources = [_Source("provider", _strings(inputs)), _Source("environment", _environment(environ))]
-    host, profile = _first(sources, "host"), _first(sources, "profile")
+    host, profile = _judged(sources, "host"), _judged(sources, "profile")
     if not host and (found := _profile(profile, environ)) is not None:
         host = found.values.get("host", "")
     return normal_host(host).lower()
 
 
-def normal_host(host: str) -> str:
-    """``https://example.cloud.databricks.com``: with a scheme, without path or query."""
-    if not host.strip():
-        return ""
-    url = urlsplit(host.strip() if "://" in host else f"https://{host.strip()}")
-    return f"{url.scheme}://{url.netloc}"
-
-
 def _settings(host: str, profile: str, sources: list[_Source]) -> Settings:
-    values = {name: _first(sources, name) for name in _CREDENTIALS}
+    values = {name: _judged(sources, name) for name in _CREDENTIALS}
     method, origin = _method(values, sources)
     if not host and method != "sdk":
         raise ConfigurationError(
@@ -142,7 +134,7 @@ def _settings(host: str, profile: str, sources: list[_Source]) -> Settings:
         client_id=values["clientId"],
         client_secret=values["clientSecret"],
         profile=profile,
-        account_id=_first(sources, "accountId"),
+        account_id=_judged(sources, "accountId"),
         auth_type=values["authType"],
         origin=origin,
     )
@@ -176,7 +168,10 @@ def _method(values: Mapping[str, str], sources: list[_Source]) -> tuple[str, str
 
 
 def _strings(values: Mapping[str, object]) -> dict[str, str]:
-    return {name: str(values[name]) for name in VARIABLES if values.get(name)}
+    """The values that are set, trimmed; from here on no text shows those that are secret."""
+    given = {name: str(values[name]) for name in VARIABLES if values.get(name)}
+    hide(*(value for name, value in given.items() if name in SECRETS))
+    return {name: value for name, text in given.items() if (value := trimmed(text))}
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -208,9 +203,17 @@ def _profile(name: str, environ: Mapping[str, str]) -> _Source | None:
         known = ", ".join(parser.sections()) or "none"
         raise ConfigurationError(f"There is no profile {name!r} in {path} (there: {known}).")
     section = parser[name or "DEFAULT"]
-    values = {ours: section[theirs] for ours, theirs in PROFILE_KEYS.items() if section.get(theirs)}
+    # Not all of them are ours to read; the SDK reads the others.
+    hide(*(value for key, value in section.items() if looks_like_credential(key, value)))
+    values = _strings({ours: section.get(theirs) for ours, theirs in PROFILE_KEYS.items()})
     return _Source(f"profile {name or 'DEFAULT'} in {path}", values)
 
 
-def _first(sources: list[_Source], name: str) -> str:
-    return next((source.values[name] for source in sources if source.values.get(name)), "")
+def _judged(sources: list[_Source], name: str) -> str:
+    """What the first source says that has it; raises ConfigurationError, without the value, for what can be none."""
+    for source in sources:
+        if value := source.values.get(name, ""):
+            for problem in check_setting(name, source.name_of(name), value):
+                raise ConfigurationError(str(problem))
+            return value
+    return ""

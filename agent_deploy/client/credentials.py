@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from typing import Any, Protocol
 
 from agent_deploy.client.configuration import OAUTH_M2M, PAT, Settings
 from agent_deploy.client.errors import ConfigurationError
+from agent_deploy.client.masking import cause, hide
 
 # A token is fetched anew this many seconds before it expires, so that no request leaves with one that is about to.
 REFRESH_BEFORE = 120.0
@@ -57,6 +60,7 @@ class ServicePrincipal:
                 raise self._failed[1]
             if time.monotonic() >= self._until:
                 answer = self._fetched()
+                hide(str(answer["access_token"]))
                 lifetime = float(answer.get("expires_in", 3600))
                 self._headers = {"Authorization": f"{answer.get('token_type', 'Bearer')} {answer['access_token']}"}
                 # Half of a short life, so that a token of less than four minutes is used at all.
@@ -84,6 +88,7 @@ class DatabricksSdk:
     def __init__(self, settings: Settings) -> None:
         from databricks.sdk.core import Config
 
+        hide(*(os.environ.get(each.env) for each in Config.attributes() if each.sensitive and each.env))
         try:
             self._config = Config(
                 host=settings.host or None,
@@ -91,15 +96,21 @@ class DatabricksSdk:
                 account_id=settings.account_id or None,
                 auth_type=settings.auth_type or None,
             )
-        except ValueError as error:
-            raise ConfigurationError(f"No way to sign in to Databricks was found: {error}") from error
+        except Exception as error:  # noqa: BLE001 - each of its many ways to sign in has exceptions of its own
+            raise ConfigurationError(f"No way to sign in to Databricks was found: {cause(error)}") from None
+        hide(*(getattr(self._config, each.name) for each in Config.attributes() if each.sensitive))
         self.host = self._config.host or settings.host
         self._lock = threading.Lock()
 
     def headers(self) -> dict[str, str]:
         """As the SDK signs; it caches and refreshes tokens."""
         with self._lock:
-            return dict(self._config.authenticate())
+            try:
+                headers = dict(self._config.authenticate())
+            except Exception as error:  # noqa: BLE001 - as above
+                raise ConfigurationError(f"Databricks' SDK could not sign in: {cause(error)}") from None
+        hide(*(value.rpartition(" ")[2] for value in headers.values()))
+        return headers
 
     def forget(self) -> bool:
         """The SDK refreshes on its own."""
@@ -111,5 +122,7 @@ def credentials_for(settings: Settings, fetch: Callable[[], dict[str, Any]]) -> 
     if settings.method == PAT:
         return PersonalAccessToken(settings.token)
     if settings.method == OAUTH_M2M:
+        # As the header has both when a token is asked for.
+        hide(base64.b64encode(f"{settings.client_id}:{settings.client_secret}".encode()).decode())
         return ServicePrincipal(fetch)
     return DatabricksSdk(settings)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 
+from agent_deploy.client.masking import masked
+
 # Error codes that say something else than "not found", even with HTTP 404. Source: Databricks' SDKs.
 _NOT_ABOUT_EXISTENCE = frozenset(
     {
@@ -16,7 +18,10 @@ _NOT_ABOUT_EXISTENCE = frozenset(
 
 
 class WorkspaceError(Exception):
-    """Anything that went wrong between us and the workspace; its text is meant for the user."""
+    """Anything that went wrong between us and the workspace; its text is for the user, and shows no credential."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(masked(text))
 
 
 class ConfigurationError(WorkspaceError):
@@ -47,7 +52,7 @@ class ApiError(WorkspaceError):
         hint: str = "",
         retry_after: float | None = None,
     ) -> None:
-        self.status, self.error_code, self.message, self.request = status, error_code, message, request
+        self.status, self.error_code, self.message, self.request = status, error_code, masked(message), request
         self.retry_after = retry_after  # seconds that the workspace asks to wait
         where = f" [{error_code or 'no error code'}, HTTP {status}{', ' + request if request else ''}]"
         super().__init__(message + where + (f"\n{hint}" if hint else ""))

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from agent_deploy.client.errors import ApiError, ConnectionLost, WorkspaceError
-from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.client.workspace import LIBRARY_ERRORS, Workspace, segment
 
 _REGISTRY = "/api/2.0/mlflow/unity-catalog"
 _CATALOG = "/api/2.1/unity-catalog"
@@ -142,7 +142,7 @@ class ModelRegistry:
         headers = {str(header["name"]): str(header["value"]) for header in signed.get("headers") or []}
         try:
             answer = httpx.put(signed["url"], content=content, headers=headers, timeout=UPLOAD_SECONDS)
-        except httpx.TransportError as error:
+        except LIBRARY_ERRORS as error:
             # Not the URL: it is a credential.
             raise ConnectionLost(f"The upload of {path} broke ({type(error).__name__}).") from None
         if not answer.is_success:

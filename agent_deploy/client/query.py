@@ -139,8 +139,8 @@ def _json(response: httpx.Response) -> dict[str, Any]:
     content = response.read()
     try:
         document = json.loads(content)
-    except ValueError as error:
-        raise WorkspaceError(f"The endpoint answered with something that is not JSON: {content[:200]!r}") from error
+    except ValueError:
+        raise WorkspaceError(f"The endpoint answered with something that is not JSON: {content[:200]!r}") from None
     return document if isinstance(document, dict) else {"predictions": document}
 
 
@@ -161,7 +161,7 @@ def read_events(lines: Iterator[str], on_text: Tell = lambda _text: None) -> Ans
         if data == "[DONE]":
             finished = True
         elif data:
-            event = json.loads(data)
+            event = _event(data)
             if error := _error(event):
                 raise WorkspaceError(f"The agent failed while it was answering: {error}")
             _note_databricks_output(answer, event)
@@ -172,6 +172,16 @@ def read_events(lines: Iterator[str], on_text: Tell = lambda _text: None) -> Ans
     if not finished and not answer.document:
         raise ConnectionLost("The endpoint's answer ended before it began.")
     return answer
+
+
+def _event(data: str) -> dict[str, Any]:
+    try:
+        event = json.loads(data)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict):
+        raise WorkspaceError(f"The endpoint streamed something that is no JSON object: {data[:200]!r}")
+    return event
 
 
 def _event_text(event: Mapping[str, Any], streamed: set[str]) -> Iterator[str]:

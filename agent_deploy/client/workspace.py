@@ -8,13 +8,23 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import quote, urlsplit
+from urllib.request import getproxies
 
 import httpx
 import tenacity
 
 from agent_deploy.client.configuration import PROVIDER_INPUT, Settings, normal_host, resolve
 from agent_deploy.client.credentials import Credentials, credentials_for
-from agent_deploy.client.errors import ApiError, ConnectionLost, Interrupted, Unreachable, WorkspaceError, parse_error
+from agent_deploy.client.errors import (
+    ApiError,
+    ConfigurationError,
+    ConnectionLost,
+    Interrupted,
+    Unreachable,
+    WorkspaceError,
+    parse_error,
+)
+from agent_deploy.client.masking import cause, hide, masked
 
 # A refused connection is tried again for this long, in case the workspace is just starting, and then told.
 CONNECT_PATIENCE = 3.5
@@ -32,6 +42,8 @@ _STORED = (
     " Without the program, `pulumi refresh`, `pulumi destroy` and `up --refresh` take those that the stack's state has "
     "from its last `pulumi up`, whatever was set since: add `--run-program`, or run `pulumi up` first."
 )
+# All that httpx and what lies below it raise: httpx's own have no common base, and ssl, sockets and codecs have theirs.
+LIBRARY_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict, ValueError, OSError)
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
 
 
@@ -142,8 +154,8 @@ class Workspace:
         response = self._connection.open_stream("POST", path, json=body, timeout=_timeout(read_timeout))
         try:
             yield response
-        except httpx.TransportError as error:
-            what = f"{type(error).__name__}: {error}".rstrip(": ")
+        except (httpx.HTTPError, httpx.StreamError) as error:  # not all: the caller's own come through here as well
+            what = cause(error)
             raise ConnectionLost(f"The connection to {self.host} broke while {path} was answering ({what}).") from None
         finally:
             response.close()
@@ -203,6 +215,7 @@ class _Connection:
         with self._lock:
             if not self._is_open:
                 self.settings = self._given() if callable(self._given) else self._given
+                hide(*self.settings.hidden)
                 self.credentials = credentials_for(self.settings, self._fetch_token)
                 self.host = self.settings.host or normal_host(getattr(self.credentials, "host", ""))
                 self.http = self._client()
@@ -210,13 +223,20 @@ class _Connection:
         return self
 
     def _client(self) -> httpx.Client:
-        return httpx.Client(
-            transport=self._transport,
-            timeout=_timeout(READ_TIMEOUT),
-            limits=httpx.Limits(max_connections=100, max_keepalive_connections=40, keepalive_expiry=20.0),
-            headers={"User-Agent": user_agent()},
-            trust_env=not self._is_local,  # a proxy has nothing to do with a workspace on this machine
-        )
+        hide(*(urlsplit(proxy).password for proxy in getproxies().values()))
+        try:
+            return httpx.Client(
+                transport=self._transport,
+                timeout=_timeout(READ_TIMEOUT),
+                limits=httpx.Limits(max_connections=100, max_keepalive_connections=40, keepalive_expiry=20.0),
+                headers={"User-Agent": user_agent()},
+                trust_env=not self._is_local,  # a proxy has nothing to do with a workspace on this machine
+            )
+        except LIBRARY_ERRORS as error:
+            raise ConfigurationError(
+                f"No connection can be set up from the environment ({cause(error)}): correct HTTP_PROXY, HTTPS_PROXY, "
+                "ALL_PROXY, SSL_CERT_FILE or SSL_CERT_DIR."
+            ) from None
 
     @property
     def _is_local(self) -> bool:
@@ -254,8 +274,8 @@ class _Connection:
             return self.http.send(request, stream=stream, auth=auth)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise Unreachable(
-                f"No Databricks workspace answers at {self.host} ({error}). Is the address right, and is the workspace "
-                "up? A local workspace is started by `agent-deploy local start`."
+                f"No Databricks workspace answers at {self.host} ({masked(str(error))}). Is the address right, and is "
+                "the workspace up? A local workspace is started by `agent-deploy local start`."
             ) from None
         except httpx.ReadTimeout:
             seconds = request.extensions["timeout"]["read"]
@@ -263,11 +283,13 @@ class _Connection:
                 f"{self.host} took the connection, but did not answer {method} {path} within {seconds:g} s. Is this "
                 "the address of a workspace, and does a proxy or a firewall on the way let requests through?"
             ) from None
+        except httpx.UnsupportedProtocol as error:
+            raise WorkspaceError(f"{self.host!r} is not the address of a workspace ({cause(error)}).") from None
         except httpx.TransportError as error:
-            what = f"{type(error).__name__}: {error}".rstrip(": ")
+            what = cause(error)
             raise ConnectionLost(f"The connection to {self.host} broke during {method} {path} ({what}).") from None
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise WorkspaceError(f"{self.host!r} is not the address of a workspace ({error}).") from None
+        except Exception as error:  # noqa: BLE001 - whatever it is may quote the header that signs the request
+            raise WorkspaceError(f"{method} {path} could not be sent to {self.host} ({cause(error)}).") from None
 
     def _parsed(self, response: httpx.Response, method: str, path: str) -> dict[str, Any]:
         if response.is_success:
@@ -282,9 +304,7 @@ class _Connection:
             if self._is_local:
                 hint += " Those of a local workspace are told by `agent-deploy local env`."
         request = f"{method} {path}"
-        raise ApiError(
-            response.status_code, code, self._redacted(message), request, hint, retry_after=_retry_after(response)
-        )
+        raise ApiError(response.status_code, code, message, request, hint, retry_after=_retry_after(response))
 
     def _document(self, response: httpx.Response, method: str, path: str) -> dict[str, Any]:
         if not response.content.strip():
@@ -311,11 +331,6 @@ class _Connection:
         if "access_token" not in answer:
             raise WorkspaceError(f"{self.host} gave no access token for the service principal {settings.client_id}.")
         return answer
-
-    def _redacted(self, text: str) -> str:
-        for value in self.settings.hidden:
-            text = text.replace(value, "[secret]")
-        return text
 
 
 def _timeout(read: float) -> httpx.Timeout:

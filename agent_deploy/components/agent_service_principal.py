@@ -14,10 +14,12 @@ from agent_deploy.components.errors import DeploymentError, told
 from agent_deploy.components.parsing import parse
 from agent_deploy.components.signature import takes_keywords
 from agent_deploy.resources import functions
-from agent_deploy.resources.databricks import Grant, SecretScope, ServicePrincipal, ServicePrincipalSecret
+from agent_deploy.resources.databricks import Grant, SecretScope
 from agent_deploy.resources.object_permission import ObjectPermission
 from agent_deploy.resources.secret import Secret
 from agent_deploy.resources.securable_grant import SecurableGrant
+from agent_deploy.resources.service_principal import ServicePrincipal
+from agent_deploy.resources.service_principal_secret import ServicePrincipalSecret
 from agent_deploy.rules.credentials import CLIENT_ID, CLIENT_SECRET, check_complete, check_existing, check_rotation
 from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.problems import Problem

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from agent_deploy.client.configuration import SECRETS, VARIABLES, normal_host, resolve
+from agent_deploy.client.configuration import SECRETS, VARIABLES, resolve
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.provider.resource import UNKNOWN, Failure, Values
+from agent_deploy.rules.connection_settings import check_setting, trimmed
 
 INPUTS = tuple(VARIABLES)
 SECRET_INPUTS = SECRETS
@@ -19,9 +20,10 @@ def check_configuration(inputs: Values) -> list[Failure]:
         for name in inputs
         if name not in INPUTS and name not in _ENGINE
     ]
-    host = inputs.get("host")
-    if isinstance(host, str) and host and normal_host(host).split("://")[0] not in ("http", "https"):
-        failures.append(Failure("host", f"{host!r} is not an address such as https://example.cloud.databricks.com"))
+    for name in INPUTS:
+        value = inputs.get(name)
+        if isinstance(value, str):
+            failures += [Failure("", str(problem)) for problem in check_setting(name, name, trimmed(value))]
     return failures
 
 

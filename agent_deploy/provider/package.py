@@ -20,12 +20,16 @@ from agent_deploy.provider.resource import Package
 from agent_deploy.provider.schema import PACKAGE, schema, token
 from agent_deploy.provider.secret import Secret
 from agent_deploy.provider.securable_grant import SecurableGrant
+from agent_deploy.provider.service_principal import ServicePrincipal
+from agent_deploy.provider.service_principal_secret import ServicePrincipalSecret
 from agent_deploy.provider.serving_endpoint import ServingEndpoint
 from agent_deploy.provider.verify_deployment import verify_deployments
 
 RESOURCES = {
     "ServingEndpoint": ServingEndpoint,
     "Secret": Secret,
+    "ServicePrincipal": ServicePrincipal,
+    "ServicePrincipalSecret": ServicePrincipalSecret,
     "ObjectPermission": ObjectPermission,
     "SecurableGrant": SecurableGrant,
     "FeedbackModelVersion": FeedbackModelVersion,

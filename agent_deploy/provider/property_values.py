@@ -8,6 +8,7 @@ from typing import Any
 
 from google.protobuf import struct_pb2
 
+from agent_deploy.client.masking import MASK, masked
 from agent_deploy.provider.resource import UNKNOWN, Path, Values
 
 # Constants of Pulumi's wire. Source: pulumi/sdk/go/common/resource/plugin/rpc.go and resource/properties.go.
@@ -45,10 +46,10 @@ class Secrets:
         self._texts.update(text for text in _texts(value) if len(text) >= _MIN_HIDDEN)
 
     def hidden(self, text: str) -> str:
-        """The text with every secret blotted out."""
+        """The text with every secret blotted out, and every credential that this process signs in with."""
         for secret in sorted(self._texts, key=len, reverse=True):
-            text = text.replace(secret, "[secret]")
-        return text
+            text = text.replace(secret, MASK)
+        return masked(text, self._texts)
 
 
 def decode(struct: struct_pb2.Struct, secrets: Secrets) -> Values:

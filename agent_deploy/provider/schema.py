@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from agent_deploy.provider import schema_identity
+
 PACKAGE = "agent-deploy"
 Schema = dict[str, Any]
 
@@ -311,6 +313,7 @@ def _resource(description: str, inputs: Schema, outputs: Schema, required: list[
 
 
 RESOURCES: Schema = {
+    **schema_identity.RESOURCES,
     "ServingEndpoint": _resource(
         "A model serving endpoint: waited for, changed in place, told truthfully when it fails.",
         _ENDPOINT_INPUTS,

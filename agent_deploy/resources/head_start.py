@@ -42,7 +42,9 @@ class _Start:
             engine.Invoke(request)
             self.is_up = True
         except _GONE as error:
-            _note(f"asked for {request.tok}, so that its plugin starts: {error}")
+            # Not its text, which is another plugin's.
+            what = error.code().name if isinstance(error, grpc.Call) else type(error).__name__
+            _note(f"asked for {request.tok}, so that its plugin starts: {what}")
 
 
 def _note(text: str) -> None:

@@ -125,6 +125,15 @@ def check_rotation(prefix: str, rotation_days: object, lifetime_days: object) ->
 MAX_LIFETIME_DAYS, MAX_SECRETS = 730, 5
 
 
+def too_many_secrets(principal: str, count: int) -> str:
+    """Why a principal gets no further OAuth secret, and what to do."""
+    return (
+        f"service principal {principal} has {count} OAuth secrets, and the platform allows {MAX_SECRETS}: the new "
+        "one that is due cannot be made. Delete one that nobody uses in the principal's settings (Secrets), "
+        "not the one that this deployment made last, as the agent signs in with it"
+    )
+
+
 def check_credentials(field: str, environment: Mapping[str, object], auth: str) -> list[Problem]:
     """Problems of the variables by which the agent signs in."""
     problems = check_own_credentials(field, environment, auth)

@@ -389,7 +389,7 @@ def test_every_problem_is_told_at_once_and_nothing_is_registered(workspace: Work
 
 
 GRANT = "databricks:index/grant:Grant"
-PRINCIPAL = "databricks:index/servicePrincipal:ServicePrincipal"
+PRINCIPAL = "agent-deploy:index:ServicePrincipal"
 
 
 def test_each_version_is_a_service_principal_of_its_own_with_least_privilege(workspace: Workspace) -> None:
@@ -416,7 +416,7 @@ def test_each_version_is_a_service_principal_of_its_own_with_least_privilege(wor
         }
         assert workspace.resources[PERMIT, f"qa-v{version}-permission-sql/warehouses-abc123"]["level"] == "CAN_USE"
         assert workspace.resources[PERMIT, f"qa-v{version}-permission-experiment"]["objectId"] == "77"
-    secret = workspace.resources["databricks:index/servicePrincipalSecret:ServicePrincipalSecret", "qa-v1-oauth-secret"]
+    secret = workspace.resources["agent-deploy:index:ServicePrincipalSecret", "qa-v1-oauth-secret"]
     assert secret["lifetime"] == "5184000s"
     assert secret["timeRotating"].endswith("/30d")
     variables = workspace.resources[ENDPOINT, "qa"]["servedEntities"]["main-default-qa_2"]["environmentVars"]

@@ -225,8 +225,8 @@ def test_a_due_rotation_shows_and_the_sixth_secret_is_an_error(site: Toolbox, st
     assert writes(site) == []
     failed = stack.up(check=False)
     assert failed.code != 0
-    assert "5 secrets" in failed.output
-    assert "delete one" in failed.output
+    assert "has 5 OAuth secrets, and the platform allows 5" in failed.output
+    assert "Delete one" in failed.output
     shows_no_secret(stack, due, failed)
     assert new["id"] in {secret["id"] for secret in secrets_of(site)}  # the one that is used stays
     for id in extra:

@@ -127,6 +127,7 @@ def site(local_workspace_factory: Callable[..., Any]) -> Site:
     found.workspace.post(f"{unity}/schemas", {"name": "other", "catalog_name": "main"})
     found.workspace.post(f"{unity}/catalogs", {"name": "logs"})
     found.workspace.post("/api/2.0/preview/scim/v2/Groups", {"displayName": "other"})
+    found.workspace.post(f"{unity}/schemas", {"name": "other", "catalog_name": "logs"})
     for model in (MODEL, MODEL_ELSEWHERE):
         found.register_bare(model, 2)
     return found
@@ -223,7 +224,7 @@ def test_what_is_known_is_verified_and_what_is_not_is_named(site: Site, open_: C
         (
             Step("versions/0/version", "1"),
             {"keep_previous": 1},
-            "version: expected a value that is known with keep_prev",
+            "versions[0]: expected a value that is known with keep_previous",
         ),
         (Step("auth", "MANUAL"), {}, "auth: expected a plain value, and not an Output"),
         (Step("keep_previous", 1), {}, "keep_previous: expected a plain value, and not an Output"),

@@ -177,7 +177,7 @@ def test_wrong_configuration_is_told_and_secrets_of_it_are_marked() -> None:
     request = proto.CheckRequest(news=struct({"host": "ftp://x", "colour": "red", "token": "hush"}))
     answer = asyncio.run(servicer.CheckConfig(request, Call()))
     told = "\n".join(failure.reason for failure in answer.failures)
-    assert "host: 'ftp://x' is not an address" in told
+    assert "host: expected the address of a workspace" in told
     assert "colour: this input does not exist" in told
     assert json_format.MessageToDict(answer.inputs)["token"] == secret("hush")
 
