@@ -17,7 +17,6 @@ import pytest
 from tests.engine.serving import MODEL, Site
 from tests.engine.support import Stack, both_plugins
 
-START = 0
 MODEL_ELSEWHERE = "main.other.qa"
 
 PROGRAM = """
@@ -180,11 +179,10 @@ def test_what_a_preview_says_of_an_unknown_value_is_what_happens(
         site.workspace.post("/api/2.0/mlflow/experiments/create", {"name": f"/Shared/{name}"})["experiment_id"]
     )
     wrong: dict[str, Any] = {}
-    for step in steps[START:]:
+    for step in steps:
         args = step.applied(args)
         if found := differences(stack, program(args, protect=True).replace("EXPERIMENT", experiment)):
             wrong[step.path] = found
-        print(step.path, found, flush=True)
     assert wrong == {}
     stack.preview("--expect-no-changes")
 
@@ -197,7 +195,6 @@ def test_a_name_that_is_not_known_is_another_one(site: Site, open_: Callable[...
         args = step.applied(args)
         if found := differences(stack, program(args, protect=False)):
             wrong[step.path] = found
-        print(step.path, found, flush=True)
     assert wrong == {}
     stack.preview("--expect-no-changes")
 
