@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import pulumi
 
@@ -14,7 +14,8 @@ from agent_deploy.resources.provider import in_workspace
 class Component(pulumi.ComponentResource):
     """A component named ``kind``; resource options reach the child that they are about (option_routes.py)."""
 
-    kind: ClassVar[str]
+    # Without an annotation, which Pulumi would take for an output.
+    kind = ""
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None, args: Any) -> None:
         self._routed = routed(self.kind, name, opts, args)
