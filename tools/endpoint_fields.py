@@ -14,8 +14,8 @@ What a change of each field of `ServingEndpoint` takes. *In place*: the endpoint
 preview calls it a replacement and says why. *Ignored*: no difference is ever seen in it. A field that is left out is
 taken to have the default, and the workspace's own saying of it is no drift. `*` stands for a name that you give.
 
-Fields are named here as on the wire. In a program `ServingEndpoint` takes keyword arguments, unlike the components,
-which take one dict, and its names are in snake_case: `served_entities={"qa_1": {"entity_name": …}}`.
+Fields are named here as on the wire. In a program the names are in snake_case:
+`served_entities={"qa_1": {"entity_name": …}}`.
 
 One thing more replaces: an endpoint that served versions and is to serve none, as the API takes no config without any.
 
