@@ -105,11 +105,6 @@ class Tables:
     # As given, for the component that derives: rules/inference_tables.py reads it.
     derivation: Mapping[str, Any] = attribute(default_factory=dict)
 
-    @property
-    def is_derived(self) -> bool:
-        """Whether request and assessment logs are made of the payload."""
-        return self.enabled and self.derivation.get("derive") is not False
-
 
 @dataclass(frozen=True)
 class Deployment:
@@ -132,7 +127,6 @@ class Deployment:
     review: Reviewing = attribute(default_factory=Reviewing)
     tables: Tables = attribute(default_factory=Tables)
     feedback: bool = True
-    timeouts: Mapping[str, str] = attribute(default_factory=dict)
     late: frozenset[str] = frozenset()  # fields that were Outputs
 
     @property
@@ -217,7 +211,6 @@ def declared(args: Mapping[str, Any], late: Collection[str] = ()) -> Deployment:
             derivation={name: value for name, value in tables.items() if name in DERIVATION},
         ),
         feedback=args.get("feedback_model") is not False,
-        timeouts=args.get("timeouts") or {},
         late=frozenset(late),
     )
 
