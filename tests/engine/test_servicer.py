@@ -67,16 +67,19 @@ def test_created_changed_drifted_and_removed(toy: Callable[[str], Stack]) -> Non
     assert stack.destroy().operations == {}
 
 
-def test_secrets_stay_secret_in_state_messages_and_failures(toy: Callable[[str], Stack]) -> None:
+def test_secrets_stay_secret_in_plan_state_messages_and_failures(toy: Callable[[str], Stack]) -> None:
     token = f"'token': pulumi.Output.secret({SECRET!r}), 'parts': {{'list': [pulumi.Output.secret({SECRET!r})]}}"
     stack = toy(thing(more=token))
-    stack.up()
+    plan = stack.folder / "plan.json"
+    stack.preview("--save-plan", str(plan))
+    assert "ciphertext" in plan.read_text()
+    stack.up("--plan", str(plan))
     assert json.loads((stack.store / "thing").read_text())["token"] == SECRET
     bad = stack_after(stack, "bad", token)
     assert bad.code != 0
     assert 'parts["a b"][0]: is wrong, and the token is [secret]' in bad.output
     assert stack_after(stack, "sick", token).code != 0
-    everything = "".join([bad.output, bad.messages, stack.state_text()])
+    everything = "".join([bad.output, bad.messages, stack.state_text(), plan.read_text()])
     assert SECRET not in everything
     outputs = stack.resources()["thing"]["outputs"]
     assert "ciphertext" in outputs["token"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,10 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.distributions import brought_by
 
 ROOT = Path(__file__).parents[2]
 WITHOUT = """
@@ -88,12 +91,9 @@ def test_without_the_extras_agents_are_declared_and_the_local_workspace_names_it
 def modules_of_extras(installed: Path) -> Iterator[str]:
     """Top-level modules of the distributions that only the extras bring."""
     [own] = metadata.distributions(name="agent-deploy", path=[str(installed)])
-    named: dict[bool, set[str]] = {False: set(), True: set()}
-    for requirement in own.requires or ():
-        name = re.match(r"[\w.-]+", requirement)
-        assert name
-        named["extra ==" in requirement].add(name[0].lower())
-    extras = named[True] - named[False]
+    required = [Requirement(text) for text in own.requires or ()]
+    core = [requirement for requirement in required if "extra" not in str(requirement.marker)]
+    extras = {canonicalize_name(requirement.name) for requirement in required} - brought_by(core)
     for module, distributions in metadata.packages_distributions().items():
-        if {each.lower() for each in distributions} & extras:
+        if set(map(canonicalize_name, distributions)) <= extras:
             yield module
