@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -68,11 +69,11 @@ def ask(
 
     Raises WorkspaceError with one line that says what to do: no such endpoint, not ready, not permitted.
     """
-    fields = _fields(_described(workspace, endpoint, on_waiting))
-    path = f"/serving-endpoints/{segment(endpoint)}/invocations"
+    described = _described(workspace, endpoint, on_waiting)
+    fields, (asked_at, path) = _fields(described), _address(workspace, endpoint, described)
     for number, conversation_field in enumerate(fields, start=1):
         try:
-            return _asked(workspace, path, question, conversation_field, stream, on_text, read_timeout)
+            return _asked(asked_at, path, question, conversation_field, stream, on_text, read_timeout)
         except ApiError as error:
             if number == len(fields) or error.status not in _SCHEMA_MISTAKES:
                 raise _explained(error, endpoint, workspace.host) from error
@@ -97,6 +98,21 @@ def _described(workspace: Workspace, endpoint: str, on_waiting: Tell) -> Mapping
     if sleeping and len(sleeping) == len(entities):
         on_waiting(f"{endpoint} is scaled to zero: waiting for {', '.join(sleeping)} to start")
     return described
+
+
+def _address(workspace: Workspace, endpoint: str, described: Mapping[str, Any]) -> tuple[Workspace, str]:
+    """Where the endpoint is asked: in the workspace, or at its own URL if it is route-optimised."""
+    if not (own := described.get("endpoint_url")):
+        return workspace, f"/serving-endpoints/{segment(endpoint)}/invocations"
+    # Source: Databricks, "Query route-optimized serving endpoints".
+    detail = {
+        "type": "workspace_permission",
+        "object_type": "serving-endpoints",
+        "object_path": f"/serving-endpoints/{described['id']}",
+        "actions": ["query_inference_endpoint"],
+    }
+    url = urlsplit(str(own))
+    return workspace.confined(f"{url.scheme}://{url.netloc}", json.dumps([detail])), url.path
 
 
 def _fields(described: Mapping[str, Any]) -> tuple[str, ...]:

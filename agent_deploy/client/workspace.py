@@ -13,7 +13,7 @@ from urllib.request import getproxies
 import httpx
 import tenacity
 
-from agent_deploy.client.configuration import PROVIDER_INPUT, Settings, normal_host, resolve
+from agent_deploy.client.configuration import PAT, PROVIDER_INPUT, Settings, normal_host, resolve
 from agent_deploy.client.credentials import Credentials, credentials_for
 from agent_deploy.client.errors import (
     ApiError,
@@ -44,6 +44,7 @@ _STORED = (
 )
 # All that httpx and what lies below it raise: httpx's own have no common base, and ssl, sockets and codecs have theirs.
 LIBRARY_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict, ValueError, OSError)
+_JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"  # as Databricks' SDK exchanges tokens
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
 
 
@@ -74,6 +75,12 @@ class Workspace:
         bound._connection, bound._cancelled = self._connection, cancelled
         bound._patience, bound._silence = patience, silence
         return bound
+
+    def confined(self, host: str, details: str) -> Workspace:
+        """What answers at ``host`` to a token for ``details`` alone, which is had in exchange for the caller's own."""
+        token = self._connection.exchanged(details)
+        settings = Settings(host=host, method=PAT, token=token, origin=f"an exchange of tokens at {self.host}")
+        return Workspace(settings, self._connection.transport)
 
     @property
     def host(self) -> str:
@@ -206,7 +213,7 @@ class _Connection:
 
     def __init__(self, settings: Settings | Callable[[], Settings], transport: httpx.BaseTransport | None) -> None:
         self._given = settings
-        self._transport = transport
+        self.transport = transport
         self._lock = threading.Lock()
         self._is_open = False
 
@@ -226,7 +233,7 @@ class _Connection:
         hide(*(urlsplit(proxy).password for proxy in getproxies().values()))
         try:
             return httpx.Client(
-                transport=self._transport,
+                transport=self.transport,
                 timeout=_timeout(READ_TIMEOUT),
                 limits=httpx.Limits(max_connections=100, max_keepalive_connections=40, keepalive_expiry=20.0),
                 headers={"User-Agent": user_agent()},
@@ -319,17 +326,30 @@ class _Connection:
 
     def _fetch_token(self) -> dict[str, Any]:
         settings = self.settings
-        response = self._exchange(
-            "POST",
-            "/oidc/v1/token",
-            {},
-            data={"grant_type": "client_credentials", "scope": "all-apis"},
-            auth=httpx.BasicAuth(settings.client_id, settings.client_secret),
-            timeout=_timeout(TOKEN_TIMEOUT),
-        )
-        answer = self._parsed(response, "POST", "/oidc/v1/token")
+        form = {"grant_type": "client_credentials", "scope": "all-apis"}
+        auth = httpx.BasicAuth(settings.client_id, settings.client_secret)
+        return self._given_token(form, f"the service principal {settings.client_id}", auth)
+
+    def exchanged(self, details: str) -> str:
+        """A token for the ``authorization_details``, for the caller's own, which may be no personal access token."""
+        headers = self.open().credentials.headers()
+        if self.settings.method == PAT:
+            raise ConfigurationError(
+                f"The personal access token from {self.settings.origin} cannot be used here: route-optimised endpoints "
+                "take OAuth tokens only. Sign in by OAuth: DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET of a "
+                "service principal, or a profile of `databricks auth login`."
+            )
+        own = headers["Authorization"].rpartition(" ")[2]
+        form = {"grant_type": _JWT_BEARER, "assertion": own, "authorization_details": details}
+        token = str(self._given_token(form, "a token of its own", None)["access_token"])
+        hide(token)
+        return token
+
+    def _given_token(self, form: Mapping[str, str], whose: str, auth: httpx.Auth | None) -> dict[str, Any]:
+        path, timeout = "/oidc/v1/token", _timeout(TOKEN_TIMEOUT)
+        answer = self._parsed(self._exchange("POST", path, {}, data=form, auth=auth, timeout=timeout), "POST", path)
         if "access_token" not in answer:
-            raise WorkspaceError(f"{self.host} gave no access token for the service principal {settings.client_id}.")
+            raise WorkspaceError(f"{self.host} gave no access token for {whose}.")
         return answer
 
 

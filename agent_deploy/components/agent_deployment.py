@@ -106,6 +106,7 @@ class AgentDeployment(Component):
             tags=verified.apply(lambda v: to_input(rules.endpoint_tags(v.deployment.tags, v.experiment_id))),
             description=_given(verified, "description", parsed),
             budget_policy_id=_given(verified, "budget_policy_id", parsed),
+            route_optimized=parsed.tree.get("route_optimized"),
             owner_mark=owner_mark,
             opts=self.for_child(
                 "endpoint",
@@ -124,6 +125,7 @@ class AgentDeployment(Component):
             )
         self._set_outputs(
             endpoint,
+            has_own_url=bool(parsed.tree.get("route_optimized")),
             review_app_url=verified.apply(lambda v: review.declare(name, self, v, endpoint, permissions)),
             identities=declared.apply(_described),
             inference_tables=self._tables(name, parsed.tree.get("inference_tables") or {}, endpoint),
@@ -148,14 +150,15 @@ class AgentDeployment(Component):
         )
         return VerifiedInferenceTables(f"{name}-inference-tables", tables, self.for_child()).table_names
 
-    def _set_outputs(self, endpoint: ServingEndpoint, **others: pulumi.Output[Any]) -> None:
+    def _set_outputs(self, endpoint: ServingEndpoint, has_own_url: bool, **others: pulumi.Output[Any]) -> None:
         # Known in a preview already, unlike the entities' states.
         place = join(lambda host, name: (host, name), endpoint.workspace_url, endpoint.name)
+        asked = place.apply(lambda p: f"{p[0]}/serving-endpoints/{p[1]}/invocations")
         now = (endpoint.served_entities, endpoint.traffic, endpoint.served_entity_states)
         self.hand_out(
             endpoint_name=endpoint.name,
             endpoint_id=endpoint.endpoint_id,
-            query_endpoint=place.apply(lambda p: f"{p[0]}/serving-endpoints/{p[1]}/invocations"),
+            query_endpoint=endpoint.endpoint_url if has_own_url else asked,
             endpoint_url=place.apply(lambda p: f"{p[0]}/ml/endpoints/{p[1]}"),
             served_entities=join(_states, place, *now),
             **others,

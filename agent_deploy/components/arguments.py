@@ -140,6 +140,9 @@ class AgentDeploymentArgs(TypedDict):
     """Description of the endpoint."""
     budget_policy_id: NotRequired[pulumi.Input[str]]
     """Serverless usage policy that pays for the endpoint."""
+    route_optimized: NotRequired[bool]
+    """Whether the endpoint has a URL of its own, with a shorter way to the model: `query_endpoint` is that one then,
+    and takes OAuth tokens only. A change replaces the endpoint. Default false."""
     permissions: NotRequired[list[AgentPermissionArgs]]
     """Who may view, query or manage the endpoint. The deployer and the admins manage it in any case."""
     review_app: NotRequired[AgentReviewAppArgs]

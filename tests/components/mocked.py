@@ -58,6 +58,7 @@ class Workspace(pulumi.runtime.Mocks):
                 "workspaceUrl": "https://w",
                 "payloadTable": table,
                 "servedEntityStates": {},
+                "endpointUrl": "https://own.w/1/invocations" if args.inputs.get("routeOptimized") else "",
             }
         if args.typ == FEEDBACK:
             outputs |= {"version": "2", "created": False}

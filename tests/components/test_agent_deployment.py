@@ -143,6 +143,22 @@ def test_what_is_declared_of_all_versions_and_of_the_endpoint_reaches_it(workspa
     assert {"create": given.create, "update": given.update, "delete": given.delete} == durations
 
 
+@pytest.mark.parametrize("given", [{}, {"route_optimized": False}, {"route_optimized": True}])
+def test_a_route_optimized_endpoint_is_asked_at_its_own_url(workspace: Workspace, given: dict[str, bool]) -> None:
+    outputs = deploy({"model_version": "1", **given})
+    assert workspace.resources[ENDPOINT, "qa"].get("routeOptimized") == given.get("route_optimized")
+    workspaces = "https://w/serving-endpoints/agents_main-default-qa/invocations"
+    assert outputs["query_endpoint"] == ("https://own.w/1/invocations" if given.get("route_optimized") else workspaces)
+    assert outputs["endpoint_url"] == "https://w/ml/endpoints/agents_main-default-qa"
+
+
+@pytest.mark.parametrize("given", ["yes", pulumi.Output.from_input(True)])
+def test_whether_it_is_route_optimized_is_plain(workspace: Workspace, given: Any) -> None:
+    with pytest.raises(DeploymentError, match="route_optimized"):
+        deploy({"model_version": "1", "route_optimized": given})
+    assert (ENDPOINT, "qa") not in workspace.resources
+
+
 def test_secrets_go_to_a_scope_and_the_endpoint_gets_references(workspace: Workspace) -> None:
     own = {"LATE": pulumi.Output.from_input("plain"), "KEY": pulumi.Output.secret("of version 2")}
     deploy(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from agent_deploy.client.serving import PATH
 from agent_deploy.rules.names import endpoint_name
 from tests.engine.serving import MODEL, Site
-from tests.engine.support import Stack, both_plugins
+from tests.engine.support import BIN, RUN_SECONDS, Stack, both_plugins, clean_environment
 
 PROGRAM = """
 import json
@@ -340,6 +342,45 @@ def test_a_version_leaves_with_its_identity_after_the_endpoint_is_ready_without_
     nothing_to_do(stack)
     stack.destroy()
     assert principals(site) == set()
+
+
+def test_route_optimization_replaces_the_endpoint_which_is_asked_at_its_own_url(
+    site: Site, name: str, deploy: Callable[..., Stack]
+) -> None:
+    # Without a table: a replacement starts with one of its own, and the prefix of these programs is exact.
+    args = {"model_version": "1", "inference_tables": {"enabled": False}}
+    stack = deploy(**args)
+    stack.up()
+    stack.write(program(name, **args, route_optimized=True))
+    assert stack.preview().changed_paths["qa"] == {"routeOptimized": "add-replace"}
+    site.forget_requests()
+    stack.up()
+    nothing_to_do(stack)
+    order = writes(site)
+    assert order.index(f"DELETE {PATH}/{name}") < order.index(f"POST {PATH}")
+    assert stack.outputs()["query_endpoint"] == site.endpoint(name)["endpoint_url"]
+    answered = subprocess.run(
+        [BIN / "agent-deploy", "query", name, "you"],
+        env={**clean_environment(), **permitted(site, name)},
+        text=True, capture_output=True, timeout=RUN_SECONDS, check=False,
+    )  # fmt: skip
+    # The model is no agent and says so to a conversation; that it was reached is what counts.
+    reached = [request["status"] for request in site.asked("POST", "/route-optimized/*")]
+    assert reached, answered.stdout + answered.stderr
+    assert not {401, 403, 404} & {*reached}
+    stack.destroy()
+
+
+def permitted(site: Site, name: str) -> dict[str, str]:
+    """The environment of a service principal that may query the endpoint."""
+    made = site.workspace.post("/api/2.0/preview/scim/v2/ServicePrincipals", {"displayName": name})
+    secrets = f"/api/2.0/accounts/servicePrincipals/{made['id']}/credentials/secrets"
+    entry = {"service_principal_name": made["applicationId"], "permission_level": "CAN_QUERY"}
+    permissions = f"/api/2.0/permissions/serving-endpoints/{site.endpoint(name)['id']}"
+    site.workspace.patch(permissions, {"access_control_list": [entry]})
+    secret = site.workspace.post(secrets, {})["secret"]
+    own = {"DATABRICKS_CLIENT_ID": made["applicationId"], "DATABRICKS_CLIENT_SECRET": secret}
+    return {"DATABRICKS_HOST": site.host, **own}
 
 
 def test_two_models_whose_names_are_cut_to_one_endpoints_name_are_told_in_the_preview(

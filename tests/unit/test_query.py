@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
 from typer.testing import CliRunner
 
-from agent_deploy.client.configuration import resolve
+from agent_deploy.client.configuration import OAUTH_M2M, PAT, Settings, resolve
 from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.client.query import Question, ask
 from agent_deploy.client.workspace import Workspace
@@ -56,6 +57,45 @@ class Service:
 
 def error(status: int, code: str, message: str) -> httpx.Response:
     return httpx.Response(status, json={"error_code": code, "message": message})
+
+
+class RouteOptimized(Service):
+    """A workspace that exchanges a token for one that names its endpoint, which has a host of its own."""
+
+    def __init__(self, *answers: httpx.Response) -> None:
+        super().__init__({**endpoint(), "id": "ab12", "endpoint_url": "http://own.test/7/docs/invocations"}, *answers)
+        self.forms: list[dict[str, str]] = []
+        self.signed: list[tuple[str, str]] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/oidc/v1/token":
+            self.forms.append(dict(parse_qsl(request.content.decode())))
+            return httpx.Response(200, json={"access_token": f"token-{len(self.forms)}"})
+        self.signed.append((str(request.url), request.headers["authorization"]))
+        return super().__call__(request)
+
+    def ask_as(self, method: str, **credentials: str) -> Any:
+        settings = Settings("http://127.0.0.1:1", method, **credentials)
+        return ask(Workspace(settings, transport=httpx.MockTransport(self)), "docs", Question("why?"))
+
+
+def test_a_route_optimized_endpoint_is_asked_at_its_own_url_with_a_token_that_names_it() -> None:
+    service = RouteOptimized(events({"type": "response.output_text.delta", "item_id": "m", "delta": "hi"}))
+    assert service.ask_as(OAUTH_M2M, client_id="c", client_secret="s").text == "hi"
+    _, exchange = service.forms
+    details = json.loads(exchange.pop("authorization_details"))
+    assert exchange == {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": "token-1"}
+    assert [(each["object_path"], each["actions"]) for each in details] == [
+        ("/serving-endpoints/ab12", ["query_inference_endpoint"])
+    ]
+    assert service.signed[-1] == ("http://own.test/7/docs/invocations", "Bearer token-2")
+
+
+def test_a_route_optimized_endpoint_is_not_asked_with_a_personal_access_token() -> None:
+    service = RouteOptimized()
+    with pytest.raises(WorkspaceError, match=r"take OAuth tokens only.*DATABRICKS_CLIENT_ID"):
+        service.ask_as(PAT, token="dapi-test-token")
+    assert service.forms == []
 
 
 def test_a_responses_agent_is_asked_with_input_and_its_pieces_arrive_one_by_one() -> None:

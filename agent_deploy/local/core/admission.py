@@ -32,6 +32,7 @@ class Rule:
 # reads in a moment.
 RULES = (
     Rule("/serving-endpoints/", 16 * MIB, json=False),  # Databricks, "Model Serving limits and regions"
+    Rule("/route-optimized/", 16 * MIB, json=False),
     Rule("/api/2.0/fs/files/", 5 << 30, json=False),  # Databricks, Files API: 5 GiB; streamed to the disk
     Rule("/_signed/", 5 << 30, json=False),
     Rule("/api/2.0/fs/directories/", KIB, json=False),

@@ -58,6 +58,7 @@ APIS = (
 PUBLIC = (
     *("/.well-known/", "/oidc/", "/_local/health", "/_signed/", "/app/", "/favicon.ico"),
     *("/ml/", "/browser/", "/login", "/logout"),
+    "/route-optimized/",  # has tokens of its own
 )
 _START = ("/", "/ml")  # where a browser begins
 # Asked most: its routes are tried first.

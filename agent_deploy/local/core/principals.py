@@ -15,6 +15,7 @@ ADMIN = "admin@local"
 ADMINS, USERS, ACCOUNT_USERS = "admins", "users", "account users"
 _KINDS = ("user", "service_principal", "group")
 TOKEN_SECONDS = 3600  # lifetime of an OAuth access token on the platform
+ENDPOINT_TOKEN = "endpoint_token"  # kind of document: an OAuth token that asks certain endpoints only
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Principals:
 
     def delete(self, kind: str, principal_id: str) -> bool:
         """Remove a principal, its tokens, OAuth secrets and memberships."""
-        for other in ("token", "oauth_secret"):
+        for other in ("token", ENDPOINT_TOKEN, "oauth_secret"):
             for document in self._store.list(other, parent=principal_id):
                 self._store.delete(other, document["key"])
         with self._store.transaction() as transaction:

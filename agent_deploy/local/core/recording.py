@@ -33,6 +33,7 @@ _SCALARS = (str, int, float)
 _SECRET_PATH = re.compile(r"(?<=^/_signed/).+")  # the URL itself is the credential
 _UNRECORDED_BODIES = (
     "/serving-endpoints/",
+    "/route-optimized/",
     "/browser/",
     "/api/2.0/fs/",
     "/api/2.0/mlflow/traces",

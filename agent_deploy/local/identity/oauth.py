@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote_plus
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
+from agent_deploy.local.core import endpoint_tokens
 from agent_deploy.local.core.body import body_of
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import ApiError, invalid, not_found
@@ -25,6 +26,9 @@ from agent_deploy.local.core.vault import Vault
 from agent_deploy.rules.credentials import MAX_LIFETIME_DAYS, MAX_SECRETS
 
 MAX_LIFETIME = MAX_LIFETIME_DAYS * 24 * 3600
+# The second exchanges a token of one's own. Source: RFC 7523.
+_CLIENT, _EXCHANGE = "client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_OAUTH = "oauth"  # kind of token
 
 Caller = Annotated[Principal, Depends(caller)]
 _SHAPE = {"lifetime": TEXT}
@@ -54,7 +58,7 @@ def _add_discovery(router: APIRouter, workspace: Workspace) -> None:
             "issuer": oidc,
             "authorization_endpoint": f"{oidc}/v1/authorize",
             "token_endpoint": f"{oidc}/v1/token",
-            "grant_types_supported": ["client_credentials"],
+            "grant_types_supported": [_CLIENT, _EXCHANGE],
             "scopes_supported": ["all-apis"],
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         }
@@ -74,22 +78,60 @@ def _add_token(router: APIRouter, workspace: Workspace) -> None:
         except ValueError as error:
             return _refused(400, "invalid_request", f"the body is not a form in UTF-8: {error}")
         form = {name: values[0] for name, values in sent.items()}
-        if form.get("grant_type") != "client_credentials":
-            description = f"grant_type {form.get('grant_type')!r}: expected 'client_credentials'"
-            return _refused(400, "unsupported_grant_type", description)
-        client_id, secret = _client(request.headers.get("authorization", ""), form)
-        principal = workspace.principals.by_name(client_id)
-        if principal is None or not _is_secret_of(workspace, principal, secret):
-            return _refused(401, "invalid_client", "Client authentication failed")
-        _forget_expired(workspace, principal)
-        value = workspace.principals.issue_token(
-            principal.id, TOKEN_SECONDS, token=f"oauth{secrets.token_hex(24)}", kind="oauth"
-        )
+        try:
+            principal = _grantee(workspace, request.headers.get("authorization", ""), form)
+            value = _issued(workspace, principal, form)
+        except _Refusal as refusal:
+            return _refused(refusal.status, refusal.error, str(refusal))
         scope = form.get("scope") or "all-apis"
         return JSONResponse(
             {"access_token": value, "token_type": "Bearer", "expires_in": TOKEN_SECONDS, "scope": scope},
             headers={"cache-control": "no-store"},
         )
+
+
+class _Refusal(Exception):
+    """Why no token is given."""
+
+    def __init__(self, status: int, error: str, description: str) -> None:
+        super().__init__(description)
+        self.status, self.error = status, error
+
+
+def _grantee(workspace: Workspace, header: str, form: dict[str, str]) -> Principal:
+    """Whom the token is for: the service principal with this secret, or the one whose OAuth token is exchanged."""
+    grant = form.get("grant_type")
+    if grant == _CLIENT:
+        client_id, secret = _client(header, form)
+        principal = workspace.principals.by_name(client_id)
+        if principal is None or not _is_secret_of(workspace, principal, secret):
+            raise _Refusal(401, "invalid_client", "Client authentication failed")
+        return principal
+    if grant != _EXCHANGE:
+        raise _Refusal(400, "unsupported_grant_type", f"grant_type {grant!r}: expected {_CLIENT!r} or {_EXCHANGE!r}")
+    if "authorization_details" not in form:
+        raise _Refusal(
+            400, "invalid_request", "authorization_details: a token is exchanged for one that names endpoints"
+        )
+    document = workspace.store.get("token", Vault.digest(form.get("assertion", "")))
+    if document is None or document.get("kind") != _OAUTH:
+        raise _Refusal(400, "invalid_grant", "assertion: expected an OAuth access token of this workspace")
+    try:
+        return workspace.principals.authenticate(form["assertion"])
+    except ApiError as error:
+        raise _Refusal(400, "invalid_grant", f"assertion: {error}") from error
+
+
+def _issued(workspace: Workspace, principal: Principal, form: dict[str, str]) -> str:
+    """A token for all APIs, or, with ``authorization_details``, for the endpoints that they name."""
+    if (details := form.get("authorization_details")) is not None:
+        try:
+            return endpoint_tokens.issue(workspace, principal.id, endpoint_tokens.endpoints_in(details))
+        except ValueError as error:
+            raise _Refusal(400, "invalid_authorization_details", str(error)) from error  # RFC 9396, section 5
+    _forget_expired(workspace, principal)
+    token = f"oauth{secrets.token_hex(24)}"
+    return workspace.principals.issue_token(principal.id, TOKEN_SECONDS, token=token, kind=_OAUTH)
 
 
 def _refused(status: int, error: str, description: str) -> JSONResponse:

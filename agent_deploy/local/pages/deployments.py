@@ -50,6 +50,7 @@ class Deployment:
     """One endpoint as a user may see it; ``level`` is what he may do with it, ``stack`` is ``project/stack/name``."""
 
     name: str
+    query_url: str
     state: str
     kind: str
     level: str
@@ -121,6 +122,7 @@ def _deployment(workspace: Workspace, principal: Principal, endpoint: Endpoint) 
     traffic = {route["name"]: route["traffic_percentage"] or 0 for route in config["routes"]}
     return Deployment(
         name=endpoint.name,
+        query_url=workspace.services["serving"].query_url(endpoint),
         state=state,
         kind=kind,
         level=workspace.authorization.object_level(principal, OBJECT, document["id"]) or "",

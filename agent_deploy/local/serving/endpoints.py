@@ -26,6 +26,7 @@ from agent_deploy.tables.scratch import remove_scratch
 
 KIND = "serving_endpoint"
 OBJECT = "serving-endpoints"  # its type in the permissions API
+OWN_PREFIX = "/route-optimized/"  # of the URLs that route-optimised endpoints have
 IDLE_SECONDS = 1800.0  # after which the platform scales to zero
 _DECIDED_BY = ("acl", "object", "user", "service_principal", "group")  # kinds of document
 _BUILDS_AT_ONCE = 2
@@ -173,7 +174,12 @@ class Endpoints:
         """As the API shows it to this caller."""
         authorization = self.workspace.authorization
         level = authorization.object_level(principal, OBJECT, endpoint.document["id"])
-        return views.detailed(endpoint.document, endpoint.states(), level)
+        return views.detailed(endpoint.document, endpoint.states(), level, self.query_url(endpoint))
+
+    def query_url(self, endpoint: Endpoint) -> str:
+        """Where the endpoint is asked; a route-optimised one has a URL of its own (on the platform, a host)."""
+        own = f"{OWN_PREFIX}{self.workspace.workspace_id}" if endpoint.document["route_optimized"] else ""
+        return f"{self.workspace.host}{own}/serving-endpoints/{endpoint.name}/invocations"
 
     # Running -----------------------------------------------------------------------------------------------------
 

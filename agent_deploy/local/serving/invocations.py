@@ -11,10 +11,11 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from agent_deploy.local.core.endpoint_tokens import authenticate
 from agent_deploy.local.core.errors import ApiError, not_found
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.serving.connections import Answer, Connections, NotReached, ProcessGone
-from agent_deploy.local.serving.endpoints import Endpoint, Endpoints
+from agent_deploy.local.serving.endpoints import OWN_PREFIX, Endpoint, Endpoints
 from agent_deploy.local.serving.payloads import Exchange
 from agent_deploy.local.serving.process import BuildFailed
 from agent_deploy.local.serving.replica import Replica
@@ -36,14 +37,18 @@ class Invocations:
         self._endpoints = endpoints
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer what lies below /serving-endpoints/, pass on the rest."""
-        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+        """Answer what lies below /serving-endpoints/ and what route-optimised endpoints have; pass on the rest."""
+        if scope["type"] != "http" or not scope["path"].startswith((PREFIX, OWN_PREFIX)):
             return await self._app(scope, receive, send)
         try:
             if scope["method"] != "POST":
                 raise ApiError(405, "ENDPOINT_NOT_FOUND", f"{scope['path']} takes POST only.")
             body = await _body(receive)
-            endpoint, entity, drop = await self._target(scope["path"].removeprefix(PREFIX), body)
+            if scope["path"].startswith(OWN_PREFIX):
+                endpoint, entity, drop = self._at_own_url(scope), None, list[str]()
+            else:
+                endpoint, entity, drop = await self._target(scope["path"].removeprefix(PREFIX), body)
+                _refuse_detour(endpoint, entity, scope)
             self._endpoints.require(scope["state"]["principal"], endpoint.name, "CAN_QUERY")
             await Invocation(self._endpoints, endpoint, entity, scope, body, drop).run(receive, send)
         except ApiError as error:
@@ -60,6 +65,31 @@ class Invocations:
             case [name, "served-models", entity, "invocations"]:
                 return self._endpoints.get(name), entity, []
         raise ApiError(501, "ENDPOINT_NOT_FOUND", f"The local workspace does not have POST {PREFIX}{path}.")
+
+    def _at_own_url(self, scope: Scope) -> Endpoint:
+        """The route-optimised endpoint of the URL; the caller is whom the token for it was given to."""
+        header = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+        workspace = self._endpoints.workspace
+        match scope["path"].removeprefix(OWN_PREFIX).split("/"):
+            case [workspace.workspace_id, "serving-endpoints", name, "invocations"]:
+                endpoint = self._endpoints.find(name)
+                if endpoint is not None and endpoint.document["route_optimized"]:
+                    principal = authenticate(workspace, header, endpoint.document["id"])
+                    scope.setdefault("state", {})["principal"] = principal
+                    return endpoint
+        raise not_found(f"No route-optimized endpoint has the URL {scope['path']}.")
+
+
+def _refuse_detour(endpoint: Endpoint, entity: str | None, scope: Scope) -> None:
+    """A route-optimised endpoint is asked at its own URL alone, except by the pages; its entities have no such URL."""
+    # Source: Databricks, "Query route-optimized serving endpoints", for endpoints made since 2025-09-22.
+    has_token = "token" in scope["state"]  # else a page's session
+    if endpoint.document["route_optimized"] and entity is None and has_token:
+        message = (
+            f"The endpoint '{endpoint.name}' is route-optimized: ask it at its endpoint_url, which GET "
+            f"/api/2.0/serving-endpoints/{endpoint.name} tells."
+        )
+        raise ApiError(400, "BAD_REQUEST", message)
 
 
 class Invocation:

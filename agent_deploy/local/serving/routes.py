@@ -14,7 +14,7 @@ from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.shapes import ANY_OBJECT, OBJECTS, TEXTS
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.serving import checks, deployment, gateway, openapi, views
-from agent_deploy.local.serving.endpoints import OBJECT, Endpoint, Endpoints
+from agent_deploy.local.serving.endpoints import OBJECT, OWN_PREFIX, Endpoint, Endpoints
 from agent_deploy.local.serving.invocations import OPENAI, Invocations
 from agent_deploy.local.serving.logs import read
 
@@ -35,6 +35,7 @@ def install(app: FastAPI, workspace: Workspace) -> None:
     app.include_router(_control_plane(endpoints), prefix="/api/2.0/serving-endpoints")
     app.include_router(_processes(endpoints), prefix="/_local/serving")
     app.include_router(_data_plane(), prefix="/serving-endpoints")
+    app.include_router(_own_data_plane())
     app.add_middleware(Invocations, endpoints=endpoints)
     workspace.on_start.append(endpoints.start)
     workspace.on_stop.append(endpoints.stop)
@@ -196,6 +197,17 @@ def _data_plane() -> APIRouter:
 
     for path in (*(f"/{path}" for path in OPENAI), "/{name}/invocations", "/{name}/served-models/{entity}/invocations"):
         router.post(path)(never)
+    return router
+
+
+def _own_data_plane() -> APIRouter:
+    """As `_data_plane`, for route-optimised endpoints."""
+    router = APIRouter()
+
+    @router.post(f"{OWN_PREFIX}{{workspace_id}}/serving-endpoints/{{name}}/invocations")
+    async def never() -> None:
+        raise AssertionError("Invocations answers this")
+
     return router
 
 

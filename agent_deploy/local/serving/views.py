@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agent_deploy.local.core.endpoint_tokens import details_for
 from agent_deploy.local.core.store import Document
 
 State = Mapping[str, str]
@@ -14,8 +15,10 @@ _INTERNAL = ("id",)
 _SUMMARY = ("name", "entity_name", "entity_version")
 
 
-def detailed(document: Document, states: Mapping[str, State], level: str | None) -> Document:
+def detailed(document: Document, states: Mapping[str, State], level: str | None, query_url: str) -> Document:
     """As GET, POST and PUT answer. ``states`` are those of running entities, by entity id; the stored ones fill in.
+
+    ``query_url``: where the endpoint is asked; told of a route-optimised one, whose own it is.
 
     Never echoed: budget_policy_id, as on the platform. Always there: description, and config once there was one.
     """
@@ -27,6 +30,10 @@ def detailed(document: Document, states: Mapping[str, State], level: str | None)
         shown["pending_config"] = {**_config(pending, states), "start_time": pending["start_time"]}
     if document["email_notifications"]:
         shown["email_notifications"] = document["email_notifications"]
+    if document["route_optimized"]:
+        # Where clients ask, and what they ask a token with.
+        plane = {"endpoint_url": query_url, "authorization_details": details_for(document["id"])}
+        shown |= {"endpoint_url": query_url, "data_plane_info": {"query_info": plane}}
     return {**shown, "route_optimized": document["route_optimized"], "permission_level": level or "CAN_VIEW"}
 
 
