@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_deploy.local.core.admission import Admission
+from agent_deploy.local.core.confinement import require_use
 from agent_deploy.local.core.context import Hook, Workspace
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.faults import FaultInjection
@@ -152,6 +153,8 @@ class WorkspaceId:
 class Authentication:
     """Sets ``request.state.principal`` from a bearer token, or from Basic ``token:<token>`` as curl sends it.
 
+    A served model's own identity comes no further than `require_use` lets it.
+
     ``request.state.token`` is the key of the token's document.
     """
 
@@ -160,12 +163,13 @@ class Authentication:
         self._principals = workspace.principals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its principal, or answer 401."""
+        """Pass the request on with its principal, or answer 401 or 403."""
         if scope["type"] == "http" and not scope["path"].startswith(PUBLIC) and scope["path"] not in _START:
             try:
                 token = _token(dict(scope["headers"]).get(b"authorization", b"").decode("latin-1"))
                 state = scope.setdefault("state", {})
                 state["principal"], state["token"] = self._principals.authenticate(token), Vault.digest(token)
+                require_use(state["principal"], scope)
             except ApiError as error:
                 return await JSONResponse(error.body(), error.status)(scope, receive, send)
         await self._app(scope, receive, send)

@@ -27,6 +27,7 @@ class Principal:
     name: str
     display_name: str
     groups: frozenset[str] = field(default_factory=frozenset)
+    is_confined: bool = False  # a served model's own identity: what was given to it by name, and `confinement.py`
 
     @property
     def is_admin(self) -> bool:
@@ -47,7 +48,8 @@ def gone() -> ApiError:
 class Principals:
     """Documents: ``user`` and ``service_principal`` by id, ``group`` by id with ``members`` [{value: principal id}].
 
-    A service principal with ``hidden`` true is the platform's own (automatic passthrough): in no listing.
+    A service principal with ``hidden`` true is the platform's own (automatic passthrough): in no listing and no group,
+    so that it has what it was given by name, and nothing that everybody has.
     """
 
     def __init__(self, store: Store) -> None:
@@ -138,8 +140,9 @@ class Principals:
             return principal
         for kind, name in (("user", "userName"), ("service_principal", "applicationId")):
             if (document := self._store.get(kind, principal_id)) is not None and document.get("active", True):
-                groups = self.groups_of(principal_id)
-                principal = Principal(kind, principal_id, document[name], document.get("displayName", ""), groups)
+                hidden, shown_as = bool(document.get("hidden")), document.get("displayName", "")
+                groups = frozenset() if hidden else self.groups_of(principal_id)
+                principal = Principal(kind, principal_id, document[name], shown_as, groups, is_confined=hidden)
                 return known.setdefault(principal_id, principal)
         raise gone()
 

@@ -120,6 +120,12 @@ class Conversations:
             self._store.delete(_MESSAGE, message["id"])
         self._store.delete(_CONVERSATION, conversation["id"])
 
+    def forget(self, owner: str) -> None:
+        """Whose they were is gone, and so are they."""
+        for conversation in self._store.list(_CONVERSATION):
+            if conversation["owner"] == owner:
+                self.delete(conversation)
+
     async def _answer(self, space: Document, message_id: str, question: str, principal: Principal) -> None:
         known = matching.examples(matching.parse(space["serialized_space"]))
         example = matching.best(question, known)

@@ -23,8 +23,9 @@ _MESSAGE = "/{space_id}/conversations/{conversation_id}/messages/{message_id}"
 
 
 def install(app: FastAPI, workspace: Workspace) -> None:
-    """Add the routes."""
+    """Add the routes; ``workspace.services["conversations"]`` are those of all spaces."""
     spaces, conversations = Spaces(workspace), Conversations(workspace)
+    workspace.services["conversations"] = conversations
     workspace.on_start.append(conversations.settle)
     app.include_router(_space_routes(spaces))
     app.include_router(_conversation_routes(spaces, conversations))

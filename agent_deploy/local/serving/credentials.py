@@ -69,7 +69,7 @@ class Credentials:
             masks.remove(mask)
 
     def keep_only(self, served: set[tuple[str, str]]) -> None:
-        """Versions that no endpoint serves any more lose principal, tokens, grants and file."""
+        """Versions that no endpoint serves any more lose principal, tokens, grants, conversations and file."""
         keys = {_key(model, version) for model, version in served}
         for document in self._workspace.store.list(_KIND):
             if document["key"] in keys:
@@ -77,6 +77,7 @@ class Credentials:
             self._masks.pop(document["key"], None)
             self._workspace.principals.delete("service_principal", document["principal_id"])
             self._workspace.authorization.forget_principal(document["application_id"])
+            self._workspace.services["conversations"].forget(document["application_id"])
             self._workspace.store.delete(_KIND, document["key"])
             shutil.rmtree(self._folder / document["application_id"], ignore_errors=True)
 

@@ -156,7 +156,8 @@ class Invocation:
         status, length = answer.header["status"], answer.header["length"]
         shown, logged = answer.body[:length], answer.body[length:]
         if status >= 400:
-            shown, logged = self._replica.mask.bytes(shown), self._replica.mask.bytes(logged)
+            # Beside the event loop: the model chooses how long that is.
+            shown, logged = [await asyncio.to_thread(self._replica.mask.bytes, text) for text in (shown, logged)]
         await _send(send, status, answer.header["type"], shown, self._headers)
         self._log(status, logged or shown, client_request_id=answer.header.get("client_request_id"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 import shutil
 import signal
@@ -25,7 +26,8 @@ from agent_deploy.local.serving import isolation, wire
 from agent_deploy.local.serving.logs import Log
 
 _KIND = "serving_process"  # documents of running processes, so that a server that was killed can be cleaned up after
-_LINE_BYTES = 1 << 20  # a longer line of output is cut in pieces
+_LINE_BYTES = 1 << 20
+_PIECE_BYTES = 16 << 10  # a longer line of output is masked in pieces, each of which takes a moment
 _CONNECTION, _END = b"c", b"q"
 _OUTPUT_SECONDS = 2.0  # for what an ended process has said; somebody else may hold the pipe's other end
 COMMAND = (sys.executable, "-m", "agent_deploy.local.serving.model_process")
@@ -169,11 +171,14 @@ class ModelProcess:
 
     async def _copy_output(self) -> None:
         assert self._process.stdout is not None
-        reader = asyncio.StreamReader(limit=_LINE_BYTES)
+        reader = asyncio.StreamReader(limit=_PIECE_BYTES)
         loop = asyncio.get_running_loop()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), self._process.stdout)
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
         while line := await _line(reader):
-            self._log.write(line.decode("utf-8", "replace"))
+            self._log.write(decoder.decode(line))
+        self._log.write(decoder.decode(b"", final=True))
+        self._log.flush()
 
     def describe_exit(self) -> str:
         """``exit code 1`` or ``signal SIGKILL``."""
@@ -199,7 +204,7 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
     except asyncio.IncompleteReadError as error:
         return error.partial
     except asyncio.LimitOverrunError as error:
-        return await reader.read(error.consumed or _LINE_BYTES)
+        return await reader.read(error.consumed or _PIECE_BYTES)
 
 
 def _exit(code: int) -> str:

@@ -18,8 +18,16 @@ COLUMNS = [{"name": "x", "type_name": "INT", "type_text": "int", "type_json": '"
 
 
 @pytest.fixture
-def declaring(admin: Caller, schema: str, models: Path, tmp_path: Path) -> str:
-    """An agent whose only version declares a table of its schema; beside the table lies another."""
+def space(admin: Caller, name: str) -> str:
+    """A Genie space's id."""
+    warehouse = ok(admin.http.post("/api/2.0/sql/warehouses", json={"name": name, "cluster_size": "Small"}))["id"]
+    body = {"title": name, "warehouse_id": warehouse, "serialized_space": "{}"}
+    return str(ok(admin.http.post("/api/2.0/genie/spaces", json=body))["space_id"])
+
+
+@pytest.fixture
+def declaring(admin: Caller, schema: str, models: Path, tmp_path: Path, space: str) -> str:
+    """An agent whose only version declares a table of its schema and a Genie space; beside the table lies another."""
     for table in ("declared", "other"):
         place = {"catalog_name": "main", "schema_name": schema.partition(".")[2], "name": table}
         more = {"columns": COLUMNS, "table_type": "MANAGED", "data_source_format": "DELTA"}
@@ -29,7 +37,8 @@ def declaring(admin: Caller, schema: str, models: Path, tmp_path: Path) -> str:
     document = yaml.safe_load((copy / "MLmodel").read_text())
     of_agent = {"name": f"{schema}.declared"}
     of_user = {"name": f"{schema}.other", "on_behalf_of_user": True}
-    document["resources"] = {"api_version": "1", "databricks": {"table": [of_agent, of_user]}}
+    declared = {"table": [of_agent, of_user], "genie_space": [{"name": space}]}
+    document["resources"] = {"api_version": "1", "databricks": declared}
     (copy / "MLmodel").write_text(yaml.safe_dump(document))
     register(admin.http, f"{schema}.agent", copy)
     return f"{schema}.agent"
@@ -41,6 +50,7 @@ def test_the_creator_is_verified_and_the_version_gets_what_it_declares(
     newcomer: Callable[[], Caller],
     schema: str,
     declaring: str,
+    space: str,
     name: str,
 ) -> None:
     creator = newcomer()
@@ -55,6 +65,8 @@ def test_the_creator_is_verified_and_the_version_gets_what_it_declares(
     grant("catalog", "main", "USE_CATALOG")
     grant("schema", schema, "USE_SCHEMA")
     grant("function", declaring, "EXECUTE")
+    acl = {"access_control_list": [{"service_principal_name": creator.name, "permission_level": "CAN_RUN"}]}
+    ok(admin.http.patch(f"/api/2.0/permissions/genie/{space}", json=acl))
     endpoint = Endpoint(creator.http, name)
     ok(creator.http.post(API, json={"name": name, "config": {"served_entities": [served(declaring)]}}))
     refused = endpoint.settled()
@@ -83,6 +95,13 @@ def test_the_creator_is_verified_and_the_version_gets_what_it_declares(
     with_token = {"Authorization": f"Bearer {token}"}
     ok(admin.http.get(f"{UC}/tables/{schema}.declared", headers=with_token))
     assert admin.http.get(f"{UC}/tables/{schema}.other", headers=with_token).status_code == 403
+    # It makes nothing of its own but what it says to the space, and that goes with it.
+    assert admin.http.post("/api/2.0/token/create", json={}, headers=with_token).status_code == 403
+    conversations = f"/api/2.0/genie/spaces/{space}/conversations?include_all=true"
+    said = {"content": "How many?"}
+    ok(admin.http.post(f"/api/2.0/genie/spaces/{space}/start-conversation", json=said, headers=with_token))
+    assert len(ok(admin.http.get(conversations))["conversations"]) == 1
     ok(admin.http.delete(endpoint.url))
+    assert ok(admin.http.get(conversations)).get("conversations", []) == []
     assert admin.http.get("/api/2.0/preview/scim/v2/Me", headers=with_token).status_code == 401
     assert not file.parent.exists()
