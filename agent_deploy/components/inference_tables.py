@@ -20,7 +20,7 @@ from agent_deploy.resources.securable_grant import SecurableGrant
 from agent_deploy.rules import inference_tables as rules
 from agent_deploy.rules.schedule import Schedule
 from agent_deploy.rules.tables import PAYLOAD_DAY
-from agent_deploy.tables.source import configuration, pipeline_source
+from agent_deploy.tables.source import SERVED_ENTITIES_TABLE, configuration, pipeline_source
 
 # The payload table in a user's unit test whose mocks give it no name.
 _UNNAMED = "main.default.unnamed_payload"
@@ -148,6 +148,9 @@ class InferenceTables(Component):
     ) -> DerivedTables:
         plan = rules.plan(args)
         place = payload.apply(rules.place)
+        entities = args.get("served_entities_table")
+        # An Output inside the map, so that it hides nothing else of it.
+        further = {} if entities in (None, "") else {SERVED_ENTITIES_TABLE: entities}
         source = WorkspaceFile(
             f"{name}-source",
             path=payload.apply(rules.source_path),
@@ -160,9 +163,9 @@ class InferenceTables(Component):
             catalog=place.apply(lambda levels: levels[0]),
             schema=place.apply(lambda levels: levels[1]),
             libraries=[{"file": {"path": source.workspace_path}}],
-            configuration=pulumi.Output.all(
-                payload, args.get("endpoint_name"), args.get("served_entities_table") or ""
-            ).apply(lambda known: configuration(known[0], known[1], None, known[2])),
+            configuration=pulumi.Output.all(payload, args.get("endpoint_name")).apply(
+                lambda known: {**configuration(known[0], known[1]), **further}
+            ),
             continuous=plan.schedule.continuous,
             serverless=plan.policy_id is None,
             clusters=[{"label": "default", "policyId": plan.policy_id}] if plan.policy_id else None,

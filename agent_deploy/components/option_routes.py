@@ -49,6 +49,7 @@ ROUTES: Mapping[str, Routes] = {
                 tags="tags",
                 description="description",
                 budget_policy_id="budgetPolicyId",
+                route_optimized="routeOptimized",
                 traffic="traffic",
                 instance_profile_arn=f"{_ENTITIES}.instanceProfileArn",
                 **{name: f"{_ENTITIES}.{of_entity}" for name, of_entity in _ENTITY_FIELDS.items()},

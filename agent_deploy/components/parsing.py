@@ -100,6 +100,14 @@ class Parsed:
     tree: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
+    # By what was given: one Output at two places is one value there.
+    _outputs: dict[int, tuple[object, pulumi.Output[Any]]] = field(default_factory=dict)
+
+    def output(self, given: Any) -> pulumi.Output[Any]:
+        """What is there only later, as an Output; the same for the same."""
+        if id(given) not in self._outputs:
+            self._outputs[id(given)] = (given, pulumi.Output.from_input(given))
+        return self._outputs[id(given)][1]
 
     def further(self, problems: Sequence[Problem]) -> list[Problem]:
         """Those of the ``problems`` that say something new."""
@@ -139,6 +147,7 @@ class Resolved:
         self.tree: dict[str, Any] = {}
         self.late: set[str] = set()
         self.misplaced: list[Problem] = []
+        self._unknown: dict[int, Unknown] = {}
 
     def last_problems(self) -> list[Problem]:
         """What is to be told where nothing else is: a missing argument, a number where a string is meant, a text where
@@ -198,7 +207,7 @@ class Resolved:
             self.misplaced.append(Problem(path, None, expected, remedy))
             return _LEFT_OUT
         if not await output.is_known():
-            return Unknown(output)
+            return self._unknown.setdefault(id(output), Unknown(output))
         value = await output.future()
         return None if value is None else _within(self.parsed, shape, name, path, value)
 
@@ -263,7 +272,7 @@ def _within(parsed: Parsed, shape: Shape, name: str, path: str, given: Any) -> A
     """The value at ``path``, the argument ``name``, as far as it is understood; `_LEFT_OUT` where it is not."""
     if is_late(given):
         if shape.late:
-            return pulumi.Output.from_input(given)
+            return parsed.output(given)
         parsed.tell(_no_output(shape, name, path))
         return _LEFT_OUT
     if shape.kind is list:

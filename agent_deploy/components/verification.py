@@ -13,7 +13,7 @@ from agent_deploy.components.parsing import Resolved, dependencies_of, to_input
 from agent_deploy.resources import functions
 from agent_deploy.rules.argument_checks import check_arguments, resolved_duplicates, undecided
 from agent_deploy.rules.credentials import exposed_warning
-from agent_deploy.rules.declaration import Deployment, Text, declared
+from agent_deploy.rules.declaration import Deployment, Text, Version, declared
 from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.previous_versions import lost_secrets
 from agent_deploy.rules.problems import Problem
@@ -123,12 +123,17 @@ def _numbers(deployment: Deployment, found: Sequence[str]) -> tuple[Text, ...]:
     """Of each version; those that could be looked up are in ``found``, in their order."""
     looked_up = iter(found)
     has_model = is_known(deployment.model_name) and deployment.model_name is not None
-    numbers = (next(looked_up) if has_model and each.is_known else "" for each in deployment.versions)
-    # An alias is not resolved where the workspace itself is not known yet.
     return tuple(
-        Unknown() if not (has_model and each.is_known) or (number and not number.isdecimal()) else number
-        for each, number in zip(deployment.versions, numbers, strict=True)
+        _number(each, next(looked_up) if has_model and each.is_known else None) for each in deployment.versions
     )
+
+
+def _number(version: Version, found: str | None) -> Text:
+    """A number that is written down is known, whoever looks it up; an alias is resolved by the look-up alone."""
+    if found is None:
+        return version.number if isinstance(version.number, str) else Unknown()
+    # Where the workspace itself is not known yet, an alias is answered with its own name.
+    return Unknown() if found and not found.isdecimal() else found
 
 
 def _experiment(deployment: Deployment, of_first_version: str) -> Text | None:

@@ -19,6 +19,8 @@ MODULES: Final = ("json_columns", "feedback", "messages", "derivation")
 _FUTURE: Final = "from __future__ import annotations\n"
 _OWN_IMPORT: Final = re.compile(r"^from agent_deploy\.\S+ import (?:\([^)]*\)|.*)\n", re.MULTILINE)
 _BLANK_TABLES: Final = "TABLES: dict[str, tuple[str, str, str]] = {}\n"
+# The configuration's key for the table that knows which model a served entity is.
+SERVED_ENTITIES_TABLE: Final = "agent_deploy.served_entities_table"
 _BLANK_VERSION: Final = 'SCHEMA_VERSION = ""\n'
 
 
