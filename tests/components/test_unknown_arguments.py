@@ -454,7 +454,8 @@ def test_a_late_principal_in_both_lists_is_one_entry_in_the_preview_as_well() ->
         return {"model_version": "1", "permissions": [entry], "review_app": reviewers}
 
     kind = "databricks:index/permissions:Permissions", "qa-permissions"
-    foreseen, done = (children(lambda make=make: both(make))[kind] for make in (unknown, pulumi.Output.from_input))
+    foreseen = children(lambda: both(unknown))[kind]
+    done = children(lambda: both(pulumi.Output.from_input))[kind]
     assert set(differing(foreseen, done)) == set(unknowns(foreseen))
 
 
