@@ -248,7 +248,11 @@ class InferenceTables(Component):
                     full_name=full_name,
                     principal=reader,
                     privileges=[rules.READ_PRIVILEGES[kind]],
-                    opts=self.for_housekeeping(depends_on=derived),
+                    opts=self.for_housekeeping(
+                        depends_on=derived,
+                        # What it is called while its name comes from another resource.
+                        aliases=[pulumi.Alias(name=f"{name}-reader-{index}-{what}")] if label != str(index) else None,
+                    ),
                 )
 
 

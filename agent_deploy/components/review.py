@@ -29,11 +29,13 @@ def declare(
     review = deployment.review
     for index, reviewer in enumerate(reviewing_access(deployment.permissions, review.reviewers)):
         # Children have the same names in every run, whatever is known by then.
+        child = f"{name}-reviewer-{reviewer.kind}"
+        was = None if reviewer.is_late else f"{child}-{index}"
         who = index if reviewer.is_late else reviewer.principal
-        _let_in(f"{name}-reviewer-{reviewer.kind}-{who}", parent, verified, endpoint, permissions, reviewer)
+        _let_in(f"{child}-{who}", was, parent, verified, endpoint, permissions, reviewer)
     latest: AgentRegistration | None = None
     # One after the other: the register keeps their order, and clients take the last for the latest.
-    for label, version in _versions(verified) if review.enabled else ():
+    for label, version, was in _versions(verified) if review.enabled else ():
         latest = AgentRegistration(
             f"{name}-registration-{label}",
             model_name=verified.to_input(deployment.model_name),
@@ -42,20 +44,26 @@ def declare(
             served_entity_name=verified.to_input(_served_entity(deployment.model_name, version)),
             experiment_id=verified.to_input(verified.experiment_id),
             instructions=verified.to_input(review.instructions),
-            opts=parent.for_housekeeping(depends_on=[endpoint, *([latest] if latest else [])]),
+            opts=parent.for_housekeeping(
+                aliases=[pulumi.Alias(name=f"{name}-registration-{was}")] if was else None,
+                depends_on=[endpoint, *([latest] if latest else [])],
+            ),
         )
     if latest is not None:
         return latest.review_app_url
     return join(names.review_app_url, endpoint.workspace_url, endpoint.name)
 
 
-def _versions(verified: Verified) -> list[tuple[str, Text]]:
-    """Label and number of each version, the newest last; those that are kept for a rollback included."""
+def _versions(verified: Verified) -> list[tuple[str, Text, str]]:
+    """Label and number of each version, the newest last, and the label that it had while its number was an Output;
+    those that are kept for a rollback included.
+    """
     declared = [
-        (f"version{wanted.index}" if wanted.is_late or isinstance(number, Unknown) else f"v{number}", number)
+        (late, number, "") if wanted.is_late or isinstance(number, Unknown) else (f"v{number}", number, late)
         for wanted, number in zip(verified.deployment.versions, verified.numbers, strict=True)
+        for late in [f"version{wanted.index}"]
     ]
-    kept = [(f"v{entity['entityVersion']}", str(entity["entityVersion"])) for entity in verified.kept.values()]
+    kept = [(f"v{entity['entityVersion']}", str(entity["entityVersion"]), "") for entity in verified.kept.values()]
     # One that is not known yet is new: it comes from what has yet to be made.
     return sorted([*declared, *kept], key=lambda each: (0, int(each[1])) if isinstance(each[1], str) else (1, 0))
 
@@ -68,6 +76,7 @@ def _served_entity(model: Text | None, version: Text) -> Text:
 
 def _let_in(
     child: str,
+    was: str | None,
     parent: Component,
     verified: Verified,
     endpoint: ServingEndpoint,
@@ -84,6 +93,7 @@ def _let_in(
         # `permissions` writes the endpoint's whole list, reviewers included, and so also takes them out of it: were
         # this one to do so, after that, it would take away what the same principal is to have by `permissions`.
         opts=parent.for_housekeeping(
+            aliases=_aliases(was, "endpoint"),
             depends_on=[permissions] if permissions else None,
             retain_on_delete=bool(permissions),
         ),
@@ -96,5 +106,10 @@ def _let_in(
             principal_kind=reviewer.kind,
             principal=verified.to_input(reviewer.principal),
             level=EXPERIMENT_LEVEL,
-            opts=parent.for_housekeeping(),
+            opts=parent.for_housekeeping(aliases=_aliases(was, "experiment")),
         )
+
+
+def _aliases(was: str | None, of: str) -> list[pulumi.Alias] | None:
+    """What a child is called whose principal comes from another resource, as it may have before."""
+    return [pulumi.Alias(name=f"{was}-{of}")] if was else None

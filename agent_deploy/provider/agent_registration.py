@@ -14,6 +14,7 @@ from agent_deploy.client import agents_service as service
 from agent_deploy.client.agents_service import NoAgentsService
 from agent_deploy.client.errors import ApiError, ConnectionLost, WorkspaceError
 from agent_deploy.client.workspace import Workspace, is_missing, segment
+from agent_deploy.provider.claims import Claims
 from agent_deploy.provider.endpoint_state import PATH, tags_of
 from agent_deploy.provider.resource import (
     UNKNOWN,
@@ -52,6 +53,7 @@ class AgentRegistration(Resource):
     def __init__(self) -> None:
         # Versions share their model's instructions, and models their experiment's Review App: one writer at a time.
         self._turn: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._claims = Claims()
 
     def check(self, context: Context, old_inputs: Values, inputs: Values) -> tuple[Values, list[Failure]]:
         """Versions as strings; a number is enough for the form."""
@@ -60,6 +62,7 @@ class AgentRegistration(Resource):
             inputs["modelVersion"] = version = str(int(version))
         if version is not UNKNOWN and not (isinstance(version, str) and version.isdecimal()):
             return inputs, [Failure("modelVersion", f"{version!r}: expected the number of a model version, such as 3")]
+        self._claims.claim(context, _id(inputs))
         return inputs, []
 
     def foresee(self, context: Context, old: Values | None, inputs: Values) -> Values:
@@ -117,6 +120,8 @@ class AgentRegistration(Resource):
     def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
         """Removes the record, and after the model's last one on this endpoint, what reviewers were shown of it."""
         inputs = old_inputs or old
+        if self._claims.is_anothers(context, _id(inputs)):
+            return
         with self._turn[_key(inputs)]:
             try:
                 _Leaving(_workspace(context), inputs, old).leave()

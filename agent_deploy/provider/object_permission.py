@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.provider.claims import Claims
 from agent_deploy.provider.resource import (
     UNKNOWN,
     Context,
@@ -93,10 +94,12 @@ class ObjectPermission(Resource):
 
     def __init__(self) -> None:
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._claims = Claims()
 
     def check(self, context: Context, old_inputs: Values, inputs: Values) -> tuple[Values, list[Failure]]:
         """Only the form: the object and the principal may be made by the same run."""
         problems = [*_check_object(inputs), *_check_principal(inputs), *_check_level(inputs)]
+        self._claims.claim(context, _named(inputs))
         return inputs, [Failure("", str(problem)) for problem in problems]
 
     def foresee(self, context: Context, old: Values | None, inputs: Values) -> Values:
@@ -163,7 +166,7 @@ class ObjectPermission(Resource):
 
     def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
         """Takes out what was given, back to what was before; a higher level that somebody else gave since stays."""
-        if _is_open(old):
+        if _is_open(old) or self._claims.is_anothers(context, _named(old_inputs or old)):
             return
         workspace, place, previous = _workspace(context), _place_of(id, old), str(old.get("previousLevel") or "")
         given = str(old_inputs.get("level") or old.get("level") or "")
@@ -184,6 +187,11 @@ class ObjectPermission(Resource):
     def _turn(self, place: Place) -> Iterator[None]:
         with self._locks[f"{place.object_type}/{place.object_id}"]:
             yield
+
+
+def _named(inputs: Values) -> tuple[object, ...]:
+    """The entry as a program names it."""
+    return tuple(str(inputs.get(name)) for name in _PLACE)
 
 
 def _check_object(inputs: Values) -> list[Problem]:

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.provider.claims import Claims
 from agent_deploy.provider.resource import (
     UNKNOWN,
     Context,
@@ -38,8 +39,12 @@ class SecurableGrant(Resource):
     inputs: ClassVar[tuple[str, ...]] = (*_PLACE, "privileges")
     outputs: ClassVar[tuple[str, ...]] = ("added",)
 
+    def __init__(self) -> None:
+        self._claims = Claims()
+
     def check(self, context: Context, old_inputs: Values, inputs: Values) -> tuple[Values, list[Failure]]:
         """Only the form: the securable and the principal may be made by the same run."""
+        self._claims.claim(context, _named(inputs))
         return inputs, [Failure("", str(problem)) for problem in _problems(inputs)]
 
     def create(self, context: Context, inputs: Values) -> Created:
@@ -79,11 +84,17 @@ class SecurableGrant(Resource):
 
     def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
         """Revokes what we have given, and only that."""
+        if self._claims.is_anothers(context, _named(old_inputs)):
+            return
         try:
             _change(_workspace(context), old_inputs, remove=list(old.get("added") or ()))
         except ApiError as error:
             if not error.is_missing:
                 raise
+
+
+def _named(inputs: Values) -> tuple[str, ...]:
+    return tuple(str(inputs.get(name)) for name in _PLACE)
 
 
 def _problems(inputs: Values) -> Iterator[Problem]:

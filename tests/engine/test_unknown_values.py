@@ -242,3 +242,26 @@ def test_a_value_that_decides_what_is_declared_is_told_before_anything_else(
     refused = stack.preview(check=False)
     assert refused.code != 0
     assert told in refused.output
+
+
+def test_a_value_that_is_written_down_instead_keeps_access_and_record(
+    site: Site, open_: Callable[..., Stack], name: str
+) -> None:
+    args = {"endpoint_name": name, **BASE, "permissions": [], "versions": [], "model_version": "1"}
+    late = Step("model_version", "1").applied(
+        Step("review_app/reviewers/0/group_name", "users").applied({**args, "review_app": {"reviewers": [{}]}})
+    )
+    written = {**args, "review_app": {"reviewers": [USERS]}}
+    stack = open_(late, protect=False)
+    id = site.endpoint(name)["id"]
+    path = f"/api/2.0/permissions/serving-endpoints/{id}"
+    for declared in (written, late, written):
+        stack.write(program(declared, protect=False))
+        stack.up()
+        entries = site.workspace.get(path)["access_control_list"]
+        assert [
+            each["all_permissions"][0]["permission_level"] for each in entries if each.get("group_name") == "users"
+        ] == ["CAN_QUERY"]
+        records = site.workspace.get(f"/api/2.0/agents/deployments/{MODEL}")["chain_deployments"]
+        assert [each["model_version"] for each in records if each["endpoint_name"] == name] == ["1"]
+        stack.preview("--expect-no-changes")
