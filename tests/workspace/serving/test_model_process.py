@@ -139,7 +139,7 @@ def test_a_load_that_hangs_ends_and_its_log_says_where(stub: None, tmp_path: Pat
 
 
 def test_what_a_model_started_ends_with_it_in_a_session_of_its_own_too(stub: None, tmp_path: Path) -> None:
-    pid = tmp_path / "pid"
+    pid = tmp_path / "home" / "pid"
     daemon = (
         "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'],"
         f" start_new_session=True); open({str(pid)!r}, 'w').write(str(p.pid))"

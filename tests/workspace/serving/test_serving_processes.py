@@ -177,6 +177,7 @@ def test_a_process_that_nobody_can_talk_to_is_ended(tmp_path: Path, monkeypatch:
         await Replica(surroundings, "agent", entity, "someone@local").build()
 
     monkeypatch.setattr(ModelProcess, "start", start)
+    monkeypatch.setattr(Replica, "_model_folder", lambda _: tmp_path)
     monkeypatch.setattr(Replica, "_order", lambda *_: None)
     with pytest.raises(BuildFailed, match="Unknown"):
         asyncio.run(launch())
