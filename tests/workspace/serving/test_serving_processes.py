@@ -14,6 +14,7 @@ import pytest
 
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.local.core.context import Workspace
+from agent_deploy.local.serving import passthrough
 from agent_deploy.local.serving.process import BuildFailed, ModelProcess
 from agent_deploy.local.serving.replica import Replica, Surroundings
 from tests.processes import alive, descendants
@@ -178,6 +179,7 @@ def test_a_process_that_nobody_can_talk_to_is_ended(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(ModelProcess, "start", start)
     monkeypatch.setattr(Replica, "_model_folder", lambda _: tmp_path)
+    monkeypatch.setattr(passthrough, "declared", lambda _: [])
     monkeypatch.setattr(Replica, "_order", lambda *_: None)
     with pytest.raises(BuildFailed, match="Unknown"):
         asyncio.run(launch())
