@@ -156,6 +156,13 @@ class Resolved:
         wrong = list(_wrong_types(self.parsed.shape, "", self.tree))
         return wrong + self.parsed.missing()
 
+    def problems_with(self, of_values: Sequence[Problem]) -> list[Problem]:
+        """All that is wrong, each field told once: shapes, ``of_values``, then what is told where nothing else is."""
+        told = self.parsed.further(of_values)
+        fields = {problem.field for problem in told}
+        last = [problem for problem in self.parsed.further(self.last_problems()) if problem.field not in fields]
+        return [*self.parsed.problems, *told, *last]
+
     async def record(self, shape: Shape, path: str, given: Mapping[str, Any], may_be_secret: bool) -> dict[str, Any]:
         """The values of a TypedDict; what turned out to be nothing is left out."""
         resolved: dict[str, Any] = {}

@@ -36,10 +36,7 @@ async def verify(name: str, resolved: Resolved, opts: pulumi.InvokeOptions) -> V
     parsed, args = resolved.parsed, resolved.tree
     if resolved.misplaced:
         raise told(DeploymentError.of("InferenceTables", name, [*parsed.problems, *resolved.misplaced]))
-    of_values = parsed.further(_check(args))
-    fields = {problem.field for problem in of_values}
-    last = [problem for problem in parsed.further(resolved.last_problems()) if problem.field not in fields]
-    problems: list[Problem | str] = [*parsed.problems, *of_values, *last]
+    problems: list[Problem | str] = [*resolved.problems_with(_check(args))]
     found = VerifiedTables("")
     if not problems:
         found, of_place = await _found(args, opts)

@@ -79,11 +79,9 @@ def read(name: str, resolved: Resolved) -> Read:
     if resolved.misplaced:
         raise told(DeploymentError.of("AgentDeployment", name, [*parsed.problems, *resolved.misplaced]))
     deployment = declared(tree, resolved.late)
-    of_values = parsed.further([*check_arguments(tree), *undecided(deployment, tree)])
-    fields = {problem.field for problem in of_values}
-    last = [problem for problem in parsed.further(resolved.last_problems()) if problem.field not in fields]
+    problems = resolved.problems_with([*check_arguments(tree), *undecided(deployment, tree)])
     carrier = dependencies_of(parsed) if resolved.late else None
-    return Read(deployment, [*parsed.problems, *of_values, *last], list(_unknown("", tree)), carrier)
+    return Read(deployment, problems, list(_unknown("", tree)), carrier)
 
 
 async def verify(name: str, given: Read, owner_marks: Sequence[str], opts: pulumi.InvokeOptions) -> Verified:
