@@ -24,7 +24,7 @@ from agent_deploy.components.inference_tables import (
     VerifiedInferenceTables,
     table_names,
 )
-from agent_deploy.components.outputs import join
+from agent_deploy.components.outputs import join, of_its_own
 from agent_deploy.components.owner_marks import owner_marks
 from agent_deploy.components.parsing import Parsed, outputs_in, parse, resolve, to_input
 from agent_deploy.components.signature import takes_keywords
@@ -100,7 +100,7 @@ class AgentDeployment(Component):
         endpoint = ServingEndpoint(
             name,
             name=endpoint_name,
-            served_entities=declared.apply(_served_entities),
+            served_entities=of_its_own(declared, _served_entities),
             traffic=declared.apply(_traffic),
             ai_gateway=verified.apply(lambda v: to_input(to_wire(rules.ai_gateway(v.deployment)))),
             tags=verified.apply(lambda v: to_input(rules.endpoint_tags(v.deployment.tags, v.experiment_id))),

@@ -98,7 +98,7 @@ def _let_in(
             retain_on_delete=bool(permissions),
         ),
     )
-    if verified.experiment_id:
+    if verified.experiment_id is not None:
         ObjectPermission(
             f"{child}-experiment",
             object_type=EXPERIMENTS,

@@ -139,7 +139,10 @@ def _experiment(deployment: Deployment, of_first_version: str) -> Text | None:
         return deployment.experiment.value
     if deployment.versions and not (deployment.versions[0].is_known and is_known(deployment.model_name)):
         return Unknown()
-    return of_first_version or None
+    # Whether a version that comes from another resource has one does not decide what is declared: the empty string is
+    # an experiment that is not there.
+    is_late = "model_name" in deployment.late or any(version.is_late for version in deployment.versions[:1])
+    return of_first_version or ("" if is_late else None)
 
 
 def _unknown(path: str, value: object) -> Iterator[str]:

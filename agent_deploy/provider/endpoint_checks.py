@@ -135,9 +135,12 @@ class TablePrefixes:
         if table is None or not table.get("enabled", True):
             return []
         place = ("catalogName", "schemaName")
-        if UNKNOWN in [inputs.get("name"), *(table.get(key) for key in ("enabled", "tableNamePrefix", *place))]:
-            return []
         wanted, hint, before = table.get("tableNamePrefix"), table.get("tableNamePrefixHint"), _table(old) or {}
+        if UNKNOWN in [inputs.get("name"), wanted, hint, *(table.get(key) for key in ("enabled", *place))]:
+            if hint is not None and wanted is None:
+                # A saved plan holds only if it says that there will be one.
+                table["tableNamePrefix"] = UNKNOWN
+            return []
         same_place = all(same_name(before.get(key), table.get(key)) for key in place)
         had = before.get("tableNamePrefix")
         if same_place and had and (wanted is None or same_name(wanted, had)):
@@ -147,7 +150,7 @@ class TablePrefixes:
             return []
         if wanted:
             return self._claim(context, workspace, inputs, table, wanted)
-        if hint and hint is not UNKNOWN:
+        if hint:
             table["tableNamePrefix"] = self._first_free(context, workspace, inputs, table, hint)
         return []
 

@@ -126,9 +126,8 @@ class ObjectPermission(Resource):
         workspace = _workspace(context)
         try:
             if _is_open(old):
-                return (
-                    Found(id, old, old_inputs) if _id_of(workspace, place.object_type, place.object_id) == "" else None
-                )
+                is_open = not place.object_id or _id_of(workspace, place.object_type, place.object_id) == ""
+                return Found(id, old, old_inputs) if is_open else None
             held = _direct_levels(_entries(workspace, place), place)
         except ApiError as error:
             if error.is_missing:
@@ -260,8 +259,8 @@ def _place_of(id: str, old: Values) -> Place:
 
 
 def _open_place(inputs: Values) -> Place:
-    """Of an endpoint of the platform itself, which everybody may query: there is nothing to give."""
-    return Place(inputs["objectType"], inputs["objectName"], inputs["principalKind"], inputs["principal"])
+    """Of an endpoint of the platform itself, which everybody may query, or of no object: there is nothing to give."""
+    return Place(inputs["objectType"], inputs.get("objectName") or "", inputs["principalKind"], inputs["principal"])
 
 
 def _is_open(old: Values) -> bool:

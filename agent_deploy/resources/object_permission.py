@@ -16,6 +16,7 @@ class ObjectPermission(OwnResource):
     object_type: pulumi.Output[str] = output("objectType")
     """Path in the permissions API: ``sql/warehouses``, ``serving-endpoints``, ``genie``, …"""
     object_id: pulumi.Output[str | None] = output("objectId")
+    """Empty where there turned out to be no object: nothing is given then."""
     object_name: pulumi.Output[str | None] = output("objectName")
     principal_kind: pulumi.Output[str] = output("principalKind")
     """``user``, ``group`` or ``service_principal``."""

@@ -99,6 +99,23 @@ def test_the_platforms_own_endpoint_is_everybodys_and_nothing_is_written(double:
     assert resource.read(double.context, created.id, inputs, created.properties) is None
 
 
+def test_no_object_is_nothing_to_give_until_there_is_one(double: Double) -> None:
+    resource, none = ObjectPermission(), {**INPUTS, "objectId": ""}
+    assert resource.check(double.context, {}, none) == (none, [])
+    created = resource.create(double.context, none)
+    id, inputs, old = state(created)
+    assert double.writes() == []
+    found = resource.read(double.context, id, inputs, old)
+    assert found is not None
+    assert found.properties == old
+    there = resource.update(double.context, id, inputs, old, dict(INPUTS))
+    assert (BO, "CAN_USE", False) in double.levels(WAREHOUSE)
+    gone = resource.update(double.context, id, dict(INPUTS), there, none)
+    assert double.levels(WAREHOUSE) == OTHERS
+    assert gone == old
+    resource.delete(double.context, id, inputs, gone)
+
+
 def test_a_level_changes_in_place_but_not_below_what_was_there(double: Double) -> None:
     give(double, ("user", BO, "CAN_USE"))
     resource = ObjectPermission()
