@@ -30,6 +30,12 @@ def _no_experiment_of_other_tests() -> None:
         fluent._active_experiment_id = None  # type: ignore[attr-defined]
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Names a test that failed at once: a run that is cut off tells nothing at its end."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        print(f"\nfailed in {report.when}: {report.nodeid} ({report.duration:.0f} s)", file=sys.__stderr__, flush=True)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says with which databricks plugin the run went: the vendor's, or the stand-in."""
     terminalreporter.write_line(f"databricks plugin: {select()}")

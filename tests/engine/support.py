@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_deploy.local.databricks_plugin.selection import select_plugin
+from tests.engine import pip_list
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLCHAIN_VARIABLE = "AGENT_DEPLOY_TOOLCHAIN"
@@ -190,6 +191,7 @@ class Stack:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_DEBUG_COMMANDS": "true",  # for --event-log
             "DATABRICKS_CONFIG_FILE": str(self.folder / "no-databrickscfg"),
+            "PYTHONPATH": pip_list.answered(),
             **self._environment,
         }
 

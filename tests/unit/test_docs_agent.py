@@ -33,13 +33,15 @@ Whales live in a large tank. The tank is cleaned daily.
 """
 
 
-@pytest.fixture(autouse=True)
-def _no_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # MLflow opens its store even so: not in the current folder.
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    mlflow.tracing.disable()
-    yield
-    mlflow.tracing.enable()
+@pytest.fixture(autouse=True, scope="module")
+def _no_traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    # MLflow opens its store even so: not in the current folder. It makes one in seconds, so there is one for all.
+    store = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
+        mlflow.tracing.disable()
+        yield
+        mlflow.tracing.enable()
 
 
 @pytest.fixture
