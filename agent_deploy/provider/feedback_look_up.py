@@ -55,12 +55,12 @@ def feedback_model(registry: ModelRegistry, name: str) -> FeedbackModel:
 
 
 def _require_feedback(registry: ModelRegistry, name: str, version: str) -> None:
-    import yaml
+    from agent_deploy.rules.mlmodel import MLmodelError, parsed
 
     try:
-        document = yaml.safe_load(registry.text(version, "MLmodel"))
-    except yaml.YAMLError:
-        document = None
+        document = parsed(registry.text(version, "MLmodel"))
+    except MLmodelError:
+        document = {}
     except ApiError as error:
         if error.status != 403 and not error.is_missing:
             raise

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from agent_deploy.client.errors import ApiError, WorkspaceError
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider.look_ups import patient
@@ -33,21 +31,15 @@ def get_declared_resources(context: Context, arguments: Values) -> Values:
 def declared_resources(workspace: Workspace, name: str, version: str) -> Values:
     """As the function answers; raises WorkspaceError when the file cannot be read."""
     path = "/".join(segment(part) for part in (*split_model_name(name), version))
-    document = _parsed(workspace.text(f"{FILES}/{path}/MLmodel"))
-    if document is None:
-        return _result(Declared(), f"{name} version {version}: its MLmodel file is not YAML. Log the model again")
-    declared = parse(document)
-    where = f"{name} version {version}, MLmodel: "
-    return _result(declared, "\n".join(f"{where}{problem}" for problem in declared.problems))
-
-
-def _parsed(text: str) -> Any:
-    import yaml
+    from agent_deploy.rules.mlmodel import MLmodelError, parsed
 
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return None
+        declared = parse(parsed(workspace.text(f"{FILES}/{path}/MLmodel")))
+    except MLmodelError as error:
+        problem = f"{name} version {version}: its MLmodel file cannot be read: {error}. Log the model again"
+        return _result(Declared(), problem)
+    where = f"{name} version {version}, MLmodel: "
+    return _result(declared, "\n".join(f"{where}{problem}" for problem in declared.problems))
 
 
 def unreadable(name: str, version: str, error: ApiError) -> str:

@@ -151,6 +151,7 @@ def test_it_leaves_with_the_last_of_its_users(place: Place) -> None:
     [
         ("flavors: {}\n", True, "version 1 is another kind of model: a feedback model takes request_id"),
         (": not yaml: [", True, "another kind of model"),
+        ("[" * 100_000, True, "another kind of model"),
         ("flavors: {}\n", False, "exists without a version that is READY, and no run of ours has made it"),
     ],
 )

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from agent_deploy.provider.get_declared_resources import get_declared_resources
+from agent_deploy.rules.mlmodel import MAX_BYTES
 from tests.provider.permission_double import Double
 
 PATH = "/api/2.0/fs/files/Models/main/default/agent/3/MLmodel"
@@ -53,7 +54,9 @@ def test_malformed_names_are_told_with_the_version() -> None:
     assert "main.default.agent version 3, MLmodel: resources.table[0].name 'docs'" in str(result["problem"])
 
 
-@pytest.mark.parametrize("text", ["{", "- 1", "\t", ""])
+@pytest.mark.parametrize(
+    "text", ["{", "- 1", "\t", "", "[" * 100_000, "a: &a [x]\n" + "b: *a\n" * 50, "x: " + "y" * MAX_BYTES]
+)
 def test_what_is_no_mlmodel_is_told(text: str) -> None:
     assert "Log the model again" in str(asked(text)["problem"])
 

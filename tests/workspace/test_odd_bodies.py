@@ -24,6 +24,7 @@ from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.json_text import MAX_DEPTH, parse, parse_or_none
 from agent_deploy.local.core.store import Store
 from agent_deploy.local.serving import mlmodel
+from agent_deploy.rules.mlmodel import MAX_BYTES
 from tests.workspace.conftest import http_client
 
 UC = "/api/2.1/unity-catalog"
@@ -342,7 +343,7 @@ class TestMLmodel:
             ("[" * 100_000, "levels deep"),
             ("- " * 100_000 + "x", "levels deep"),
             ("a: &a [x]\n" + "".join(f"b{n}: *a\n" for n in range(50)), "aliases"),
-            ("x: " + "y" * mlmodel.MAX_BYTES, "bytes"),
+            ("x: " + "y" * MAX_BYTES, "bytes"),
             ("a: [", "cannot be read"),
             ("!!python/object/apply:os.getcwd []", "cannot be read"),
             ("- a", "mapping"),
@@ -355,7 +356,7 @@ class TestMLmodel:
 
     def test_another_thread_goes_on_while_a_large_one_is_read(self, tmp_path: Path) -> None:
         text = "a:\n" + "".join(f"- k{n}: v\n" for n in range(20_000))
-        folder, steps = self._file(tmp_path, text[: mlmodel.MAX_BYTES]), 0
+        folder, steps = self._file(tmp_path, text[:MAX_BYTES]), 0
         reading = threading.Thread(target=mlmodel.read, args=(folder,))
         reading.start()
         while reading.is_alive():
