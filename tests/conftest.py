@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -28,6 +29,12 @@ def _no_experiment_of_other_tests() -> None:
     os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
     if (fluent := sys.modules.get("mlflow.tracking.fluent")) is not None:
         fluent._active_experiment_id = None  # type: ignore[attr-defined]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What a test leaves running in this thread would let others fail that come after it in the same process."""
+    if "browser" not in item.path.parts and asyncio._get_running_loop() is not None:
+        pytest.fail("an earlier test of this process has left its event loop running")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -163,14 +163,14 @@ def agent(deploy: Callable[..., Agent]) -> Agent:
     return deploy("handbook")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
-    """Playwright, for one Chromium."""
+    """Playwright, for one Chromium; gone with these tests, as its event loop is in the way of every other one."""
     with sync_playwright() as driver:
         yield driver
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """Chromium; without one the tests fail and say how to get it."""
     executable = chromium.find()
