@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,15 +33,19 @@ def start(
     build_seconds: Annotated[
         float | None, typer.Option(min=1, help="In which a served model must be loaded (default: 600).")
     ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=NUMBER", help="What a SQL statement may take, such as sql_seconds=60; repeatable."),
+    ] = None,
 ) -> None:
     """Start the local workspace and wait until it answers."""
     workspace = _server_code()
+    options: dict[str, Any] = {"serving_isolation": isolation, **_limits(limit or ())}
     from agent_deploy.local import running
 
     if (found := running.status(folder.absolute())) is not None:
         typer.echo(f"The local workspace runs already at {found['host']} (process {found['pid']}).")
         return
-    options: dict[str, Any] = {"serving_isolation": isolation}
     if build_seconds is not None:
         options["serving_build_seconds"] = build_seconds
     try:
@@ -61,6 +66,23 @@ def start(
     else:
         named = "" if folder == DEFAULT_FOLDER else f" --folder {shlex.quote(str(folder))}"
         typer.echo(f'Next: eval "$(agent-deploy local env{named})"', err=True)
+
+
+def _limits(given: Iterable[str]) -> dict[str, float]:
+    from dataclasses import fields
+
+    from agent_deploy.local.statements.limits import Limits
+
+    names, found = [field.name for field in fields(Limits)], dict[str, float]()
+    for each in given:
+        name, _, number = each.partition("=")
+        if name not in names:
+            raise CommandError(f"--limit {each!r}: expected NAME=NUMBER, NAME one of {', '.join(names)}")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            raise CommandError(f"--limit {each!r}: expected a number above 0, such as {name}=60") from None
+    return found
 
 
 @app.command()

@@ -118,6 +118,30 @@ def test_a_taken_port_is_told(command: Command) -> None:
     assert f"Port {port}" in answer.stderr
 
 
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        ("seconds=3", "expected NAME=NUMBER, NAME one of sql_memory_mib"),
+        ("sql_seconds=soon", "expected a number above 0, such as sql_seconds=60"),
+        ("sql_rows=-1", "option sql_rows is -1.0: expected a number above 0"),
+    ],
+)
+def test_a_limit_that_is_none_is_told(command: Command, limit: str, told: str) -> None:
+    refused = command("local", "start", "--limit", limit)
+    assert (refused.returncode, told in refused.stderr) == (1, True), refused.stderr
+
+
+def test_a_limit_holds(command: Command) -> None:
+    command("local", "start", "--limit", "sql_rows=10", "--limit", "sql_seconds=60")
+    variables = json.loads(command("local", "env", "--json").stdout)
+    headers = {"Authorization": f"Bearer {variables['DATABRICKS_TOKEN']}"}
+    with httpx.Client(base_url=variables["DATABRICKS_HOST"], headers=headers, timeout=60) as http:
+        warehouse = http.post("/api/2.0/sql/warehouses", json={"name": "w"}).json()["id"]
+        body = {"warehouse_id": warehouse, "statement": "SELECT id FROM range(11)", "wait_timeout": "30s"}
+        answer = http.post("/api/2.0/sql/statements", json=body).json()
+    assert "sql_rows" in answer["status"]["error"]["message"]
+
+
 def test_the_next_command_names_a_folder_of_ones_own(command: Command) -> None:
     folder = ("--folder", "another place")
     started = command("local", "start", *folder)
