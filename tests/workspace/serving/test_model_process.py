@@ -7,6 +7,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from agent_deploy.local.core.store import Store
 from agent_deploy.local.serving import process, scoring, wire
-from agent_deploy.local.serving.connections import Connections
+from agent_deploy.local.serving.connections import Connections, ProcessGone
 from agent_deploy.local.serving.logs import Log, Mask, read
 from agent_deploy.local.serving.process import BuildFailed, ModelProcess, Order
 from agent_deploy.local.serving.scoring import Scorer
@@ -118,8 +119,9 @@ def test_a_main_thread_that_is_interrupted_ends_the_process_whatever_threads_the
         running = await start(tmp_path, hang)
         await running.model.ready(60)
         connections = Connections(running.model, 1)
-        async with connections.ask({"id": "r"}, b"import os, signal; os.kill(os.getpid(), signal.SIGINT)"):
-            pass
+        with suppress(ProcessGone):  # it may end before it has answered
+            async with connections.ask({"id": "r"}, b"import os, signal; os.kill(os.getpid(), signal.SIGINT)"):
+                pass
         await asyncio.wait_for(asyncio.shield(running.model.exited), 20)
 
     asyncio.run(run())
