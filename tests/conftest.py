@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections import defaultdict
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -37,12 +38,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.fail("an earlier test of this process has left its event loop running")
 
 
+# Tier (folder below tests) → seconds of its tests, fixtures included.
+_seconds: defaultdict[str, float] = defaultdict(float)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Names a test that failed at once: a run that is cut off tells nothing at its end."""
+    _seconds[report.nodeid.split("/")[1]] += report.duration
     if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
         print(f"\nfailed in {report.when}: {report.nodeid} ({report.duration:.0f} s)", file=sys.__stderr__, flush=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says with which databricks plugin the run went: the vendor's, or the stand-in."""
+    """Says with which databricks plugin the run went, the vendor's or the stand-in, and where the time went."""
     terminalreporter.write_line(f"databricks plugin: {select()}")
+    tiers = ", ".join(
+        f"{tier} {seconds:.0f} s" for tier, seconds in sorted(_seconds.items(), key=lambda each: -each[1])
+    )
+    terminalreporter.write_line(f"time per tier, all workers together: {tiers}")
