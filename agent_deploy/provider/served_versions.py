@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from agent_deploy.client.errors import WorkspaceError
@@ -53,17 +53,17 @@ def carried(old: Mapping[str, Any], entities: Mapping[str, Any]) -> dict[str, st
     return {name: record[name] for name, each in entities.items() if name in record and _same(before.get(name), each)}
 
 
-def anew_text(entity: Mapping[str, Any]) -> str:
-    """What a user is told."""
+def anew_texts(old: Mapping[str, Any], anew: Mapping[str, str]) -> dict[str, str]:
+    """What a user is told of each entity whose version is another by now, with both ids."""
+    return {name: _anew_text(old["servedEntities"][name], old[RECORD][name], now) for name, now in anew.items()}
+
+
+def _anew_text(entity: Mapping[str, Any], deployed: str, now: str) -> str:
     return (
         f"version {entity['entityVersion']} of {entity['entityName']} was deleted and registered anew since it was "
-        "deployed: the endpoint was made of the former one, and `pulumi up` deploys the one that is there now"
+        f"deployed: the endpoint was made of the former one (id {deployed}), and `pulumi up` deploys the one that is "
+        f"there now (id {now})"
     )
-
-
-def anew_lines(entities: Mapping[str, Any], names: Iterable[str]) -> str:
-    """For all of these entities."""
-    return "; ".join(f"{name}: {anew_text(entities[name])}" for name in names)
 
 
 def _identity(context: Context, model: str, version: str) -> str:

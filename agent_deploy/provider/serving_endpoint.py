@@ -33,8 +33,7 @@ from agent_deploy.provider.resource import (
 )
 from agent_deploy.provider.served_versions import (
     RECORD,
-    anew_lines,
-    anew_text,
+    anew_texts,
     carried,
     registered,
     registered_anew,
@@ -122,7 +121,8 @@ class ServingEndpoint(Resource):
                 changes[path] = Change(kind, replaces, of_inputs=False)
         if anew := registered_anew(context, old, inputs.get("servedEntities")):
             changes |= {(RECORD, name): Change(Kind.UPDATE, of_inputs=False) for name in anew}
-            context.warn(f"The endpoint {id} is deployed anew. {anew_lines(inputs['servedEntities'], anew)}.")
+            lines = "; ".join(f"{name}: {text}" for name, text in anew_texts(old, anew).items())
+            context.warn(f"The endpoint {id} is deployed anew. {lines}.")
         if replacing := [path for path, change in changes.items() if change.replaces]:
             context.warn(replacement_warning(id, inputs.get("name"), replacing, emptied))
         # Two endpoints cannot have one name: unless it changes, the old one must go first.
@@ -226,8 +226,8 @@ def _add_versions(context: Context, properties: Values, old: Values) -> None:
         properties[RECORD] = registered(context, entities)
     elif RECORD in old:
         properties[RECORD] = carried(old, entities)
-        for name in registered_anew(context, old, entities):
-            properties["servedEntityStates"][name]["message"] = anew_text(entities[name])
+        for name, text in anew_texts(old, registered_anew(context, old, entities)).items():
+            properties["servedEntityStates"][name]["message"] = text
 
 
 def _is_kept(workspace: Workspace, table: str) -> bool:
