@@ -88,15 +88,17 @@ class Resources:
     def create(self, kind: Kind, body: Document) -> Document:
         """A new resource, with no rights yet; raises 409 when its name is taken, 400 for members that do not exist."""
         fields = self._fields(kind, body)
-        name = body.get(kind.name) or (str(uuid.uuid4()) if kind is SERVICE_PRINCIPAL else "")
+        given = str(body.get(kind.name) or "")
+        name = given or (str(uuid.uuid4()) if kind is SERVICE_PRINCIPAL else "")
         if not name:
             raise ScimError(400, "invalidValue", f"{kind.name} is required.")
-        defaults: Document = {"members": []} if kind is GROUP else {"active": True, "displayName": str(name)}
+        defaults: Document = {"members": []} if kind is GROUP else {"active": True, "displayName": name}
         with self._store.transaction() as transaction:
-            _require_free(transaction, kind, str(name))
-            names.start_anew(transaction, str(name))
+            if given:
+                _require_free(transaction, kind, name)
+                names.start_anew(transaction, name)
             resource_id = str(transaction.next_number("scim", 1000))
-            document = {"id": resource_id, **defaults, **fields, kind.name: str(name)}
+            document = {"id": resource_id, **defaults, **fields, kind.name: name}
             transaction.put(kind.kind, resource_id, document)
         return document
 

@@ -226,12 +226,8 @@ class Endpoints:
     def release_identities(self) -> None:
         """Versions that are in no config any more lose their service principals."""
         running = [replica.entity for endpoint in self.all() for replica in endpoint.replicas.values()]
-        self.credentials.keep_only({entity[pins.VERSION] for entity in (*self._entities(), *running)})
-
-    def _entities(self) -> list[Document]:
-        """Of all configs, deployed and pending."""
-        configs = [endpoint.document[key] for endpoint in self.all() for key in ("config", "pending_config")]
-        return [entity for config in configs if config for entity in config["served_entities"]]
+        wanted = [entity for endpoint in self.all() for entity in _entities(endpoint)]
+        self.credentials.keep_only({entity[pins.VERSION] for entity in (*wanted, *running)})
 
     def in_background(self, work: Any) -> asyncio.Task[Any]:
         """A task that is kept until it is done; what it raises is logged."""
@@ -251,8 +247,9 @@ class Endpoints:
 
         if killed := await asyncio.to_thread(process.end_leftovers, self.workspace.store):
             _logger.warning("Ended processes that an earlier server left behind: %s", killed)
-        for entity in self._entities():
-            pins.complete(self.workspace, entity)
+        for endpoint in self.all():
+            if [entity for entity in _entities(endpoint) if pins.complete(self.workspace, entity)]:
+                self.save(endpoint)
         self.release_identities()
         for endpoint in self.all():
             endpoint.payload_folder = gateway.folder_of(self.workspace, endpoint.document["ai_gateway"])
@@ -280,3 +277,9 @@ class Endpoints:
                     if idle and replica.entity["scale_to_zero_enabled"] and not replica.in_flight:
                         with suppress(ApiError):
                             await replica.scale_to_zero()
+
+
+def _entities(endpoint: Endpoint) -> list[Document]:
+    """Of both configs, deployed and pending."""
+    configs = [endpoint.document[key] for key in ("config", "pending_config")]
+    return [entity for config in configs if config for entity in config["served_entities"]]

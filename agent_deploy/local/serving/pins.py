@@ -22,13 +22,13 @@ _AGAIN = "Deploy the endpoint again to serve what is there now"
 _BLOCK = 1 << 20
 
 
-def complete(workspace: Workspace, entity: Document) -> None:
-    """An entity of an earlier version of this workspace is what its names mean now."""
-    if VERSION not in entity:
-        entity[VERSION] = _version_id(workspace, entity) or ""
-    if CREATOR not in entity:
-        creator = workspace.principals.by_name(entity["creator"])
-        entity[CREATOR] = creator.id if creator else ""
+def complete(workspace: Workspace, entity: Document) -> bool:
+    """An entity of an earlier version of this workspace is what its names mean now; whether it was one."""
+    if VERSION in entity:
+        return False
+    creator = workspace.principals.by_name(entity["creator"])
+    entity |= {VERSION: _version_id(workspace, entity) or "", CREATOR: creator.id if creator else ""}
+    return True
 
 
 def still_holds(workspace: Workspace, entity: Document) -> bool:

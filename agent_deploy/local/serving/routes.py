@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from agent_deploy.local.core.body import body_of
 from agent_deploy.local.core.context import Workspace, caller
-from agent_deploy.local.core.errors import already_exists, invalid, not_found
+from agent_deploy.local.core.errors import ApiError, already_exists, invalid, not_found
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.shapes import ANY_OBJECT, OBJECTS, TEXTS
 from agent_deploy.local.core.store import Document
@@ -17,6 +17,7 @@ from agent_deploy.local.serving import checks, deployment, gateway, openapi, pin
 from agent_deploy.local.serving.endpoints import OBJECT, OWN_PREFIX, Endpoint, Endpoints
 from agent_deploy.local.serving.invocations import OPENAI, Invocations
 from agent_deploy.local.serving.logs import read
+from agent_deploy.local.serving.process import BuildFailed
 
 Caller = Annotated[Principal, Depends(caller)]
 _CONFIG = {"served_models": OBJECTS, "traffic_config": {"routes": OBJECTS}}
@@ -180,11 +181,13 @@ def _add_logs(router: APIRouter, endpoints: Endpoints) -> None:
         endpoint = endpoints.require(principal, name, CAN_VIEW)
         if (config := endpoint.document["config"]) is None:
             raise invalid(f"The endpoint '{name}' is not ready: no served entity has been deployed.")
-        registry = endpoints.workspace.services["registry"]
-        folders = {
-            entity["name"]: registry.version_folder(entity["entity_name"], entity["entity_version"])
-            for entity in config["served_entities"]
-        }
+        registry, folders = endpoints.workspace.services["registry"], {}
+        for entity in config["served_entities"]:
+            try:
+                pins.require_version(endpoints.workspace, entity)
+            except BuildFailed as error:
+                raise ApiError(400, "INVALID_STATE", str(error)) from error
+            folders[entity["name"]] = registry.version_folder(entity["entity_name"], entity["entity_version"])
         return openapi.describe(endpoints.workspace.host, name, config, folders)
 
 

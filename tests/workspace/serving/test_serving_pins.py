@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from agent_deploy.local import LocalWorkspace
+from agent_deploy.local.core.store import Store
+from agent_deploy.local.serving import pins
 from agent_deploy.tables.folders import securable_folder
 from tests.workspace.conftest import http_client
 from tests.workspace.serving.conftest import API, Endpoint, ok, register, served, wait
@@ -114,6 +116,8 @@ def test_a_version_that_is_gone_and_files_that_were_changed_say_so(
     gone, touched = endpoint_of(http, "main.default.gone", "gone"), endpoint_of(http, "main.default.touched", "touched")
     deregister(http, "main.default.gone")
     assert "is not in the registry any more" in failed(gone)
+    described = http.get(f"{gone.url}/openapi")
+    assert (described.status_code, described.json()["error_code"]) == (400, "INVALID_STATE")
     folder = securable_folder(workspace.folder / "models", "main.default.touched") / "1"
     code = next(folder.glob("*.py"))
     code.write_text(code.read_text() + "\n# changed\n")
@@ -144,6 +148,31 @@ def test_who_bears_the_name_of_the_deployer_reads_nothing_for_his_endpoint(
     ok(as_admin.put(served(model, environment_vars={"KEY": "{{secrets/left/k}}"})))
     as_admin.settled()
     assert as_admin.say("say hello") == "hello"
+
+
+def test_what_an_earlier_version_of_the_workspace_served_is_what_its_names_mean(
+    workspace: LocalWorkspace, http: httpx.Client, models: Path
+) -> None:
+    model = "main.default.earlier"
+    register(http, model, models / "agent")
+    endpoint = endpoint_of(http, model, "earlier")
+    workspace.stop()
+    store = Store(workspace.folder / "workspace.db")
+    document = store.get("serving_endpoint", "earlier") or {}
+    (entity,) = document["config"]["served_entities"]
+    noted = {name: entity.pop(name) for name in (pins.VERSION, pins.CREATOR, pins.DIGEST)}
+    store.put("serving_endpoint", "earlier", document)
+    store.close()
+    workspace.start()
+    assert endpoint.say("say hello") == "hello"
+    workspace.stop()
+    store = Store(workspace.folder / "workspace.db")
+    (entity,) = (store.get("serving_endpoint", "earlier") or {})["config"]["served_entities"]
+    store.close()
+    workspace.start()
+    assert {name: entity.get(name) for name in (pins.VERSION, pins.CREATOR)} == {
+        name: noted[name] for name in (pins.VERSION, pins.CREATOR)
+    }
 
 
 def grant(http: httpx.Client, principal: str, target: str, privilege: str) -> None:
