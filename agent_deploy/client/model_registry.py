@@ -16,7 +16,7 @@ from agent_deploy.client.errors import ApiError, ConnectionLost, WorkspaceError
 from agent_deploy.client.workspace import LIBRARY_ERRORS, Workspace, segment
 
 _REGISTRY = "/api/2.0/mlflow/unity-catalog"
-_CATALOG = "/api/2.1/unity-catalog"
+CATALOG = "/api/2.1/unity-catalog"
 _FILES = "/api/2.0/fs/files"
 _OVER_FILES_API = "is_databricks_sdk_models_artifact_repository_enabled"
 _PAGE = 1000  # versions in one answer
@@ -30,6 +30,11 @@ class RegisteredModel:
 
     name: str
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def identity_of(version: Mapping[str, Any]) -> str:
+    """What tells a version from one that is registered later under its name and number; empty where nothing does."""
+    return str(version.get("id") or version.get("created_at") or "")
 
 
 class ModelRegistry:
@@ -72,11 +77,12 @@ class ModelRegistry:
     def grant(self, privilege: str, principal: str) -> None:
         """Adds a privilege; one that is held already is no error."""
         change = {"principal": principal, "add": [privilege]}
-        self._workspace.patch(f"{_CATALOG}/permissions/function/{segment(self._name)}", {"changes": [change]})
+        self._workspace.patch(f"{CATALOG}/permissions/function/{segment(self._name)}", {"changes": [change]})
 
-    def ready_versions(self) -> list[int]:
-        """Numbers of the versions that can be served, the lowest first."""
-        return sorted(int(each["version"]) for each in self._versions() if each.get("status") == READY)
+    def ready_versions(self) -> dict[int, str]:
+        """Numbers of the versions that can be served, the lowest first, and what tells each from others."""
+        ready = {int(each["version"]): identity_of(each) for each in self._versions() if each.get("status") == READY}
+        return dict(sorted(ready.items()))
 
     def has_version(self, version: str) -> bool:
         """Whether that version is there, in whichever state."""
@@ -101,7 +107,7 @@ class ModelRegistry:
     def _versions(self) -> Iterator[dict[str, Any]]:
         query: dict[str, Any] = {"max_results": _PAGE}
         while True:
-            answer = self._workspace.get(f"{_CATALOG}/models/{segment(self._name)}/versions", query)
+            answer = self._workspace.get(f"{CATALOG}/models/{segment(self._name)}/versions", query)
             yield from answer.get("model_versions") or []
             if not answer.get("next_page_token"):
                 return

@@ -9,6 +9,7 @@ from typing import Any
 from agent_deploy.client.errors import Interrupted, WorkspaceError
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider import endpoint_state as states
+from agent_deploy.provider import served_versions
 from agent_deploy.provider.endpoint_request import (
     config_body,
     gateway_body,
@@ -28,8 +29,21 @@ from agent_deploy.rules.endpoint_fields import OWNER_TAG
 class EndpointChange:
     """Knows, at every moment, what the workspace has accepted: `PartialFailure` carries that to the state."""
 
-    def __init__(self, context: Context, workspace: Workspace, name: str, deadline: float) -> None:
+    def __init__(
+        self,
+        context: Context,
+        workspace: Workspace,
+        name: str,
+        deadline: float,
+        inputs: Values,
+        old: Values | None = None,
+    ) -> None:
+        """``old`` are the properties in the state; none of what an earlier run of ours left without a state."""
         self._context, self._workspace, self._name, self._deadline = context, workspace, name, deadline
+        self._old = old or {}
+        # Before anything is sent: a version that is registered anew meanwhile is another one than that.
+        self._versions = served_versions.registered(context, inputs.get("servedEntities"))
+        self._deployed = False
         self._url = f"{PATH}/{segment(name)}"
         self._remote: Remote = {"name": name}
         # Whether anything was changed: before that a failure leaves the state as it was.
@@ -57,7 +71,15 @@ class EndpointChange:
 
     def finished(self, inputs: Values) -> Values:
         """All properties."""
-        return {**inputs, **states.outputs_of(self._remote, self._workspace.host)}
+        return {**inputs, **states.outputs_of(self._remote, self._workspace.host), **self._record(inputs)}
+
+    def _record(self, properties: Values) -> Values:
+        """Of which versions the entities were made, as far as that is known."""
+        entities = properties.get("servedEntities") or {}
+        record = served_versions.carried(self._old, entities)
+        if self._deployed:
+            record |= {name: identity for name, identity in self._versions.items() if name in entities}
+        return {served_versions.RECORD: record}
 
     @contextmanager
     def _told(self, inputs: Values) -> Iterator[None]:
@@ -85,7 +107,7 @@ class EndpointChange:
             reason = f"{reason}\n(the endpoint could not be read again: {error})"
         known = {**inputs, "budgetPolicyId": self._policy}
         found = states.inputs_of(self._remote, {key: value for key, value in known.items() if value is not None})
-        properties = {**found, **states.outputs_of(self._remote, self._workspace.host)}
+        properties = {**found, **states.outputs_of(self._remote, self._workspace.host), **self._record(found)}
         return PartialFailure(self._name, properties, found, [reason])
 
     def _bring(self, remote: Remote, before: tuple[Values, ...], inputs: Values) -> None:
@@ -101,11 +123,19 @@ class EndpointChange:
         remote, wanted = self._remote, config_body(inputs)
         if not inputs.get("servedEntities") and not states.entities_of(states.newest_config(remote)):
             return
-        if self._is_at(wanted, remote):
+        # What the workspace has under the same names and numbers was made of other versions.
+        record = served_versions.carried(self._old, inputs.get("servedEntities") or {})
+        anew = served_versions.changed(record, self._versions)
+        if self._is_at(wanted, remote) and not anew:
             if not states.is_healthy(remote):
                 self._wait(wanted)
+            self._deployed = True
             return
-        self._send(lambda: self._workspace.put(f"{self._url}/config", wanted), lambda r: self._is_at(wanted, r))
+
+        def is_under_way(remote: Remote) -> bool:
+            return self._is_at(wanted, remote) and (not anew or states.is_updating(remote))
+
+        self._send(lambda: self._workspace.put(f"{self._url}/config", wanted), is_under_way)
         self._wait(wanted)
 
     @staticmethod
@@ -127,6 +157,7 @@ class EndpointChange:
 
         view = self._context, self._workspace, self._name, self._deadline
         self._remote = wait_until_ready(*view, is_wanted, is_new)
+        self._deployed = True
 
     def _bring_tags(self, before: tuple[Values, ...], inputs: Values) -> None:
         present, wanted = states.tags_of(self._remote), wanted_tags(inputs)

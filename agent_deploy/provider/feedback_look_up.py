@@ -23,12 +23,16 @@ class NoFeedbackModel(UserError):
 
 @dataclass(frozen=True)
 class FeedbackModel:
-    """What is there. ``version`` is the highest that is READY, or empty; ``created``: by one of our runs."""
+    """What is there. ``version`` is the highest that is READY, or empty, ``version_id`` what tells it from others.
+
+    ``created``: by one of our runs.
+    """
 
     exists: bool = False
     version: str = ""
     created: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
+    version_id: str = ""
 
 
 def feedback_model(registry: ModelRegistry, name: str) -> FeedbackModel:
@@ -42,16 +46,17 @@ def feedback_model(registry: ModelRegistry, name: str) -> FeedbackModel:
         if error.status != 403:
             raise
         raise NoFeedbackModel(_closed(name, error), hidden=True) from error
-    version = str(ready[-1]) if ready else ""
+    newest, identity = max(ready.items(), default=("", ""))
+    version = str(newest)
     if MADE_BY_TAG in model.tags:
-        return FeedbackModel(True, version, True, model.tags)
+        return FeedbackModel(True, version, True, model.tags, identity)
     if not version:
         raise NoFeedbackModel(
             f"{name} exists without a version that is READY, and no run of ours has made it: finish it, or remove it. "
             f"{_WITHOUT}"
         )
     _require_feedback(registry, name, version)
-    return FeedbackModel(True, version, False, model.tags)
+    return FeedbackModel(True, version, False, model.tags, identity)
 
 
 def _require_feedback(registry: ModelRegistry, name: str, version: str) -> None:

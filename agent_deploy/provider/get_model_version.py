@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agent_deploy.client.errors import ApiError, WorkspaceError
+from agent_deploy.client.model_registry import identity_of
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider.look_ups import patient
 from agent_deploy.provider.resource import Context, Values
@@ -35,6 +36,7 @@ def get_model_version(context: Context, arguments: Values) -> Values:
 NOT_FOUND: Values = {
     "modelName": "",
     "version": "",
+    "versionId": "",
     "status": "",
     "runId": "",
     "experimentId": "",
@@ -75,6 +77,7 @@ def _described(workspace: Workspace, name: str, found: dict[str, Any]) -> Values
     version, status, run = (str(found.get(key) or "") for key in ("version", "status", "run_id"))
     described: Values = {
         "version": version,
+        "versionId": identity_of(found),
         "status": status,
         "runId": run,
         "experimentId": _experiment(workspace, run) if run else _experiment_of_logged_model(workspace, name, version),

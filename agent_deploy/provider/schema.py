@@ -234,6 +234,7 @@ _ENDPOINT_OUTPUTS = {
     "configUpdate": _of(_STRING, "NOT_UPDATING, IN_PROGRESS, UPDATE_FAILED or UPDATE_CANCELED."),
     "configVersion": _of(_INTEGER, "Counted by the workspace; 0 without served entities."),
     "servedEntityStates": _of(_map(_ref("ServedEntityCondition")), "Served entity's name to its condition."),
+    "servedVersionIds": _of(_map(_STRING), "Served entity's name to the id of the model version that was deployed."),
     "payloadTable": _of(_STRING, "Full name of the raw inference table, or empty."),
     "tableNamePrefix": _of(_STRING, "Prefix of the inference tables, or empty."),
     "workspaceUrl": _of(_STRING, "Address of the workspace."),
@@ -395,6 +396,7 @@ FUNCTIONS: Schema = {
         {
             "modelName": _of(_STRING, "As given."),
             "version": _of(_STRING, "Number of the version."),
+            "versionId": _of(_STRING, "Id of the version; its number is given again when the model is made anew."),
             "status": _of(_STRING, "READY, PENDING_REGISTRATION or FAILED_REGISTRATION."),
             "runId": _of(_STRING, "MLflow run that logged it, or empty."),
             "experimentId": _of(_STRING, "MLflow experiment of that run, or empty."),

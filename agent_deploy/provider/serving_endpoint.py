@@ -23,12 +23,20 @@ from agent_deploy.provider.resource import (
     Diff,
     Failure,
     Found,
+    Kind,
     PartialFailure,
     Path,
     Resource,
     UserError,
     Values,
     differences,
+)
+from agent_deploy.provider.served_versions import (
+    RECORD,
+    anew_texts,
+    carried,
+    registered,
+    registered_anew,
 )
 from agent_deploy.provider.unity_tables import drop_table, table_exists
 from agent_deploy.rules.endpoint_fields import INPUTS, OWNER_TAG, Changing, is_field, rule_for
@@ -53,6 +61,7 @@ class ServingEndpoint(Resource):
         "configUpdate",
         "configVersion",
         "servedEntityStates",
+        RECORD,
         "payloadTable",
         "tableNamePrefix",
     )
@@ -110,6 +119,10 @@ class ServingEndpoint(Resource):
             if is_field(path) and _is_change(path, _at(before, path), _at(after, path)):
                 replaces = rule_for(path).changing is Changing.REPLACES or (emptied and path[0] == "servedEntities")
                 changes[path] = Change(kind, replaces, of_inputs=False)
+        if anew := registered_anew(context, old, inputs.get("servedEntities")):
+            changes |= {(RECORD, name): Change(Kind.UPDATE, of_inputs=False) for name in anew}
+            lines = "; ".join(f"{name}: {text}" for name, text in anew_texts(old, anew).items())
+            context.warn(f"The endpoint {id} is deployed anew. {lines}.")
         if replacing := [path for path, change in changes.items() if change.replaces]:
             context.warn(replacement_warning(id, inputs.get("name"), replacing, emptied))
         # Two endpoints cannot have one name: unless it changes, the old one must go first.
@@ -123,8 +136,11 @@ class ServingEndpoint(Resource):
                 context.info(line)
             config = ("servedEntities", "traffic")
             same = all(old.get(name) == inputs.get(name) for name in config) and old.get("ready") == states.READY
-            kept = set(self.outputs) - {"payloadTable", "tableNamePrefix"} if same else {*_FIXED}
+            anew = registered_anew(context, old, inputs.get("servedEntities"))
+            kept = set(self.outputs) - {"payloadTable", "tableNamePrefix"} if same and not anew else {*_FIXED}
             known = {name: old[name] for name in kept if name in old}
+            if same and anew:
+                known[RECORD] = {**old[RECORD], **anew}
         elif inputs.get("name") is not UNKNOWN:
             known = {"workspaceUrl": context.configuration.host}
         return {**inputs, **dict.fromkeys(self.outputs, UNKNOWN), **known, **_foreseen_table(inputs)}
@@ -133,7 +149,7 @@ class ServingEndpoint(Resource):
         """Posts the endpoint and waits; an endpoint that an interrupted run of this stack has made is taken over."""
         workspace, name = _workspace(context, CHANGE_TIMEOUT), str(inputs["name"])
         deadline = context.deadline(CHANGE_TIMEOUT)
-        change = EndpointChange(context, workspace, name, deadline)
+        change = EndpointChange(context, workspace, name, deadline, inputs)
         try:
             remote = workspace.post(PATH, create_body(inputs))
         except ApiError as error:
@@ -161,6 +177,7 @@ class ServingEndpoint(Resource):
             return None
         inputs = states.inputs_of(remote, old_inputs)
         properties = {**inputs, **states.outputs_of(remote, workspace.host)}
+        _add_versions(context, properties, old)
         if not states.is_healthy(remote):
             raise PartialFailure(id, properties, inputs, [states.unhealthy_reason(remote)])
         return Found(id, properties, inputs)
@@ -168,7 +185,7 @@ class ServingEndpoint(Resource):
     def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
         """Changes what differs, in one order; goes on waiting where an earlier run stopped."""
         workspace = _workspace(context, CHANGE_TIMEOUT)
-        change = EndpointChange(context, workspace, id, context.deadline(CHANGE_TIMEOUT))
+        change = EndpointChange(context, workspace, id, context.deadline(CHANGE_TIMEOUT), inputs, old)
         change.update(get(workspace, id), old_inputs, old, inputs)
         return change.finished(inputs)
 
@@ -197,6 +214,20 @@ class ServingEndpoint(Resource):
 def _workspace(context: Context, default: float) -> Workspace:
     workspace: Workspace = context.configuration
     return workspace.during(context.cancelled, context.timeout or default)
+
+
+def _add_versions(context: Context, properties: Values, old: Values) -> None:
+    """Of which versions the endpoint was made: as the state says, or, for an import, those that there are now.
+
+    An entity whose version is another by now says so in its state, so that a refresh shows it.
+    """
+    entities = properties.get("servedEntities") or {}
+    if not old:
+        properties[RECORD] = registered(context, entities)
+    elif RECORD in old:
+        properties[RECORD] = carried(old, entities)
+        for name, text in anew_texts(old, registered_anew(context, old, entities)).items():
+            properties["servedEntityStates"][name]["message"] = text
 
 
 def _is_kept(workspace: Workspace, table: str) -> bool:

@@ -25,6 +25,7 @@ from agent_deploy.provider.look_ups import begin, memory_of, patient
 from agent_deploy.provider.named_objects import CHECKS
 from agent_deploy.provider.permission_facts import facts_of
 from agent_deploy.provider.resource import Context, Values
+from agent_deploy.provider.served_versions import remember
 from agent_deploy.rules.credentials import MANUAL, PASSTHROUGH
 from agent_deploy.rules.declared_resources import beyond_passthrough, combine, from_program
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
@@ -172,6 +173,8 @@ class _Verification:
             if error.status != 403:
                 raise
             return _Found(str(wanted["field"]), {**NOT_FOUND, "problem": str(error)}, hidden=True)
+        if told["found"]:
+            remember(self._memory, self._model, str(told["version"]), str(told["versionId"]))
         return _Found(str(wanted["field"]), told)
 
     def _served(self) -> tuple[Values, dict[str, int]]:
@@ -193,6 +196,8 @@ class _Verification:
             found = self._memory.once(key, lambda: feedback_model(ModelRegistry(self._workspace, name), name))
         except NoFeedbackModel as error:
             return _Feedback(problems=[str(error)], hidden=error.hidden)
+        if found.version:
+            remember(self._memory, name, found.version, found.version_id)
         return _Feedback() if found.exists else _Feedback(registers=name.rpartition(".")[0])
 
     def _kept(self, served: Values, traffic: Mapping[str, int], found: Iterable[_Found]) -> dict[str, Any]:

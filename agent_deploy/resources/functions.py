@@ -18,6 +18,7 @@ class ModelVersion(TypedDict):
 
     modelName: str
     version: str
+    versionId: str
     status: str
     runId: str
     experimentId: str

@@ -35,6 +35,8 @@ class ServingEndpoint(OwnResource):
     config_version: pulumi.Output[int] = output("configVersion")
     served_entity_states: pulumi.Output[Mapping[str, Any]] = output("servedEntityStates")
     """Served entity → ``{deployment, message}``."""
+    served_version_ids: pulumi.Output[Mapping[str, str] | None] = output("servedVersionIds")
+    """Served entity → id of the model version that was deployed: a number is given again when a model is made anew."""
     table_name_prefix: pulumi.Output[str] = output("tableNamePrefix")
     payload_table: pulumi.Output[str] = output("payloadTable")
     """Full name of the raw inference table, or the empty string."""

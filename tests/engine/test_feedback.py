@@ -147,7 +147,7 @@ def test_one_is_made_for_two_stacks_and_leaves_with_the_last(
     nothing_to_do(first)
     second.up()
     nothing_to_do(second)
-    assert registry.ready_versions() == [1]
+    assert [*registry.ready_versions()] == [1]
 
     entities = {each["name"]: each for each in site.endpoint("one")["config"]["served_entities"]}
     feedback = entities["feedback"]
@@ -207,7 +207,7 @@ def test_one_that_was_there_is_adopted_by_two_agents_and_stays(
     nothing_to_do(stack)
     assert f"{FEEDBACK} is kept: it was there before" in stack.destroy().messages
     assert ModelRegistry(site.workspace, FEEDBACK).model() == before
-    assert ModelRegistry(site.workspace, FEEDBACK).ready_versions() == [1, 2]
+    assert [*ModelRegistry(site.workspace, FEEDBACK).ready_versions()] == [1, 2]
 
 
 def test_a_strangers_model_of_that_name_stops_the_preview_and_nothing_is_written(

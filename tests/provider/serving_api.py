@@ -14,6 +14,7 @@ from agent_deploy.client.workspace import Workspace
 from agent_deploy.provider.resource import Context
 
 PATH = "/api/2.0/serving-endpoints"
+MODELS = "/api/2.1/unity-catalog/models/"
 HOST = "https://one.example.com"
 Answer = tuple[int, dict[str, Any]]
 
@@ -37,6 +38,7 @@ class ServingApi:
     def __init__(self) -> None:
         self.endpoints: dict[str, dict[str, Any]] = {}
         self.tables: set[str] = set()
+        self.versions: dict[str, str] = {}  # "main.default.m/1" → id, in the registry: no call of this API
         self.calls: list[str] = []
         self.bodies: list[dict[str, Any]] = []
         self.polls = 1
@@ -65,6 +67,10 @@ class ServingApi:
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
+        if path.startswith(MODELS):
+            identity = self.versions.get(path.removeprefix(MODELS).replace("/versions/", "/"))
+            missing = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such version"}
+            return httpx.Response(200, json={"id": identity}) if identity else httpx.Response(404, json=missing)
         call = f"{request.method} {path.removeprefix(PATH) or '/'}"
         self.calls.append(call)
         self.bodies.append(json.loads(request.content or b"{}"))

@@ -198,7 +198,7 @@ def test_what_broke_in_the_middle_is_in_the_state_and_mended_by_the_next_run(pla
     assert failed.value.properties == {**place.inputs(), "version": "", "created": True}
     partial = failed.value.properties
     mended = RESOURCE.update(place.context, place.name, place.inputs(), partial, place.inputs())
-    assert place.registry.ready_versions() == [int(mended["version"])]
+    assert [*place.registry.ready_versions()] == [int(mended["version"])]
     RESOURCE.delete(place.context, place.name, place.inputs(), mended)
     assert place.registry.model() is None
 
@@ -210,7 +210,7 @@ def test_a_run_that_was_killed_is_recognized_by_its_mark(place: Place) -> None:
     place.workspace.delete(f"/_local/faults/{fault['id']}")
     created = RESOURCE.create(place.context, place.inputs())
     assert created.properties["created"] is True
-    assert place.registry.ready_versions() == [1]
+    assert [*place.registry.ready_versions()] == [1]
 
 
 def test_another_owners_mark_takes_the_place_of_the_old(place: Place) -> None:

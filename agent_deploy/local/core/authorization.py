@@ -116,22 +116,6 @@ class Authorization:
         """The securable is gone: nothing granted on it remains."""
         self._store.delete("grant", _grant_key(Securable.of(securable_type, full_name)))
 
-    def forget_principal(self, name: str) -> None:
-        """Nothing granted to the principal remains, on securables nor objects: for the platform's own ones."""
-        for document in self._store.list("grant"):
-            if name in document["assignments"]:
-                securable_type, _, full_name = document["key"].partition(":")
-                self.change_grants(securable_type, full_name, name, remove=[unity_catalog.ALL_PRIVILEGES])
-        self.forget_acl_entries(name)
-
-    def forget_acl_entries(self, name: str) -> None:
-        """The principal is gone from the ACLs of all objects."""
-        with self._store.transaction() as transaction:
-            for document in transaction.list("acl"):
-                entries = [entry for entry in document["entries"] if entry["name"] != name]
-                if entries != document["entries"]:
-                    transaction.put("acl", document["key"], {**document, "entries": entries})
-
     # Objects -----------------------------------------------------------------------------------------------------
 
     def register_object(self, object_type: str, object_id: str, creator: Principal, name: str = "") -> None:

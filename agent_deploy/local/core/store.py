@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -150,6 +150,16 @@ class Transaction:
         self.written.add(kind)
         same = (_DOCUMENTS.c.kind == kind) & (_DOCUMENTS.c.key == key)
         return bool(self._connection.execute(sa.delete(_DOCUMENTS).where(same)).rowcount)
+
+    def revise(self, kind: str, change: Callable[[Document], Document]) -> None:
+        """Replace each document of a kind by what ``change`` makes of it; what it leaves as it is, is not written."""
+        query = sa.select(_DOCUMENTS.c.key, _DOCUMENTS.c.body).where(_DOCUMENTS.c.kind == kind)
+        for key, body in self._connection.execute(query).all():
+            document = json.loads(body)
+            if (changed := change(document)) != document:
+                self.written.add(kind)
+                same = (_DOCUMENTS.c.kind == kind) & (_DOCUMENTS.c.key == key)
+                self._connection.execute(sa.update(_DOCUMENTS).where(same).values(body=_written(changed)))
 
     def next_number(self, name: str, first: int = 1) -> int:
         """A number never given before under this name."""

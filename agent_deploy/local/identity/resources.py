@@ -6,10 +6,11 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from agent_deploy.local.core import names
 from agent_deploy.local.core.context import Workspace
-from agent_deploy.local.core.principals import ADMINS, USERS, gone
+from agent_deploy.local.core.principals import ACCOUNT_USERS, ADMINS, USERS, gone
 from agent_deploy.local.core.shapes import TEXT, check
-from agent_deploy.local.core.store import Document
+from agent_deploy.local.core.store import Document, Transaction
 from agent_deploy.local.identity.scim import ScimError, entries
 
 _CORE = "urn:ietf:params:scim:schemas:core:2.0:"
@@ -65,7 +66,6 @@ class Resources:
     def __init__(self, workspace: Workspace) -> None:
         self._store = workspace.store
         self._principals = workspace.principals
-        self._authorization = workspace.authorization
 
     def list(self, kind: Kind) -> Documents:
         """All that are not the platform's own, as shown."""
@@ -86,16 +86,21 @@ class Resources:
         return document
 
     def create(self, kind: Kind, body: Document) -> Document:
-        """A new resource; raises 409 when its name is taken and 400 for members that do not exist."""
+        """A new resource, with no rights yet; raises 409 when its name is taken, 400 for members that do not exist."""
         fields = self._fields(kind, body)
-        name = body.get(kind.name) or (str(uuid.uuid4()) if kind is SERVICE_PRINCIPAL else "")
+        given = str(body.get(kind.name) or "")
+        name = given or (str(uuid.uuid4()) if kind is SERVICE_PRINCIPAL else "")
         if not name:
             raise ScimError(400, "invalidValue", f"{kind.name} is required.")
-        self._require_free(kind, str(name))
-        resource_id = str(self._store.next_number("scim", 1000))
-        defaults: Document = {"members": []} if kind is GROUP else {"active": True, "displayName": str(name)}
-        document = {"id": resource_id, **defaults, **fields, kind.name: str(name)}
-        return self._store.put(kind.kind, resource_id, document)
+        defaults: Document = {"members": []} if kind is GROUP else {"active": True, "displayName": name}
+        with self._store.transaction() as transaction:
+            if given:
+                _require_free(transaction, kind, name)
+                names.start_anew(transaction, name)
+            resource_id = str(transaction.next_number("scim", 1000))
+            document = {"id": resource_id, **defaults, **fields, kind.name: name}
+            transaction.put(kind.kind, resource_id, document)
+        return document
 
     def replace(self, kind: Kind, resource_id: str, body: Document) -> Document:
         """PUT: what the body leaves out is gone, but for the names."""
@@ -114,13 +119,14 @@ class Resources:
     def delete(self, kind: Kind, resource_id: str) -> None:
         """The resource, its tokens, secrets, memberships and entries in ACLs.
 
-        Grants in Unity Catalog stay, as they do on the platform: whoever granted them has to revoke them.
+        Grants in Unity Catalog stay, as they do on the platform, until somebody revokes them or bears the name anew.
         """
         document = self.get(kind, resource_id)
         if kind is GROUP and document["displayName"] in BUILT_IN:
             raise ScimError(400, "mutability", f"The group {document['displayName']} cannot be deleted.")
         self._principals.delete(kind.kind, resource_id)
-        self._authorization.forget_acl_entries(document[kind.name])
+        with self._store.transaction() as transaction:
+            names.withdraw(transaction, document[kind.name])
 
     def shown(self, kind: Kind, document: Document) -> Document:
         """As answers have it: with schemas and groups, without empty lists."""
@@ -173,16 +179,24 @@ class Resources:
         return fields
 
     def _write(self, kind: Kind, old: Document, new: Document) -> Document:
-        if kind is GROUP and new["displayName"] != old["displayName"]:
-            if old["displayName"] in BUILT_IN:
-                raise ScimError(400, "mutability", f"The group {old['displayName']} cannot be renamed.")
-            self._require_free(kind, new["displayName"])
-        return self._store.put(kind.kind, old["id"], new)
+        with self._store.transaction() as transaction:
+            if kind is GROUP and new["displayName"] != old["displayName"]:
+                if old["displayName"] in BUILT_IN:
+                    raise ScimError(400, "mutability", f"The group {old['displayName']} cannot be renamed.")
+                _require_free(transaction, kind, new["displayName"])
+                names.carry(transaction, old["displayName"], new["displayName"])
+            transaction.put(kind.kind, old["id"], new)
+        return new
 
-    def _require_free(self, kind: Kind, name: str) -> None:
-        if any(document[kind.name].lower() == name.lower() for document in self._store.list(kind.kind)):
-            word = {"user": "username", "group": "name"}.get(kind.kind, "application ID")
-            raise ScimError(409, "uniqueness", f"{kind.title} with {word} {name} already exists.")
+
+def _require_free(transaction: Transaction, kind: Kind, name: str) -> None:
+    """Raises 409 for a name that is taken, by whatever principal: grants and ACLs tell principals by their names."""
+    for other in KINDS:
+        if any(document[other.name].lower() == name.lower() for document in transaction.list(other.kind)):
+            word = {"user": "username", "group": "name"}.get(other.kind, "application ID")
+            raise ScimError(409, "uniqueness", f"{other.title} with {word} {name} already exists.")
+    if name.lower() == ACCOUNT_USERS:
+        raise ScimError(409, "uniqueness", f"{kind.title} {name}: everybody of the account is in a group of this name.")
 
 
 def _boolean(value: Any) -> bool:

@@ -9,6 +9,7 @@ import re
 import secrets
 import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from agent_deploy.local.core.errors import ApiError, invalid
@@ -37,10 +38,10 @@ def check_name(field: str, name: object) -> str:
     return str(name)
 
 
-def new_config(body: Document, creator: str, current: Document | None) -> Document:
+def new_config(body: Document, creator: str, known: Iterable[Document]) -> Document:
     """``served_entities`` (or the older ``served_models``) and ``traffic_config`` as the endpoint keeps them.
 
-    Entities that need no new container keep their id, and with it their process.
+    Those of ``known`` that need no new container keep their id, and with it their process.
     """
     if body.get("auto_capture_config"):
         message = (
@@ -51,8 +52,8 @@ def new_config(body: Document, creator: str, current: Document | None) -> Docume
     given = _entities_of(body)
     if len(given) > MAX_SERVED_ENTITIES:
         raise invalid(f"served_models cannot contain more than {MAX_SERVED_ENTITIES} elements, but got {len(given)}.")
-    known = {entity["name"]: entity for entity in (current or {}).get("served_entities", ())}
-    entities = [_keep(_entity(index, entity), known, creator) for index, entity in enumerate(given)]
+    by_name = {entity["name"]: entity for entity in known}
+    entities = [_keep(_entity(index, entity), by_name, creator) for index, entity in enumerate(given)]
     _no_duplicates(entities)
     routes = _routes(body.get("traffic_config") or {}, [entity["name"] for entity in entities])
     return {"served_entities": entities, "routes": routes}

@@ -1,5 +1,7 @@
 """Automatic authentication passthrough: a hidden service principal per model version, and the file with its token.
 
+Versions are told apart by their ids: a number may be another version's when its model was deleted.
+
 The file is the one that databricks-sdk reads in a serving container (`SERVING_CREDENTIALS_DIR`).
 """
 
@@ -13,9 +15,10 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from agent_deploy.local.core import names
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.folders import make
-from agent_deploy.local.core.principals import TOKEN_SECONDS
+from agent_deploy.local.core.principals import TOKEN_SECONDS, Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.serving import passthrough
 from agent_deploy.local.serving.logs import Mask
@@ -38,52 +41,50 @@ class Credentials:
         self._seconds = float(workspace.options.get("serving_token_seconds", TOKEN_SECONDS))
         self._masks: dict[str, list[Mask]] = {}
 
-    def open(self, model: str, version: str, mask: Mask) -> Path:
+    def open(self, version: str, name: str, mask: Mask) -> Path:
         """The folder with the version's token, which ``mask`` will hide as often as it changes."""
-        key = _key(model, version)
-        document = self._workspace.store.get(_KIND, key) or self._create(key)
-        self._masks.setdefault(key, []).append(mask)
+        document = self._workspace.store.get(_KIND, version) or self._create(version, name)
+        self._masks.setdefault(version, []).append(mask)
         self._issue(document)
         return self._folder / document["application_id"]
 
-    def allow(self, model: str, version: str, resources: Iterable[Resource]) -> None:
+    def allow(self, version: str, resources: Iterable[Resource]) -> None:
         """Grant the version's identity what the version declares."""
-        if (document := self.principal_of(model, version)) is not None:
+        if (document := self.principal_of(version)) is not None:
             passthrough.grant(self._workspace, document["application_id"], resources)
 
-    def allow_traces(self, model: str, version: str, experiment_id: str | None, creator: str) -> None:
+    def allow_traces(self, version: str, experiment_id: str | None, deployer: Principal) -> None:
         """Let the version log its traces in the experiment, if its deployer may."""
-        workspace, document = self._workspace, self.principal_of(model, version)
-        deployer = workspace.principals.by_name(creator)
-        if not experiment_id or document is None or deployer is None:
+        workspace, document = self._workspace, self.principal_of(version)
+        if not experiment_id or document is None:
             return
         if not workspace.authorization.allows_object(deployer, _EXPERIMENTS, experiment_id, _EDIT):
             return
         entry = {"kind": "service_principal", "name": document["application_id"], "level": _EDIT}
         workspace.authorization.add_entry(_EXPERIMENTS, experiment_id, entry)
 
-    def release(self, model: str, version: str, mask: Mask) -> None:
+    def release(self, version: str, mask: Mask) -> None:
         """The process with this mask has ended."""
-        masks = self._masks.get(_key(model, version), [])
+        masks = self._masks.get(version, [])
         if mask in masks:
             masks.remove(mask)
 
-    def keep_only(self, served: set[tuple[str, str]]) -> None:
+    def keep_only(self, served: set[str]) -> None:
         """Versions that no endpoint serves any more lose principal, tokens, grants, conversations and file."""
-        keys = {_key(model, version) for model, version in served}
         for document in self._workspace.store.list(_KIND):
-            if document["key"] in keys:
+            if document["key"] in served:
                 continue
             self._masks.pop(document["key"], None)
             self._workspace.principals.delete("service_principal", document["principal_id"])
-            self._workspace.authorization.forget_principal(document["application_id"])
+            with self._workspace.store.transaction() as transaction:
+                names.forget(transaction, document["application_id"])
             self._workspace.services["conversations"].forget(document["application_id"])
             self._workspace.store.delete(_KIND, document["key"])
             shutil.rmtree(self._folder / document["application_id"], ignore_errors=True)
 
-    def principal_of(self, model: str, version: str) -> Document | None:
+    def principal_of(self, version: str) -> Document | None:
         """``principal_id`` and ``application_id`` of a served version's identity."""
-        return self._workspace.store.get(_KIND, _key(model, version))
+        return self._workspace.store.get(_KIND, version)
 
     async def rotate(self) -> None:
         """For ever: replace tokens before they expire, forget those that have."""
@@ -93,8 +94,8 @@ class Credentials:
                 if self._masks.get(document["key"]):
                     self._issue(document)
 
-    def _create(self, key: str) -> Document:
-        principal = self._workspace.principals.create_service_principal(f"Serving of {key}", hidden=True)
+    def _create(self, key: str, name: str) -> Document:
+        principal = self._workspace.principals.create_service_principal(f"Serving of {name}", hidden=True)
         document = {"key": key, "principal_id": principal["id"], "application_id": principal["applicationId"]}
         return self._workspace.store.put(_KIND, key, document)
 
@@ -114,7 +115,3 @@ class Credentials:
         with os.fdopen(descriptor, "w") as file:
             json.dump(content, file)
         beside.replace(folder / _FILE)
-
-
-def _key(model: str, version: str) -> str:
-    return f"{model.lower()}/{version}"

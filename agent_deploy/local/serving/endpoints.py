@@ -16,7 +16,7 @@ from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, not_found
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
-from agent_deploy.local.serving import gateway, process, views
+from agent_deploy.local.serving import gateway, pins, process, views
 from agent_deploy.local.serving.checks import now
 from agent_deploy.local.serving.credentials import Credentials
 from agent_deploy.local.serving.metrics import Metrics
@@ -199,7 +199,7 @@ class Endpoints:
             self._build_seconds,
             self._busy_seconds,
         )
-        replica = Replica(shared, endpoint.name, entity, entity["creator"])
+        replica = Replica(shared, endpoint.name, entity)
         endpoint.replicas[entity["id"]] = replica
         return replica
 
@@ -225,10 +225,9 @@ class Endpoints:
 
     def release_identities(self) -> None:
         """Versions that are in no config any more lose their service principals."""
-        configs = [endpoint.document[key] for endpoint in self.all() for key in ("config", "pending_config")]
-        entities = [entity for config in configs if config for entity in config["served_entities"]]
         running = [replica.entity for endpoint in self.all() for replica in endpoint.replicas.values()]
-        self.credentials.keep_only({(entity["entity_name"], entity["entity_version"]) for entity in entities + running})
+        wanted = [entity for endpoint in self.all() for entity in _entities(endpoint)]
+        self.credentials.keep_only({entity[pins.VERSION] for entity in (*wanted, *running)})
 
     def in_background(self, work: Any) -> asyncio.Task[Any]:
         """A task that is kept until it is done; what it raises is logged."""
@@ -248,6 +247,9 @@ class Endpoints:
 
         if killed := await asyncio.to_thread(process.end_leftovers, self.workspace.store):
             _logger.warning("Ended processes that an earlier server left behind: %s", killed)
+        for endpoint in self.all():
+            if [entity for entity in _entities(endpoint) if pins.complete(self.workspace, entity)]:
+                self.save(endpoint)
         self.release_identities()
         for endpoint in self.all():
             endpoint.payload_folder = gateway.folder_of(self.workspace, endpoint.document["ai_gateway"])
@@ -275,3 +277,9 @@ class Endpoints:
                     if idle and replica.entity["scale_to_zero_enabled"] and not replica.in_flight:
                         with suppress(ApiError):
                             await replica.scale_to_zero()
+
+
+def _entities(endpoint: Endpoint) -> list[Document]:
+    """Of both configs, deployed and pending."""
+    configs = [endpoint.document[key] for key in ("config", "pending_config")]
+    return [entity for config in configs if config for entity in config["served_entities"]]

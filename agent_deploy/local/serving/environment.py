@@ -47,6 +47,8 @@ def complete(variables: dict[str, str], host: str, home: Path, credentials: Path
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
+        # A version's files stay as they were registered: its code is not compiled beside them.
+        "PYTHONDONTWRITEBYTECODE": "1",
         # Read by MLflow and databricks-sdk to know that, and for whom, they serve.
         "IS_IN_DB_MODEL_SERVING_ENV": "true",
         "IS_IN_DATABRICKS_MODEL_SERVING_ENV": "true",

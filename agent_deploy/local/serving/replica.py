@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent_deploy.local.core.context import Workspace
-from agent_deploy.local.core.errors import ApiError, forbidden
+from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
-from agent_deploy.local.serving import environment, passthrough
+from agent_deploy.local.serving import environment, passthrough, pins
 from agent_deploy.local.serving.connections import Connections
 from agent_deploy.local.serving.credentials import Credentials
 from agent_deploy.local.serving.logs import Log, Mask, last_lines, read
@@ -66,12 +66,11 @@ class Surroundings:
 
 @dataclass(eq=False)
 class Replica:
-    """``entity`` is the served entity's document; ``creator`` is whose privileges its secrets are read with."""
+    """``entity`` is the served entity's document."""
 
     surroundings: Surroundings
     endpoint: str
     entity: Document
-    creator: str
     status: str = CREATING
     message: str = "Creating"
     in_flight: int = 0
@@ -112,6 +111,7 @@ class Replica:
             await self._injected_fault()
             await self.surroundings.workspace.transitions.pause(f"serving-endpoints/{self.endpoint}/build")
             if self.starts_on_request:
+                await self._require_deployed()
                 self.sleep_from_start()
             else:
                 await self._start(check_requirements=True)
@@ -201,12 +201,15 @@ class Replica:
             give_back()
 
     async def _launch(self, check_requirements: bool) -> None:
-        order = self._order(check_requirements, await asyncio.to_thread(passthrough.declared, self._model_folder()))
-        process = await ModelProcess.start(order, self._log, self.surroundings.workspace.store)
+        workspace, folder = self.surroundings.workspace, self._model_folder()
+        await self._require_deployed()
+        order = self._order(check_requirements, await asyncio.to_thread(passthrough.declared, folder))
+        process = await ModelProcess.start(order, self._log, workspace.store)
         self._alive.add(process)
         process.exited.add_done_callback(lambda _exited: self._alive.discard(process))
         try:
             self.task = (await process.ready(self.surroundings.build_seconds)).get("task")
+            pins.require_version(workspace, self.entity)  # it may have gone while it was being loaded
             self._log.start_service()
             limit = self.entity.get("max_provisioned_concurrency") or CONCURRENCY[self.entity["workload_size"]]
             self.connections = Connections(process, int(limit))
@@ -219,21 +222,26 @@ class Replica:
         self._watching = asyncio.create_task(self._watch(process))
         self._set(READY, "")
 
+    async def _require_deployed(self) -> None:
+        """Raises BuildFailed when the registry has another version by now under the name and number, or other files."""
+        pins.require_version(self.surroundings.workspace, self.entity)
+        await asyncio.to_thread(pins.require_content, self.entity, self._model_folder())
+
     def _model_folder(self) -> Path:
         registry = self.surroundings.workspace.services["registry"]
         folder: Path = registry.version_folder(self.entity["entity_name"], self.entity["entity_version"])
         return folder
 
     def _order(self, check_requirements: bool, resources: list[Resource]) -> Order:
-        shared, model, version = self.surroundings, self.entity["entity_name"], self.entity["entity_version"]
+        shared, version, deployer = self.surroundings, self.entity[pins.VERSION], self._deployer()
         variables, secrets = environment.resolve(self.entity, self._secret)
         for secret in secrets:
             self.mask.add(secret)
-        if missing := passthrough.lacking(shared.workspace, self._deployer(), resources):
+        if missing := passthrough.lacking(shared.workspace, deployer, resources):
             raise BuildFailed(f"Automatic authentication passthrough: {'; '.join(missing)}.")
-        credentials = shared.credentials.open(model, version, self.mask)
-        shared.credentials.allow(model, version, resources)
-        shared.credentials.allow_traces(model, version, variables.get(EXPERIMENT_VARIABLE), self.creator)
+        credentials = shared.credentials.open(version, self._model, self.mask)
+        shared.credentials.allow(version, resources)
+        shared.credentials.allow_traces(version, variables.get(EXPERIMENT_VARIABLE), deployer)
         home = shared.homes / self.entity["id"]
         whole = environment.complete(variables, shared.workspace.host, home, credentials)
         return Order(
@@ -253,10 +261,12 @@ class Replica:
         return value
 
     def _deployer(self) -> Principal:
-        creator = self.surroundings.workspace.principals.by_name(self.creator)
-        if creator is None:
-            raise forbidden(f"{self.creator}, who deployed the served entity, is not in the workspace any more.")
-        return creator
+        return pins.deployer(self.surroundings.workspace, self.entity)
+
+    @property
+    def _model(self) -> str:
+        """For people."""
+        return f"{self.entity['entity_name']}/{self.entity['entity_version']}"
 
     async def _wake(self) -> None:
         try:
@@ -327,7 +337,7 @@ class Replica:
         self._release()
 
     def _release(self) -> None:
-        self.surroundings.credentials.release(self.entity["entity_name"], self.entity["entity_version"], self.mask)
+        self.surroundings.credentials.release(self.entity[pins.VERSION], self.mask)
 
     def set_failed(self, message: str) -> None:
         """It is not built any further."""

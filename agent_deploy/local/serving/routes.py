@@ -9,14 +9,15 @@ from starlette.responses import PlainTextResponse, Response
 
 from agent_deploy.local.core.body import body_of
 from agent_deploy.local.core.context import Workspace, caller
-from agent_deploy.local.core.errors import already_exists, invalid, not_found
+from agent_deploy.local.core.errors import ApiError, already_exists, invalid, not_found
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.shapes import ANY_OBJECT, OBJECTS, TEXTS
 from agent_deploy.local.core.store import Document
-from agent_deploy.local.serving import checks, deployment, gateway, openapi, views
+from agent_deploy.local.serving import checks, deployment, gateway, openapi, pins, views
 from agent_deploy.local.serving.endpoints import OBJECT, OWN_PREFIX, Endpoint, Endpoints
 from agent_deploy.local.serving.invocations import OPENAI, Invocations
 from agent_deploy.local.serving.logs import read
+from agent_deploy.local.serving.process import BuildFailed
 
 Caller = Annotated[Principal, Depends(caller)]
 _CONFIG = {"served_models": OBJECTS, "traffic_config": {"routes": OBJECTS}}
@@ -180,11 +181,13 @@ def _add_logs(router: APIRouter, endpoints: Endpoints) -> None:
         endpoint = endpoints.require(principal, name, CAN_VIEW)
         if (config := endpoint.document["config"]) is None:
             raise invalid(f"The endpoint '{name}' is not ready: no served entity has been deployed.")
-        registry = endpoints.workspace.services["registry"]
-        folders = {
-            entity["name"]: registry.version_folder(entity["entity_name"], entity["entity_version"])
-            for entity in config["served_entities"]
-        }
+        registry, folders = endpoints.workspace.services["registry"], {}
+        for entity in config["served_entities"]:
+            try:
+                pins.require_version(endpoints.workspace, entity)
+            except BuildFailed as error:
+                raise ApiError(400, "INVALID_STATE", str(error)) from error
+            folders[entity["name"]] = registry.version_folder(entity["entity_name"], entity["entity_version"])
         return openapi.describe(endpoints.workspace.host, name, config, folders)
 
 
@@ -243,15 +246,17 @@ def _processes(endpoints: Endpoints) -> APIRouter:
 
 def _config(endpoints: Endpoints, body: Document, principal: Principal, current: Document | None) -> Document:
     """The config that a client wants; raises for what is malformed, missing, or not the caller's to use."""
-    config = checks.new_config(body, principal.name, current)
-    registry, known = endpoints.workspace.services["registry"], (current or {}).get("served_entities", ())
-    kept = {entity["id"] for entity in known}
+    workspace = endpoints.workspace
+    known = [e for e in (current or {}).get("served_entities", ()) if pins.still_holds(workspace, e)]
+    config = checks.new_config(body, principal.name, known)
+    registry, kept = workspace.services["registry"], {entity["id"] for entity in known}
     for entity in config["served_entities"]:
         if entity["id"] in kept:
             continue
-        endpoints.workspace.authorization.require(principal, "EXECUTE", "function", entity["entity_name"])
+        workspace.authorization.require(principal, "EXECUTE", "function", entity["entity_name"])
         version = registry.get_version(entity["entity_name"], entity["entity_version"])
         if version["status"] != "READY":
             text = f"Version {entity['entity_version']} of '{entity['entity_name']}' is {version['status']}, not READY."
             raise invalid(text)
+        entity |= {pins.VERSION: version["id"], pins.CREATOR: principal.id}
     return config

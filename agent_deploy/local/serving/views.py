@@ -7,11 +7,12 @@ from typing import Any
 
 from agent_deploy.local.core.endpoint_tokens import details_for
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.serving import pins
 
 State = Mapping[str, str]
 # Of a served entity, in the older words of `served_models`.
 _RENAMED = {"entity_name": "model_name", "entity_version": "model_version"}
-_INTERNAL = ("id",)
+_INTERNAL = ("id", pins.VERSION, pins.CREATOR, pins.DIGEST)
 _SUMMARY = ("name", "entity_name", "entity_version")
 
 
@@ -63,7 +64,7 @@ def _config(config: Document, states: Mapping[str, State]) -> Document:
     entities = [{**entity, "state": dict(_state(entity, states))} for entity in config["served_entities"]]
     for entity in entities:
         for key in _INTERNAL:
-            del entity[key]
+            entity.pop(key, None)
     models = [{_RENAMED.get(key, key): value for key, value in entity.items()} for entity in entities]
     routes = [
         {"served_model_name": route["name"], "served_entity_name": route["name"], "traffic_percentage": share}

@@ -1,0 +1,230 @@
+"""Whoever bears the name of one who was deleted has nothing of his: each sort of principal × each sort of right."""
+
+from __future__ import annotations
+
+import itertools
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from agent_deploy.local import LocalWorkspace
+from agent_deploy.local.core.names import OWNERS
+from tests.workspace.conftest import Caller, http_client
+from tests.workspace.test_identity import SCIM
+
+UC = "/api/2.1/unity-catalog"
+SECRETS = "/api/2.0/secrets"
+# Sort of principal → route of SCIM, and the body that makes one of a name.
+KINDS: dict[str, tuple[str, Callable[[str], dict[str, Any]]]] = {
+    "user": ("Users", lambda name: {"userName": name}),
+    "service_principal": ("ServicePrincipals", lambda name: {"applicationId": name, "displayName": "sp"}),
+    "group": ("Groups", lambda name: {"displayName": name}),
+}
+FIELDS = {"user": "user_name", "service_principal": "service_principal_name", "group": "group_name"}
+
+
+@dataclass
+class Bearer:
+    """A principal that bears a name, and somebody who acts by its rights: itself, or the group's only member."""
+
+    admin: httpx.Client
+    host: str
+    kind: str
+    name: str
+
+    def __post_init__(self) -> None:
+        self._made: list[str] = []
+        route, body = KINDS[self.kind]
+        given = body(self.name)
+        actor = self.name
+        if self.kind == "group":
+            actor = str(uuid.uuid4())
+            member = self._make("ServicePrincipals", KINDS["service_principal"][1](actor))
+            given["members"] = [{"value": member}]
+        self.id = self._make(route, given)
+        signed_in = ok(self.admin.post("/_local/tokens", json={"principal": actor}))
+        self.http = http_client(self.host, str(signed_in["token_value"]))
+
+    def _make(self, route: str, body: dict[str, Any]) -> str:
+        answer = self.admin.post(f"{SCIM}/{route}", json=body)
+        assert answer.status_code == 201, answer.text
+        self._made.append(f"{SCIM}/{route}/{answer.json()['id']}")
+        return str(answer.json()["id"])
+
+    def leave(self) -> None:
+        """Deleted, with its member."""
+        self.http.close()
+        for path in reversed(self._made):
+            assert self.admin.delete(path).status_code in (200, 204)
+
+
+def ok(response: httpx.Response) -> dict[str, Any]:
+    assert response.is_success, response.text
+    found: dict[str, Any] = response.json()
+    return found
+
+
+# ---- each sort of right: given to a bearer, returns the request that needs it
+
+
+def secret_acl(bearer: Bearer, name: str) -> tuple[str, str]:
+    ok(bearer.admin.post(f"{SECRETS}/scopes/create", json={"scope": name}))
+    ok(bearer.admin.post(f"{SECRETS}/put", json={"scope": name, "key": "k", "string_value": "v"}))
+    entry = {"scope": name, "principal": bearer.name, "permission": "READ"}
+    ok(bearer.admin.post(f"{SECRETS}/acls/put", json=entry))
+    return "GET", f"{SECRETS}/get?scope={name}&key=k"
+
+
+def object_acl(bearer: Bearer, name: str) -> tuple[str, str]:
+    warehouse = ok(bearer.admin.post("/api/2.0/sql/warehouses", json={"name": name, "cluster_size": "2X-Small"}))["id"]
+    entry = {FIELDS[bearer.kind]: bearer.name, "permission_level": "CAN_MANAGE"}
+    ok(bearer.admin.patch(f"/api/2.0/permissions/sql/warehouses/{warehouse}", json={"access_control_list": [entry]}))
+    return "GET", f"/api/2.0/permissions/sql/warehouses/{warehouse}"
+
+
+def grant(bearer: Bearer, name: str) -> tuple[str, str]:
+    ok(bearer.admin.post(f"{UC}/catalogs", json={"name": name}))
+    changes = {"changes": [{"principal": bearer.name, "add": ["BROWSE", "USE_CATALOG"]}]}
+    ok(bearer.admin.patch(f"{UC}/permissions/catalog/{name}", json=changes))
+    return "GET", f"{UC}/catalogs/{name}"
+
+
+def ownership(bearer: Bearer, name: str) -> tuple[str, str]:
+    ok(bearer.admin.post(f"{UC}/catalogs", json={"name": name}))
+    ok(bearer.admin.patch(f"{UC}/catalogs/{name}", json={"owner": bearer.name}))
+    return "GET", f"{UC}/permissions/catalog/{name}"
+
+
+def ownership_of_a_model(bearer: Bearer, name: str) -> tuple[str, str]:
+    ok(bearer.admin.post(f"{UC}/models", json={"catalog_name": "main", "schema_name": "default", "name": name}))
+    ok(bearer.admin.patch(f"{UC}/models/main.default.{name}", json={"owner": bearer.name}))
+    use = {"changes": [{"principal": "account users", "add": ["USE_CATALOG"]}]}
+    ok(bearer.admin.patch(f"{UC}/permissions/catalog/main", json=use))
+    return "GET", f"{UC}/permissions/function/main.default.{name}"
+
+
+RIGHTS = {right.__name__: right for right in (secret_acl, object_acl, grant, ownership, ownership_of_a_model)}
+
+
+@pytest.mark.parametrize(("kind", "again"), [*itertools.product(KINDS, KINDS)])
+def test_who_is_called_like_one_who_was_deleted_has_nothing_of_his(
+    local_workspace: LocalWorkspace, admin: Caller, name: str, kind: str, again: str
+) -> None:
+    # An id that all sorts of principal may have for a name.
+    called = str(uuid.uuid4())
+    before = Bearer(admin.http, local_workspace.host, kind, called)
+    asked = {right: give(before, f"{name}-{right}".lower()) for right, give in RIGHTS.items()}
+    answers = {right: before.http.request(*request).status_code for right, request in asked.items()}
+    assert answers == dict.fromkeys(RIGHTS, 200)
+    before.leave()
+    after = Bearer(admin.http, local_workspace.host, again, called.upper())
+    try:
+        answers = {right: after.http.request(*request).status_code for right, request in asked.items()}
+        assert answers == dict.fromkeys(RIGHTS, 403)
+        shown = ok(admin.http.get(f"{UC}/catalogs/{name}-ownership"))["owner"]
+        assert shown == f"deleted principal {called.upper()}"
+        admin.http.patch(f"{UC}/catalogs/{name}-ownership", json={"owner": admin.name}).raise_for_status()
+    finally:
+        after.leave()
+
+
+def test_everything_that_has_an_owner_is_taken_from_the_former_one(
+    local_workspace: LocalWorkspace, admin: Caller, name: str
+) -> None:
+    """What runs as somebody, and what only its maker sees."""
+    called = str(uuid.uuid4())
+    before = Bearer(admin.http, local_workspace.host, "user", called)
+    warehouse = ok(admin.http.post("/api/2.0/sql/warehouses", json={"name": name, "cluster_size": "2X-Small"}))["id"]
+    space = {"title": name, "warehouse_id": warehouse, "serialized_space": "{}"}
+    space_id = ok(admin.http.post("/api/2.0/genie/spaces", json=space))["space_id"]
+    lists = (("sql/warehouses", warehouse, "CAN_USE"), ("genie", space_id, "CAN_RUN"))
+    everybody = {"group_name": "users"}
+    for path, object_id, level in lists:
+        body = {"access_control_list": [{**everybody, "permission_level": level}]}
+        ok(admin.http.patch(f"/api/2.0/permissions/{path}/{object_id}", json=body))
+    statement = {"statement": "SELECT 1", "warehouse_id": warehouse, "wait_timeout": "30s"}
+    statement_id = ok(before.http.post("/api/2.0/sql/statements", json=statement))["statement_id"]
+    started = ok(before.http.post(f"/api/2.0/genie/spaces/{space_id}/start-conversation", json={"content": "?"}))
+    theirs = {
+        "statement": f"/api/2.0/sql/statements/{statement_id}",
+        "genie_conversation": f"/api/2.0/genie/spaces/{space_id}/conversations/{started['conversation_id']}/messages",
+    }
+    job = ok(before.http.post("/api/2.2/jobs/create", json={"name": name, "tasks": []}))["job_id"]
+    pipeline = ok(before.http.post("/api/2.0/pipelines", json={"name": name}))["pipeline_id"]
+    assert {before.http.get(path).status_code for path in theirs.values()} == {200}
+    before.leave()
+    after = Bearer(admin.http, local_workspace.host, "user", called)
+    assert {kind: after.http.get(path).status_code for kind, path in theirs.items()} == dict.fromkeys(theirs, 403)
+    run_as = {
+        "job": ok(admin.http.get(f"/api/2.2/jobs/get?job_id={job}"))["run_as_user_name"],
+        "pipeline": ok(admin.http.get(f"/api/2.0/pipelines/{pipeline}"))["run_as_user_name"],
+    }
+    assert run_as == dict.fromkeys(run_as, f"deleted principal {called}")
+    after.leave()
+    securables = {kind for kind, field in OWNERS.items() if field == "owner"} - theirs.keys()
+    assert {*OWNERS} == {*theirs, *run_as, *securables}
+
+
+def test_a_group_keeps_what_it_has_under_another_name_and_its_old_name_gives_nothing(
+    local_workspace: LocalWorkspace, admin: Caller, name: str
+) -> None:
+    called = str(uuid.uuid4())
+    group = Bearer(admin.http, local_workspace.host, "group", called)
+    asked = {right: give(group, f"{name}-{right}".lower()) for right, give in RIGHTS.items()}
+    operation = {"op": "replace", "path": "displayName", "value": f"{called}-renamed"}
+    ok(admin.http.patch(f"{SCIM}/Groups/{group.id}", json={"Operations": [operation]}))
+    answers = {right: group.http.request(*request).status_code for right, request in asked.items()}
+    assert answers == dict.fromkeys(RIGHTS, 200)
+    other = Bearer(admin.http, local_workspace.host, "group", called)
+    answers = {right: other.http.request(*request).status_code for right, request in asked.items()}
+    assert answers == dict.fromkeys(RIGHTS, 403)
+    other.leave()
+    admin.http.patch(f"{UC}/catalogs/{name}-ownership", json={"owner": admin.name}).raise_for_status()
+    group.leave()
+
+
+@pytest.mark.parametrize("taken", ["admins", "users", "ADMINS", "account users", "admin@local"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_two_principals_bear_one_name(admin: Caller, kind: str, taken: str) -> None:
+    """Grants and ACLs tell them by their names: a user called `admins` would own the metastore."""
+    route, body = KINDS[kind]
+    answer = admin.http.post(f"{SCIM}/{route}", json=body(taken))
+    assert answer.status_code == 409, answer.text
+
+
+def test_no_id_is_given_twice_over_a_restart(local_workspace_factory: Callable[..., Any]) -> None:
+    workspace: LocalWorkspace = local_workspace_factory()
+    given: dict[str, list[int]] = {}
+    for _ in range(2):
+        with http_client(workspace.host, workspace.token) as http:
+            for kind, numbers in made_and_deleted(http).items():
+                given.setdefault(kind, []).extend(numbers)
+        workspace.restart()
+    assert all(numbers == sorted(set(numbers)) for numbers in given.values()), given
+
+
+def made_and_deleted(http: httpx.Client) -> dict[str, list[int]]:
+    """Numbers of what is told by one: two of each, of which the second is made when the first one is gone."""
+    numbers: dict[str, list[int]] = {}
+    for turn in range(2):
+        unique = f"n{turn}-{time.monotonic_ns()}"
+        for kind, (route, body) in KINDS.items():
+            made = int(http.post(f"{SCIM}/{route}", json=body(unique)).json()["id"])
+            numbers.setdefault("principal", []).append(made)
+            assert http.delete(f"{SCIM}/{route}/{made}").is_success, kind
+        job = ok(http.post("/api/2.2/jobs/create", json={"name": unique, "tasks": []}))["job_id"]
+        ok(http.post("/api/2.2/jobs/delete", json={"job_id": job}))
+        numbers.setdefault("job", []).append(int(job))
+        ok(http.post("/api/2.0/workspace/mkdirs", json={"path": "/Shared/again"}))
+        folder = ok(http.get("/api/2.0/workspace/get-status?path=/Shared/again"))["object_id"]
+        ok(http.post("/api/2.0/workspace/delete", json={"path": "/Shared/again"}))
+        numbers.setdefault("folder", []).append(int(folder))
+        experiment = ok(http.post("/api/2.0/mlflow/experiments/create", json={"name": f"/Shared/{unique}"}))
+        ok(http.post("/api/2.0/mlflow/experiments/delete", json={"experiment_id": experiment["experiment_id"]}))
+        numbers.setdefault("experiment", []).append(int(experiment["experiment_id"]))
+    return numbers
