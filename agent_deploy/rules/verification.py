@@ -10,12 +10,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent_deploy.rules.inference_tables import READ_PRIVILEGES
-from agent_deploy.rules.object_permissions import CAN_MANAGE, OBJECT_TYPES
+from agent_deploy.rules.inference_tables import READ_PRIVILEGES, run_privileges
+from agent_deploy.rules.object_permissions import ADMINS, CAN_MANAGE, OBJECT_TYPES
 from agent_deploy.rules.resources import KINDS, Access, Resource, Target, WorkspaceObject, deployer_access
 from agent_deploy.rules.unity_catalog import ALL_PRIVILEGES, MANAGE, NOT_IN_ALL, Securable, requirements
 
-ADMINS, ALL_USERS, ACCOUNT_USERS = "admins", "users", "account users"
 # Source: Databricks, "Create custom model serving endpoints", identity and access.
 ENDPOINT_ENTITLEMENT = "workspace-access"
 METASTORE = Securable("metastore", "metastore")
@@ -86,6 +85,8 @@ class Requirements:
     feedback_schema: str | None = None  # catalog.schema in which the feedback model is to be registered
     experiment_id: str | None = None  # the MLflow experiment that others are let into
     readers: tuple[str, ...] = ()  # principals that are let read the inference tables
+    run_as: str | None = None  # who derives them
+    payload_table: str | None = None  # one that exists, from which they are derived
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,9 @@ class Verdict:
 
 def needs(resources: Iterable[Resource], wanted: Requirements) -> list[Need]:
     """Everything to look at, each privilege on each object once, in the order of the declaration."""
-    found: dict[tuple[Access, tuple[str, ...]], Need] = {}
+    found: dict[tuple[Access, tuple[str, ...], str], Need] = {}
     for need in (*_of_resources(resources, wanted), *_of_deployment(wanted)):
-        found.setdefault((need.access, need.receivers), need)
+        found.setdefault((need.access, need.receivers, need.gives if need.receivers else ""), need)
     return list(found.values())
 
 
@@ -240,6 +241,13 @@ def _of_deployment(wanted: Requirements) -> Iterator[Need]:
             shown = f"{each} (for the readers of the inference tables)"
             use = READ_PRIVILEGES[each.type]
             yield Need(Access(each, MANAGE), each.type, shown, gives=use, receivers=wanted.readers)
+    if wanted.inference_schema and wanted.run_as:
+        place = Securable.of("schema", wanted.inference_schema)
+        table = (Securable.of("table", wanted.payload_table),) if wanted.payload_table else ()
+        for each in (*place.parents, place, *table):
+            shown = f"{each} (for run_as of the inference tables)"
+            for privilege in run_privileges(each.type):
+                yield Need(Access(each, MANAGE), each.type, shown, gives=privilege, receivers=(wanted.run_as,))
     if wanted.sql_warehouse:
         warehouse = Resource("sql_warehouse", wanted.sql_warehouse)
         shown = f"{warehouse} (warehouse_id of the inference tables)"

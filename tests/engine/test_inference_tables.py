@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import shutil
 from collections.abc import Callable
@@ -38,6 +37,9 @@ from agent_deploy import InferenceTables
 logs = InferenceTables("logs", json.loads(ARGS))
 pulumi.export("tables", logs.table_names)
 """
+TREE = "/api/2.0/workspace"
+EXPORT = f"{TREE}/export"
+HOME = "/Users/admin@local/agent-deploy"
 ENDED = ("COMPLETED", "FAILED", "CANCELED")
 IGNORED = shutil.ignore_patterns("__pycache__")
 # File of this package → what is replaced in it, and by what.
@@ -316,14 +318,51 @@ def test_an_old_endpoints_table_is_derived_from_and_old_rows_go_by_its_own_colum
     stack.up()
     nothing_to_do(stack)
     assert outputs(stack)["payload_request_logs"] == f"{payload}_request_logs"
-    # Two files of one new folder at once are more than the vendor's provider can make.
-    made = stack.resources()
-    assert made["logs-pipeline"]["urn"] in made["logs-retention"]["dependencies"]
-    path = f"/Shared/agent-deploy/{payload}/retention.sql"
-    exported = site.workspace.get("/api/2.0/workspace/export", {"path": path, "format": "SOURCE"})["content"]
-    assert f"{payload.rpartition('.')[2]}` WHERE date < current_date()" in base64.b64decode(exported).decode()
+    text = site.workspace.text(f"{EXPORT}?direct_download=true&path={HOME}/{payload}/retention.sql")
+    assert f"{payload.rpartition('.')[2]}` WHERE date < current_date()" in text
     stack.destroy()
     assert payload in tables(site, "main.logs")
+
+
+def test_what_others_wrote_into_the_files_is_drift_and_another_folder_moves_them(
+    site: Site, name: str, open_: Callable[..., Stack]
+) -> None:
+    payload = f"main.logs.{name.replace('-', '_')}_payload"
+    register(site, payload, "timestamp_ms")
+    stack = open_(alone(endpoint_name=name, payload_table=payload))
+    stack.up()
+    path = stack.resources()["logs-source"]["outputs"]["path"]
+    assert path == f"{HOME}/{payload}/derivation.py"
+    source = site.workspace.text(f"{EXPORT}?direct_download=true&path={path}")
+
+    # Only an administrator could, here: strangers are refused (tests/workspace/test_workspace_files.py).
+    body = {"path": path, "format": "AUTO", "overwrite": True, "content": "aW1wb3J0IG9zCg=="}
+    site.workspace.post(f"{TREE}/import", body)
+    previewed = stack.preview()
+    assert previewed.operations == {"logs-source": "update"}
+    assert f"{path} holds something else than this stack has written" in previewed.messages
+    assert stack.up().operations == {"logs-source": "update"}
+    assert site.workspace.text(f"{EXPORT}?direct_download=true&path={path}") == source
+    nothing_to_do(stack)
+
+    open_to_all = {"access_control_list": [{"group_name": "users", "permission_level": "CAN_EDIT"}]}
+    site.workspace.post(f"{TREE}/mkdirs", {"path": "/Users/admin@local/team"})
+    team = site.workspace.get(f"{TREE}/get-status", {"path": "/Users/admin@local/team"})["object_id"]
+    site.workspace.put(f"/api/2.0/permissions/directories/{team}", open_to_all)
+    stack.write(alone(endpoint_name=name, payload_table=payload, source_folder="/Users/admin@local/team/logs"))
+    refused = stack.preview(check=False)
+    assert refused.code != 0
+    assert "source_folder: /Users/admin@local/team holds what a pipeline or a job runs, and may be" in refused.output
+    assert "group users (CAN_EDIT)" in refused.output
+    site.workspace.put(f"/api/2.0/permissions/directories/{team}", {"access_control_list": []})
+    stack.up()
+    nothing_to_do(stack)
+    [pipeline] = [id for called, id in pipelines(site).items() if payload in called]
+    [library] = site.workspace.get(f"/api/2.0/pipelines/{pipeline}")["spec"]["libraries"]
+    assert library["file"]["path"] == f"/Workspace/Users/admin@local/team/logs/{payload}/derivation.py"
+    assert site.workspace.find(f"{TREE}/get-status", {"path": f"{HOME}/{payload}"}) is None
+    stack.destroy()
+    assert site.workspace.get(f"{TREE}/list", {"path": "/Users/admin@local/team/logs"})["objects"] == []
 
 
 def test_readers_read_what_real_spark_derived_an_upgrade_and_a_new_pipeline_go_on_with_it(
