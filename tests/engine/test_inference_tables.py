@@ -16,6 +16,7 @@ from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.rules.tables import REQUEST_LOG_COLUMNS
 from agent_deploy.tables.refresh import Target
+from tests.engine.fixtures import shared_files
 from tests.engine.serving import MODEL, Site
 from tests.engine.support import Stack, both_plugins, eventually
 from tests.tables.cases import ASKED, Case
@@ -363,6 +364,40 @@ def test_what_others_wrote_into_the_files_is_drift_and_another_folder_moves_them
     assert site.workspace.find(f"{TREE}/get-status", {"path": f"{HOME}/{payload}"}) is None
     stack.destroy()
     assert site.workspace.get(f"{TREE}/list", {"path": "/Users/admin@local/team/logs"})["objects"] == []
+
+
+def test_files_of_before_are_moved_out_of_shared(site: Site, name: str, open_: Callable[..., Stack]) -> None:
+    payload, shared = f"main.logs.{name.replace('-', '_')}_payload", "/Shared/agent-deploy"
+    register(site, payload, "timestamp_ms")
+    warehouse = site.workspace.post("/api/2.0/sql/warehouses", {"name": name, "cluster_size": "Small"})["id"]
+    stack = open_(shared_files.PROGRAM.replace("ARGS", repr((payload, name, warehouse))))
+    stack.up()
+    before, job = stack.resources(), jobs(site)[f"Logs of {payload}"]
+    assert job["tasks"][1]["sql_task"]["file"]["path"] == f"/Workspace{shared}/{payload}/retention.sql"
+    site.forget_requests()
+
+    stack.write(alone(endpoint_name=name, payload_table=payload, retention_days=30, warehouse_id=warehouse))
+    moved = {"logs-source", "logs-retention", "logs-pipeline", "logs-job", "logs-derived"}
+    assert set(stack.preview().operations) == moved
+    stack.up()
+    nothing_to_do(stack)
+    after = stack.resources()
+    assert [after[child]["id"] for child in ("logs-pipeline", "logs-job")] == [
+        before[child]["id"] for child in ("logs-pipeline", "logs-job")
+    ]
+    [library] = site.workspace.get(f"/api/2.0/pipelines/{after['logs-pipeline']['id']}")["spec"]["libraries"]
+    assert library["file"]["path"] == f"/Workspace{HOME}/{payload}/derivation.py"
+    run = jobs(site)[f"Logs of {payload}"]["tasks"][1]["sql_task"]["file"]["path"]
+    assert run == f"/Workspace{HOME}/{payload}/retention.sql"
+    assert site.workspace.find(f"{TREE}/get-status", {"path": shared}) is None
+    # In this order: nothing runs a file that is not there.
+    writes = [each["path"] for each in site.asked("*", "/api/*") if each["method"] in ("POST", "PUT")]
+    writes = [path for path in writes if not path.endswith(("/mkdirs", "statements"))]
+    turned = [path for path in writes if "/pipelines/" in path or path.endswith("/jobs/reset")]
+    assert len(turned) == 2
+    assert max(map(writes.index, turned)) < writes.index(f"{TREE}/delete")
+    stack.destroy()
+    assert stack.resources() == {}
 
 
 def test_readers_read_what_real_spark_derived_an_upgrade_and_a_new_pipeline_go_on_with_it(
