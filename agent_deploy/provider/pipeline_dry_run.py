@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.provider.look_ups import memory_of, patient
+from agent_deploy.provider.permission_facts import UnknownPrincipal, facts_of
 from agent_deploy.provider.resource import Context, Values
 from agent_deploy.rules.inference_tables import kind_of_runner
 
@@ -19,7 +20,7 @@ def check_pipeline(context: Context, arguments: Values) -> list[str]:
     pipeline = arguments.get("pipeline")
     if not pipeline:
         return []
-    policy, runner = pipeline.get("policyId"), pipeline.get("runAs")
+    policy, runner = pipeline.get("policyId"), _known(context, pipeline.get("runAs"))
     compute = {"clusters": [{"label": "default", "policy_id": policy}]} if policy else {"serverless": True}
     body = {
         "name": "Logs of an agent (dry run)",
@@ -41,6 +42,14 @@ def check_pipeline(context: Context, arguments: Values) -> list[str]:
             raise
         return [f"{pipeline['field']}: {_refused(str(error), policy)}"]
     return []
+
+
+def _known(context: Context, runner: str | None) -> str | None:
+    """None as well for one that the workspace does not know, which is told of its name."""
+    try:
+        return facts_of(context).principal(runner).name if runner else None
+    except UnknownPrincipal:
+        return None
 
 
 def _not_to_be_used(words: str, runner: str) -> str:

@@ -248,6 +248,9 @@ def _of_deployment(wanted: Requirements) -> Iterator[Need]:
             shown = f"{each} (for run_as of the inference tables)"
             for privilege in run_privileges(each.type):
                 yield Need(Access(each, MANAGE), each.type, shown, gives=privilege, receivers=(wanted.run_as,))
+        if wanted.readers:
+            # Whoever derives owns the tables, and only who manages what they are in lets others read them.
+            yield Need(Access(place, MANAGE), "schema", f"{place} (for the readers of what run_as derives)")
     if wanted.sql_warehouse:
         warehouse = Resource("sql_warehouse", wanted.sql_warehouse)
         shown = f"{warehouse} (warehouse_id of the inference tables)"
@@ -284,7 +287,7 @@ def _judge(need: Need, facts: Mapping[Target, Held], principal: Principal) -> tu
         return Outcome.NO, None if need.path else _missing(need, facts, principal)
     if need.gives and not need.receivers and {need.gives, ALL_PRIVILEGES} & held.open_to_all:
         return Outcome.YES, None
-    if need.receivers and not _without(need, held):
+    if need.receivers and not _without(need, held, principal):
         return Outcome.YES, None
     if satisfied(target, privilege, held):
         kind = KINDS.get(need.kind)
@@ -300,9 +303,15 @@ def _judge(need: Need, facts: Mapping[Target, Held], principal: Principal) -> tu
     return outcome, _failure(need, principal, _reason(need, held, facts, principal), remedy)
 
 
-def _without(need: Need, held: Held) -> list[str]:
+def _without(need: Need, held: Held, principal: Principal) -> list[str]:
     """Those of the receivers who were not granted what they are to be given, as far as that is told."""
-    return [name for name in need.receivers if need.gives not in (held.granted or {}).get(name.lower(), ())]
+    # Who deploys may be one of them, and has it by whatever way.
+    own = principal.name.lower() if satisfied(need.access.target, need.gives, held) else ""
+    return [
+        name
+        for name in need.receivers
+        if need.gives not in (held.granted or {}).get(name.lower(), ()) and name.lower() != own
+    ]
 
 
 def _untold(
@@ -367,7 +376,7 @@ def words(privilege: str) -> str:
 def _remedy(need: Need, held: Held, principal: Principal) -> str:
     target = need.access.target
     if isinstance(target, Securable):
-        theirs = [grant_statement(Access(target, need.gives), name) for name in _without(need, held)]
+        theirs = [grant_statement(Access(target, need.gives), name) for name in _without(need, held, principal)]
         own = grant_statement(need.access, principal.name)
         return f"Its owner can mend it: {' and '.join(theirs)}; or {own}" if theirs else f"Its owner can mend it: {own}"
     if target.type == SECRET_SCOPE:

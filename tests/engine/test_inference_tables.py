@@ -362,6 +362,18 @@ def test_what_others_wrote_into_the_files_is_drift_and_another_folder_moves_them
     [library] = site.workspace.get(f"/api/2.0/pipelines/{pipeline}")["spec"]["libraries"]
     assert library["file"]["path"] == f"/Workspace/Users/admin@local/team/logs/{payload}/derivation.py"
     assert site.workspace.find(f"{TREE}/get-status", {"path": f"{HOME}/{payload}"}) is None
+
+    # Another identity runs them: it reads the file, and writes nothing.
+    runner = reader_of(site)
+    folder = "/Users/admin@local/team/logs"
+    stack.write(alone(endpoint_name=name, payload_table=payload, source_folder=folder, run_as=runner.name))
+    assert "logs-pipeline" in stack.up().operations
+    nothing_to_do(stack)
+    assert site.workspace.get(f"/api/2.0/pipelines/{pipeline}")["run_as_user_name"] == runner.name
+    path = f"{folder}/{payload}/derivation.py"
+    assert runner.text(f"{EXPORT}?direct_download=true&path={path}") == source
+    with pytest.raises(ApiError, match="PERMISSION_DENIED"):
+        runner.post(f"{TREE}/import", {**body, "path": path})
     stack.destroy()
     assert site.workspace.get(f"{TREE}/list", {"path": "/Users/admin@local/team/logs"})["objects"] == []
 
@@ -479,6 +491,13 @@ MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
             "inference_tables.cluster_policy_id: the workspace refuses a pipeline with cluster policy none",
             "Can't find a cluster policy with id: none",
             "inference_tables.readers[0] 'nobody': expected a principal of this workspace",
+        ],
+    ),
+    (
+        {"run_as": "11111111-2222-3333-4444-555555555555", "source_folder": "/Shared"},
+        [
+            "inference_tables.run_as '11111111-2222-3333-4444-555555555555': expected a principal of this workspace",
+            "inference_tables.source_folder: /Shared holds what a pipeline or a job runs, and may be written by group",
         ],
     ),
 ]
