@@ -1,7 +1,6 @@
 """InferenceTables: an endpoint's requests as tables, raw and derived, kept up to date, readable, deleted in time."""
 
 # No `from __future__ import annotations` here: the schema is inferred from this module.
-import base64
 from collections.abc import Mapping
 from typing import Any, overload
 
@@ -13,10 +12,12 @@ from agent_deploy.components.outputs import join
 from agent_deploy.components.parsing import Parsed, parse, resolve, to_input
 from agent_deploy.components.signature import takes_keywords
 from agent_deploy.components.tables_verification import VerifiedTables, verify
-from agent_deploy.resources.databricks import Job, Pipeline, WorkspaceFile
+from agent_deploy.resources.databricks import Job, Pipeline
 from agent_deploy.resources.derived_tables import DerivedTables
 from agent_deploy.resources.endpoint_inference_table import EndpointInferenceTable
+from agent_deploy.resources.object_permission import ObjectPermission
 from agent_deploy.resources.securable_grant import SecurableGrant
+from agent_deploy.resources.workspace_file import WorkspaceFile
 from agent_deploy.rules import inference_tables as rules
 from agent_deploy.rules.schedule import Schedule
 from agent_deploy.rules.tables import PAYLOAD_DAY
@@ -49,6 +50,17 @@ class DerivationArgs(TypedDict):
     """Table that knows which model a served entity is, for `request_metadata`: `system.serving.served_entities`.
 
     An admin of the metastore grants SELECT on it. Without it, `request_metadata` names the endpoint alone.
+    """
+    source_folder: NotRequired[pulumi.Input[str]]
+    """Folder of the workspace for the files that pipeline and job run; only its owner may write there.
+
+    Default: `agent-deploy` in the home of who deploys first. It is kept in the state: who deploys later moves nothing,
+    and another folder moves the files.
+    """
+    run_as: NotRequired[pulumi.Input[str]]
+    """As whom pipeline and job run: a service principal's application id, or a user's e-mail address.
+
+    It is given what the derivation needs, and no more. Default: who deploys.
     """
 
 
@@ -151,12 +163,8 @@ class InferenceTables(Component):
         entities = args.get("served_entities_table")
         # An Output inside the map, so that it hides nothing else of it.
         further = {} if entities in (None, "") else {SERVED_ENTITIES_TABLE: entities}
-        source = WorkspaceFile(
-            f"{name}-source",
-            path=payload.apply(rules.source_path),
-            content_base64=_base64(pipeline_source()),
-            opts=self.for_housekeeping(),
-        )
+        source = self._file(name, "source", args, payload.apply(rules.source_name), pipeline_source())
+        runner = args.get("run_as")
         pipeline = Pipeline(
             f"{name}-pipeline",
             name=payload.apply(rules.pipeline_name),
@@ -170,9 +178,16 @@ class InferenceTables(Component):
             serverless=plan.policy_id is None,
             clusters=[{"label": "default", "policyId": plan.policy_id}] if plan.policy_id else None,
             channel="CURRENT",
+            run_as=_run_as(runner),
             # A pipeline owns its tables: those of another payload table are another pipeline's.
-            opts=self.for_child("pipeline", replace_on_changes=["name"], delete_before_replace=False),
+            opts=self.for_child(
+                "pipeline",
+                replace_on_changes=["name"],
+                delete_before_replace=False,
+                depends_on=self._let_derive(name, plan, runner, payload, source),
+            ),
         )
+        job = self._schedule(name, args, plan, payload, day_column, pipeline) if plan.has_job else None
         derived = DerivedTables(
             f"{name}-derived",
             pipeline_id=pipeline.id,
@@ -181,42 +196,85 @@ class InferenceTables(Component):
             # Nobody can be let read what does not exist yet.
             await_tables=True if args.get("readers") else None,
             warehouse_id=plan.warehouse_id,
-            opts=self.for_child("derived"),
+            former_folder=payload.apply(rules.former_folder),
+            # When pipeline and job run what lies in the new folder, what earlier versions left can go.
+            opts=self.for_child("derived", depends_on=job),
         )
         self.pipeline_id = pipeline.id
-        if plan.has_job:
-            self.job_id = self._schedule(name, plan, payload, day_column, pipeline).id
+        if job is not None:
+            self.job_id = job.id
         return derived
+
+    def _file(
+        self, name: str, role: str, args: Mapping[str, Any], path: pulumi.Output[str], content: pulumi.Input[str]
+    ) -> WorkspaceFile:
+        """What pipeline or job runs, where only its owner writes."""
+        folder = args.get("source_folder")
+        return WorkspaceFile(f"{name}-{role}", folder=folder, name=path, content=content, opts=self.for_housekeeping())
+
+    def _let_derive(
+        self, name: str, plan: rules.Derivation, runner: Any, payload: pulumi.Output[str], source: WorkspaceFile
+    ) -> list[pulumi.Resource] | None:
+        """Gives who runs the pipeline what that takes; None where that is who deploys."""
+        if runner is None:
+            return None
+        places = {
+            "catalog": payload.apply(lambda table: rules.place(table)[0]),
+            "schema": payload.apply(lambda table: table.rpartition(".")[0]),
+            "table": payload,
+        }
+        given: list[pulumi.Resource] = [
+            SecurableGrant(
+                f"{name}-run-as-{kind}",
+                securable_type=kind,
+                full_name=full_name,
+                principal=runner,
+                privileges=rules.run_privileges(kind, bool(plan.retention_days)),
+                opts=self.for_housekeeping(),
+            )
+            for kind, full_name in places.items()
+        ]
+        return [*given, self._let_use(f"{name}-run-as-source", runner, "files", source.object_id, "CAN_RUN")]
+
+    def _let_use(self, name: str, runner: Any, kind: str, id: pulumi.Input[str], level: str) -> ObjectPermission:
+        return ObjectPermission(
+            name,
+            object_type=kind,
+            object_id=id,
+            principal_kind=pulumi.Output.from_input(runner).apply(rules.kind_of_runner),
+            principal=runner,
+            level=level,
+            opts=self.for_housekeeping(),
+        )
 
     def _schedule(
         self,
         name: str,
+        args: Mapping[str, Any],
         plan: rules.Derivation,
         payload: pulumi.Output[str],
         day_column: pulumi.Output[str],
         pipeline: Pipeline,
     ) -> Job:
         tasks: list[Mapping[str, Any]] = []
+        runner, used = args.get("run_as"), list[tuple[str, str, pulumi.Input[str], str]]()
         if not plan.schedule.continuous:
             tasks.append({"taskKey": rules.DERIVE_TASK, "pipelineTask": {"pipelineId": pipeline.id}})
+            used.append(("pipeline", "pipelines", pipeline.id, "CAN_RUN"))
         days = plan.retention_days
         if days:
-            file = WorkspaceFile(
-                f"{name}-retention",
-                path=payload.apply(rules.retention_path),
-                content_base64=join(
-                    lambda table, day: _base64(rules.retention_sql(table, days, day)),
-                    payload,
-                    day_column,
-                ),
-                # After the pipeline's source, in the same folder: the vendor's provider makes a folder that is missing,
-                # and fails when another file's has just been made.
-                opts=self.for_housekeeping(depends_on=pipeline),
-            )
+            statements = join(lambda table, day: rules.retention_sql(table, days, day), payload, day_column)
+            file = self._file(name, "retention", args, payload.apply(rules.retention_name), statements)
             sql = {"warehouseId": plan.warehouse_id, "file": {"path": file.workspace_path, "source": "WORKSPACE"}}
             # What is about to be deleted is derived first, if it was not yet.
             after = {"dependsOns": [{"taskKey": rules.DERIVE_TASK}]} if tasks else {}
             tasks.append({"taskKey": rules.RETENTION_TASK, "sqlTask": sql, **after})
+            used.append(("retention", "files", file.object_id, "CAN_RUN"))
+            used.append(("warehouse", "sql/warehouses", plan.warehouse_id or "", "CAN_USE"))
+        given = [
+            self._let_use(f"{name}-run-as-{what}", runner, kind, id, level)
+            for what, kind, id, level in (used if runner is not None else ())
+        ]
         return Job(
             f"{name}-job",
             name=payload.apply(rules.pipeline_name),
@@ -224,7 +282,8 @@ class InferenceTables(Component):
             schedule=_cron(plan.job_schedule),
             max_concurrent_runs=1,
             queue={"enabled": False},
-            opts=self.for_housekeeping("job", delete_before_replace=False),
+            run_as=_run_as(runner),
+            opts=self.for_housekeeping("job", delete_before_replace=False, depends_on=given or None),
         )
 
     def _let_read(
@@ -281,5 +340,6 @@ def _cron(schedule: Schedule | None) -> dict[str, str] | None:
     return {"quartzCronExpression": schedule.cron, "timezoneId": schedule.timezone, "pauseStatus": "UNPAUSED"}
 
 
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
+def _run_as(runner: Any) -> Any:
+    """In the words of pipelines and jobs; None for who deploys."""
+    return None if runner is None else pulumi.Output.from_input(runner).apply(rules.run_as)

@@ -65,17 +65,20 @@ async def _refusals(
     catalog, schema = place[:2] if place else (found.catalog, found.schema)
     is_found = isinstance(catalog, str) and isinstance(schema, str) and not isinstance(found.payload_table, Unknown)
     in_schema = f"{catalog}.{schema}" if is_found else None
-    readers = rules.named_readers("", args)
+    principals = [*rules.named_readers("", args), *rules.named_runner("", args)]
     asked = {
         "auth": MANUAL,
         "versions": [],
         # One that is an Output may be made by this very program.
-        "principals": [{"field": field, "value": str(reader)} for field, reader in readers if field not in late],
+        "principals": [{"field": field, "value": str(name)} for field, name in principals if field not in late],
         "tables": rules.named_tables("", args),
         "pipeline": rules.wanted_pipeline("", args, in_schema) if in_schema else None,
+        "source_folder": rules.named_folder("", args),
         "requirements": {
             "inference_schema": in_schema,
             "readers": rules.reader_names(args),
+            "run_as": None if "run_as" in late else rules.runner(args),
+            "payload_table": known(found.payload_table) or None,
             "sql_warehouse": known(args.get("warehouse_id")),
         },
     }

@@ -54,6 +54,8 @@ def requirements_of(given: Mapping[str, Any]) -> Requirements:
         grant=bool(given.get("grant")),
         skip_open=bool(given.get("skipOpen")),
         readers=tuple(given.get("readers") or ()),
+        run_as=given.get("runAs") or None,
+        payload_table=given.get("payloadTable") or None,
         sql_warehouse=given.get("sqlWarehouse") or None,
     )
 

@@ -26,7 +26,8 @@ from agent_deploy.provider.resource import (
 )
 from agent_deploy.provider.sql_statements import run_sql
 from agent_deploy.provider.unity_tables import TABLES
-from agent_deploy.rules.inference_tables import derived_names
+from agent_deploy.provider.workspace_tree import TREE, parent, remove_empty, remove_file
+from agent_deploy.rules.inference_tables import FILES, derived_names
 from agent_deploy.rules.tables import sql_name
 
 PIPELINES = "/api/2.0/pipelines"
@@ -41,7 +42,7 @@ _OUTPUT_OF = {"requests": "requestLogs", "assessments": "assessmentLogs", "quara
 class DerivedTables(Resource):
     """Id: the pipeline's id."""
 
-    inputs: ClassVar[tuple[str, ...]] = (*_REPLACED, "deleteOnDestroy", "awaitTables", "warehouseId")
+    inputs: ClassVar[tuple[str, ...]] = (*_REPLACED, "deleteOnDestroy", "awaitTables", "warehouseId", "formerFolder")
     outputs: ClassVar[tuple[str, ...]] = tuple(_OUTPUT_OF.values())
     replaces: ClassVar[frozenset[str]] = frozenset(_REPLACED)
 
@@ -69,6 +70,7 @@ class DerivedTables(Resource):
             if pipeline != id:
                 _take_over(context, workspace, name, pipeline, inputs)
         properties = {**inputs, **_outputs(inputs["payloadTable"])}
+        _remove_former(context, workspace, inputs)
         _await_tables(context, workspace, inputs, properties)
         return Created(id, properties)
 
@@ -85,8 +87,9 @@ class DerivedTables(Resource):
 
     def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
         """Only what is done at the end changes, or whether there must be tables by now."""
-        properties = {**inputs, **_outputs(inputs["payloadTable"])}
-        _await_tables(context, _workspace(context, PATIENCE), inputs, properties)
+        workspace, properties = _workspace(context, PATIENCE), {**inputs, **_outputs(inputs["payloadTable"])}
+        _remove_former(context, workspace, inputs)
+        _await_tables(context, workspace, inputs, properties)
         return properties
 
     def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
@@ -148,6 +151,19 @@ def _take_over(context: Context, workspace: Workspace, name: str, pipeline: str,
     statement = f"ALTER STREAMING TABLE {sql_name(name)} SET TBLPROPERTIES ({properties})"
     context.status(f"handing {name} to the new pipeline")
     run_sql(context, workspace, str(inputs["warehouseId"]), statement)
+
+
+def _remove_former(context: Context, workspace: Workspace, inputs: Values) -> None:
+    """Takes the files of earlier versions out of the folder where everybody may write, and the folder if it is empty.
+
+    To come after the pipeline and its job, which then run others.
+    """
+    folder = str(inputs.get("formerFolder") or "")
+    if not folder or workspace.find(f"{TREE}/get-status", {"path": folder}) is None:
+        return
+    for name in FILES:
+        remove_file(workspace, f"{folder}/{name}")
+    remove_empty(context, workspace, folder, parent(folder))
 
 
 def _await_tables(context: Context, workspace: Workspace, inputs: Values, properties: Values) -> None:

@@ -7,17 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import segment
+from agent_deploy.provider.folder_writers import open_place
 from agent_deploy.provider.look_ups import memory_of, patient
 from agent_deploy.provider.permission_facts import PermissionFacts, UnknownPrincipal, facts_of
 from agent_deploy.provider.pipeline_dry_run import check_pipeline
 from agent_deploy.provider.resource import Context, Values
 from agent_deploy.provider.secret import keys_of
 from agent_deploy.provider.unity_tables import TABLES
+from agent_deploy.rules.object_permissions import ACCOUNT_USERS, ADMINS, ALL_USERS
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.resources import ROUTES
 from agent_deploy.rules.review import EXPERIMENTS, KINDS_BY_FIELD, PRINCIPAL_KINDS
 from agent_deploy.rules.secrets import SecretReference, parse_reference
-from agent_deploy.rules.verification import ACCOUNT_USERS, ADMINS, ALL_USERS, Presence
+from agent_deploy.rules.verification import Presence
 
 # Every workspace has these groups, whether or not its listing shows them.
 _ALWAYS = frozenset({ADMINS, ALL_USERS, ACCOUNT_USERS})
@@ -123,6 +125,14 @@ def check_experiment(context: Context, arguments: Values) -> list[str]:
     return [str(Problem(str(named["field"]), str(named["value"]), "the id of an MLflow experiment", remedy))]
 
 
+def check_source_folder(context: Context, arguments: Values) -> list[str]:
+    """Whether everybody may write in ``sourceFolder``. Who else may, the resource tells that writes there."""
+    named = arguments.get("sourceFolder")
+    if not named or not (error := open_place(facts_of(context), str(named["value"])).error):
+        return []
+    return [f"{named['field']}: {error}"]
+
+
 def _words(kind: str) -> str:
     return kind.replace("_", " ")
 
@@ -134,4 +144,5 @@ CHECKS: tuple[Callable[[Context, Values], list[str]], ...] = (
     check_experiment,
     check_tables,
     check_pipeline,
+    check_source_folder,
 )

@@ -24,6 +24,7 @@ from agent_deploy.provider.service_principal import ServicePrincipal
 from agent_deploy.provider.service_principal_secret import ServicePrincipalSecret
 from agent_deploy.provider.serving_endpoint import ServingEndpoint
 from agent_deploy.provider.verify_deployment import verify_deployments
+from agent_deploy.provider.workspace_file import WorkspaceFile
 
 RESOURCES = {
     "ServingEndpoint": ServingEndpoint,
@@ -35,6 +36,7 @@ RESOURCES = {
     "FeedbackModelVersion": FeedbackModelVersion,
     "EndpointInferenceTable": EndpointInferenceTable,
     "DerivedTables": DerivedTables,
+    "WorkspaceFile": WorkspaceFile,
     "AgentRegistration": AgentRegistration,
 }
 FUNCTIONS = {

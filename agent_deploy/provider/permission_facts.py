@@ -11,12 +11,10 @@ from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider.look_ups import Memory, begin, memory_of, patient
 from agent_deploy.provider.resource import Context
-from agent_deploy.rules.object_permissions import OBJECT_TYPES
+from agent_deploy.rules.object_permissions import ACCOUNT_USERS, ALL_USERS, OBJECT_TYPES
 from agent_deploy.rules.resources import ROUTES, Route, Target, WorkspaceObject
 from agent_deploy.rules.unity_catalog import MANAGE, Securable
 from agent_deploy.rules.verification import (
-    ACCOUNT_USERS,
-    ALL_USERS,
     METASTORE,
     SECRET_SCOPE,
     Held,

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.provider.look_ups import memory_of, patient
+from agent_deploy.provider.permission_facts import UnknownPrincipal, facts_of
 from agent_deploy.provider.resource import Context, Values
+from agent_deploy.rules.inference_tables import kind_of_runner
+
+# Kind of principal → how the API names it.
+_WIRE = {"user": "user_name", "service_principal": "service_principal_name"}
 
 
 def check_pipeline(context: Context, arguments: Values) -> list[str]:
@@ -15,7 +20,7 @@ def check_pipeline(context: Context, arguments: Values) -> list[str]:
     pipeline = arguments.get("pipeline")
     if not pipeline:
         return []
-    policy = pipeline.get("policyId")
+    policy, runner = pipeline.get("policyId"), _known(context, pipeline.get("runAs"))
     compute = {"clusters": [{"label": "default", "policy_id": policy}]} if policy else {"serverless": True}
     body = {
         "name": "Logs of an agent (dry run)",
@@ -24,16 +29,32 @@ def check_pipeline(context: Context, arguments: Values) -> list[str]:
         "schema": pipeline["schema"],
         "dry_run": True,
         **compute,
+        **({"run_as": {_WIRE[kind_of_runner(runner)]: runner}} if runner else {}),
     }
-    key = ("pipeline", pipeline["catalog"], pipeline["schema"], policy)
+    key = ("pipeline", pipeline["catalog"], pipeline["schema"], policy, runner)
     ask = lambda: patient(context).post("/api/2.0/pipelines", body, repeatable=True)  # noqa: E731 - asked once
     try:
         memory_of(context).once(key, ask)
     except ApiError as error:
+        if error.status == 403 and runner:
+            return [f"{pipeline['runAsField']}: {_not_to_be_used(str(error), runner)}"]
         if error.status in (401, 403) or error.status >= 500:
             raise
         return [f"{pipeline['field']}: {_refused(str(error), policy)}"]
     return []
+
+
+def _known(context: Context, runner: str | None) -> str | None:
+    """None as well for one that the workspace does not know, which is told of its name."""
+    try:
+        return facts_of(context).principal(runner).name if runner else None
+    except UnknownPrincipal:
+        return None
+
+
+def _not_to_be_used(words: str, runner: str) -> str:
+    remedy = "Have an administrator of the account make you a user of that service principal, or leave run_as out"
+    return f"the workspace refuses a pipeline that runs as {runner}: {words}. {remedy}"
 
 
 def _refused(words: str, policy: str | None) -> str:

@@ -102,6 +102,8 @@ TYPES: Schema = {
             "catalog": _of(_STRING, "Catalog of its tables."),
             "schema": _of(_STRING, "Schema of its tables."),
             "policyId": _of(_STRING, "Cluster policy; without one the pipeline is serverless."),
+            "runAs": _of(_STRING, "User or service principal as whom it is to run. Default: who asks."),
+            "runAsField": _of(_STRING, "What the program calls that."),
         },
         "required": ["field", "catalog", "schema"],
     },
@@ -113,6 +115,8 @@ TYPES: Schema = {
             "secretScopes": _of(_STRINGS, "Secret scopes that are to be created, or written to when they exist."),
             "experimentId": _of(_STRING, "MLflow experiment that others are to be let into."),
             "readers": _of(_STRINGS, "Principals that are to be let read the inference tables."),
+            "runAs": _of(_STRING, "User or service principal that is to derive the inference tables."),
+            "payloadTable": _of(_STRING, "Payload table that exists, and is to be derived from."),
             "createServicePrincipal": _of(_BOOLEAN, "Whether a service principal is to be created."),
             "grant": _of(_BOOLEAN, "Whether the deployer gives the agent its privileges on the resources."),
             "sqlWarehouse": _of(_STRING, "SQL warehouse that is to be used."),
@@ -188,6 +192,7 @@ TYPES: Schema = {
             "feedbackModel": _of(_STRING, "Feedback model to be served as well, and registered when it is not there."),
             "tables": _of(_list(_ref("NamedValue")), "Full names of tables that are read."),
             "pipeline": _of(_ref("WantedPipeline"), "A pipeline that is to be made."),
+            "sourceFolder": _of(_ref("NamedValue"), "Folder for what it runs, where only its owner may write."),
             "requirements": _of(_ref("DeploymentRequirements"), "What the deployment itself takes."),
         }
     },
@@ -274,12 +279,27 @@ _TABLE_OUTPUTS = {
     "payloadTable": _of(_STRING, "Full name of the raw inference table."),
     "switchedOn": _of(_BOOLEAN, "Whether this resource turned the table on, and so turns it off on delete."),
 }
+_FILE_INPUTS = {
+    "folder": _of(
+        _STRING,
+        "Folder that only its owner writes. Default: agent-deploy in the home of who deploys first; kept from then on.",
+        willReplaceOnChanges=True,
+    ),
+    "name": _of(_STRING, "Path below the folder.", willReplaceOnChanges=True),
+    "content": _of(_STRING, "What the file holds; compared at every preview and refresh."),
+}
+_FILE_OUTPUTS = {
+    "path": _of(_STRING, "Path in the workspace's tree."),
+    "workspacePath": _of(_STRING, "Path as pipelines and jobs name it, with /Workspace."),
+    "objectId": _of(_STRING, "Id by which the permissions API knows the file."),
+}
 _DERIVED_INPUTS = {
     "pipelineId": _of(_STRING, "The pipeline that derives them.", willReplaceOnChanges=True),
     "payloadTable": _of(_STRING, "Full name of the table that they are derived from.", willReplaceOnChanges=True),
     "deleteOnDestroy": _of(_BOOLEAN, "Whether they go with the pipeline. Default false: they are kept."),
     "awaitTables": _of(_BOOLEAN, "Whether to start the pipeline and wait until they exist. Default false."),
     "warehouseId": _of(_STRING, "SQL warehouse on which tables kept from an earlier pipeline are handed over."),
+    "formerFolder": _of(_STRING, "Where earlier versions kept the pipeline's files; removed when nothing runs them."),
 }
 _DERIVED_OUTPUTS = {
     "requestLogs": _of(_STRING, "Full name of the request logs."),
@@ -367,6 +387,12 @@ RESOURCES: Schema = {
         _DERIVED_INPUTS,
         _DERIVED_OUTPUTS,
         ["pipelineId", "payloadTable"],
+    ),
+    "WorkspaceFile": _resource(
+        "A text file that a pipeline or a job runs, where only its owner writes; what somebody else wrote is replaced.",
+        _FILE_INPUTS,
+        _FILE_OUTPUTS,
+        ["name", "content"],
     ),
     "AgentRegistration": _resource(
         "A served version in the agents service's register, and its agent in the Review App of an experiment.",

@@ -22,6 +22,7 @@ class DerivedTables(OwnResource):
         delete_on_destroy: pulumi.Input[bool] | None = None,
         await_tables: pulumi.Input[bool] | None = None,
         warehouse_id: pulumi.Input[str] | None = None,
+        former_folder: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         inputs = {
@@ -30,5 +31,6 @@ class DerivedTables(OwnResource):
             "delete_on_destroy": delete_on_destroy,
             "await_tables": await_tables,
             "warehouse_id": warehouse_id,
+            "former_folder": former_folder,
         }
         super().__init__(resource_name, to_wire(inputs), opts)

@@ -218,7 +218,7 @@ def declared(args: Mapping[str, Any], late: Collection[str] = ()) -> Deployment:
 # Arguments about what is derived from an endpoint's payload.
 DERIVATION = (
     "derive", "schedule", "schedule_timezone", "serverless", "cluster_policy_id", "warehouse_id", "retention_days",
-    "readers", "served_entities_table",
+    "readers", "served_entities_table", "source_folder", "run_as",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,13 +13,19 @@ from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.schedule import Schedule, check_schedule, parse_schedule
 from agent_deploy.rules.tables import DERIVED, check_prefix, check_retention, retention_statements
 from agent_deploy.rules.values import is_known, known
+from agent_deploy.rules.workspace_files import check_folder, normal_folder
 
-# Files lie where every user of a workspace finds them; a path belongs to one payload table.
-SOURCE_FOLDER: Final = "/Shared/agent-deploy"
+# A path belongs to one payload table.
+DERIVATION_FILE, RETENTION_FILE = FILES = ("derivation.py", "retention.sql")
+# Where earlier versions put them, and every user of a workspace may write.
+FORMER_FOLDER: Final = "/Shared/agent-deploy"
 # When rows are deleted although nothing is derived by the clock: a continuous pipeline, or one that is only triggered.
 DAILY: Final = "daily"
 DERIVE_TASK, RETENTION_TASK = "derive", "retention"
+_APPLICATION_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 READ_PRIVILEGES: Final = {"table": "SELECT", "schema": "USE_SCHEMA", "catalog": "USE_CATALOG"}
+# What the derivation takes besides: it makes the tables.
+_RUN_PRIVILEGES: Final = {"schema": ("CREATE_TABLE",)}
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,10 @@ def check_tables(prefix: str, args: Mapping[str, Any]) -> list[Problem]:
         problems += check_prefix(f"{prefix}prefix", args["prefix"])
     problems += check_schedule(f"{prefix}schedule", args.get("schedule"), args.get("schedule_timezone"))
     problems += check_retention(f"{prefix}retention_days", args.get("retention_days"))
+    if args.get("source_folder") is not None and is_known(args["source_folder"]):
+        problems += check_folder(f"{prefix}source_folder", args["source_folder"])
+    if args.get("run_as") is not None and is_known(args["run_as"]):
+        problems += _check_runner(f"{prefix}run_as", args["run_as"])
     if args.get("retention_days") is not None and not args.get("warehouse_id"):
         expected = "the id of a SQL warehouse, on which old rows are deleted (retention_days)"
         problems.append(Problem(f"{prefix}warehouse_id", args.get("warehouse_id"), expected))
@@ -79,7 +90,10 @@ def check_derivation_off(prefix: str, args: Mapping[str, Any]) -> list[Problem]:
     off = "enabled" if args.get("enabled") is False else "derive" if args.get("derive") is False else None
     if off is None:
         return []
-    useless = ("schedule", "schedule_timezone", "retention_days", "cluster_policy_id", "served_entities_table")
+    useless = (
+        "schedule", "schedule_timezone", "retention_days", "cluster_policy_id", "served_entities_table",
+        "source_folder", "run_as",
+    )  # fmt: skip
     given = [name for name in useless if args.get(name) is not None]
     remedy = f"Take it out, or take {off}=False out"
     return [Problem(f"{prefix}{name}", known(args[name]), f"nothing, as {off} is False", remedy) for name in given]
@@ -93,7 +107,8 @@ def wanted_pipeline(prefix: str, args: Mapping[str, Any], schema: str) -> dict[s
     policy = known(args.get("cluster_policy_id"))
     # Without a policy all is asked for by derive, which may not even be there.
     field = "cluster_policy_id" if policy else "derive"
-    return {"field": f"{prefix}{field}", "catalog": catalog, "schema": name, "policy_id": policy}
+    asked = {"field": f"{prefix}{field}", "catalog": catalog, "schema": name, "policy_id": policy}
+    return {**asked, "run_as": runner(args), "run_as_field": f"{prefix}run_as"}
 
 
 def named_tables(prefix: str, args: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -101,6 +116,47 @@ def named_tables(prefix: str, args: Mapping[str, Any]) -> list[dict[str, str]]:
     entities = args.get("served_entities_table")
     wanted = isinstance(entities, str) and entities and args.get("derive") is not False
     return [{"field": f"{prefix}served_entities_table", "value": str(entities)}] if wanted else []
+
+
+def named_folder(prefix: str, args: Mapping[str, Any]) -> dict[str, str] | None:
+    """The folder that the program gives for what pipeline and job run, in its normal form."""
+    folder = args.get("source_folder")
+    if args.get("derive") is False or not is_known(folder) or check_folder("", folder):
+        return None
+    return {"field": f"{prefix}source_folder", "value": normal_folder(str(folder))}
+
+
+def runner(args: Mapping[str, Any]) -> str | None:
+    """As whom pipeline and job run, as far as that is said and known."""
+    named = args.get("run_as")
+    return named if isinstance(named, str) and args.get("derive") is not False else None
+
+
+def named_runner(prefix: str, args: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The same with its field."""
+    named = runner(args)
+    return [(f"{prefix}run_as", named)] if named else []
+
+
+def run_as(name: str) -> dict[str, str]:
+    """In the words of pipelines and jobs."""
+    return {"userName" if kind_of_runner(name) == "user" else "servicePrincipalName": name}
+
+
+def kind_of_runner(name: str) -> str:
+    """``user`` or ``service_principal``: users are named by their e-mail addresses."""
+    return "user" if "@" in name else "service_principal"
+
+
+def run_privileges(kind: str, deletes: bool = False) -> list[str]:
+    """What who runs the pipeline needs on the payload table (``deletes``: old rows, too) and on what it is in."""
+    return [READ_PRIVILEGES[kind], *_RUN_PRIVILEGES.get(kind, ()), *(["MODIFY"] if kind == "table" and deletes else [])]
+
+
+def _check_runner(field: str, name: object) -> list[Problem]:
+    if isinstance(name, str) and ("@" in name or _APPLICATION_ID.fullmatch(name)):
+        return []
+    return [Problem(field, name, "the application id of a service principal, or the e-mail address of a user")]
 
 
 def named_readers(prefix: str, args: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -126,14 +182,19 @@ def derived_names(payload: str) -> dict[str, str]:
     return {table.key: payload + table.suffix if payload else "" for table in DERIVED}
 
 
-def source_path(payload: str) -> str:
-    """Where the pipeline's file lies in the workspace's tree."""
-    return f"{SOURCE_FOLDER}/{payload}/derivation.py"
+def source_name(payload: str) -> str:
+    """The pipeline's file, below the folder that such files lie in."""
+    return f"{payload}/{DERIVATION_FILE}"
 
 
-def retention_path(payload: str) -> str:
-    """Where the job's SQL file lies."""
-    return f"{SOURCE_FOLDER}/{payload}/retention.sql"
+def retention_name(payload: str) -> str:
+    """The job's SQL file."""
+    return f"{payload}/{RETENTION_FILE}"
+
+
+def former_folder(payload: str) -> str:
+    """Where earlier versions kept both."""
+    return f"{FORMER_FOLDER}/{payload}"
 
 
 def retention_sql(payload: str, days: int, payload_day: str) -> str:

@@ -46,6 +46,7 @@ def look_ups(deployment: Deployment, owner_marks: Sequence[str]) -> dict[str, An
         "feedback_model": known(deployment.feedback_model) if versions else "",
         "tables": _tables(deployment),
         "pipeline": _pipeline(deployment),
+        "source_folder": inference_tables.named_folder(TABLES, deployment.tables.derivation),
         # Of the first version, where the program names none: only the look-up tells which that is.
         "shares_experiment": _shares_experiment(deployment),
         "requirements": _requirements(deployment, model if versions else None, endpoint),
@@ -68,6 +69,7 @@ def _requirements(deployment: Deployment, model: str | None, endpoint: str | Non
         "secret_scopes": [endpoint] if endpoint and deployment.secrets() else [],
         "experiment_id": named["value"] if named and _shares_experiment(deployment) else None,
         "readers": inference_tables.reader_names(deployment.tables.derivation),
+        "run_as": _runner(deployment),
         "create_service_principal": deployment.identity.is_made,
         "grant": own_principals,
         "skip_open": own_principals,
@@ -95,6 +97,11 @@ def _pipeline(deployment: Deployment) -> dict[str, Any] | None:
     return inference_tables.wanted_pipeline(TABLES, deployment.tables.derivation, schema) if schema else None
 
 
+def _runner(deployment: Deployment) -> str | None:
+    """As whom the derivation runs; None as well where this program makes it, and so gives it what it needs."""
+    return None if f"{TABLES}run_as" in deployment.late else inference_tables.runner(deployment.tables.derivation)
+
+
 def exposed_credentials(deployment: Deployment) -> list[str]:
     """The variables that seem to hold a credential in plain text."""
     return [
@@ -109,9 +116,13 @@ def _principals(deployment: Deployment) -> Iterator[tuple[str, str]]:
     """Every principal that the arguments name plainly, by the field where they do: ``permissions[0].group_name``."""
     accesses: tuple[Access, ...] = (*deployment.permissions, *deployment.review.reviewers)
     yield from ((each.path, str(each.principal)) for each in accesses if not each.is_late)
-    for field, reader in inference_tables.named_readers(TABLES, deployment.tables.derivation):
+    derivation = deployment.tables.derivation
+    for field, name in (
+        *inference_tables.named_readers(TABLES, derivation),
+        *inference_tables.named_runner(TABLES, derivation),
+    ):
         if field not in deployment.late:
-            yield field, str(reader)
+            yield field, str(name)
     field, existing = "service_principal.application_id", deployment.identity.existing
     if existing and existing.application_id and field not in deployment.late:
         yield field, str(existing.application_id)

@@ -10,12 +10,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent_deploy.rules.inference_tables import READ_PRIVILEGES
-from agent_deploy.rules.object_permissions import CAN_MANAGE, OBJECT_TYPES
+from agent_deploy.rules.inference_tables import READ_PRIVILEGES, run_privileges
+from agent_deploy.rules.object_permissions import ADMINS, CAN_MANAGE, OBJECT_TYPES
 from agent_deploy.rules.resources import KINDS, Access, Resource, Target, WorkspaceObject, deployer_access
 from agent_deploy.rules.unity_catalog import ALL_PRIVILEGES, MANAGE, NOT_IN_ALL, Securable, requirements
 
-ADMINS, ALL_USERS, ACCOUNT_USERS = "admins", "users", "account users"
 # Source: Databricks, "Create custom model serving endpoints", identity and access.
 ENDPOINT_ENTITLEMENT = "workspace-access"
 METASTORE = Securable("metastore", "metastore")
@@ -86,6 +85,8 @@ class Requirements:
     feedback_schema: str | None = None  # catalog.schema in which the feedback model is to be registered
     experiment_id: str | None = None  # the MLflow experiment that others are let into
     readers: tuple[str, ...] = ()  # principals that are let read the inference tables
+    run_as: str | None = None  # who derives them
+    payload_table: str | None = None  # one that exists, from which they are derived
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,9 @@ class Verdict:
 
 def needs(resources: Iterable[Resource], wanted: Requirements) -> list[Need]:
     """Everything to look at, each privilege on each object once, in the order of the declaration."""
-    found: dict[tuple[Access, tuple[str, ...]], Need] = {}
+    found: dict[tuple[Access, tuple[str, ...], str], Need] = {}
     for need in (*_of_resources(resources, wanted), *_of_deployment(wanted)):
-        found.setdefault((need.access, need.receivers), need)
+        found.setdefault((need.access, need.receivers, need.gives if need.receivers else ""), need)
     return list(found.values())
 
 
@@ -240,6 +241,16 @@ def _of_deployment(wanted: Requirements) -> Iterator[Need]:
             shown = f"{each} (for the readers of the inference tables)"
             use = READ_PRIVILEGES[each.type]
             yield Need(Access(each, MANAGE), each.type, shown, gives=use, receivers=wanted.readers)
+    if wanted.inference_schema and wanted.run_as:
+        place = Securable.of("schema", wanted.inference_schema)
+        table = (Securable.of("table", wanted.payload_table),) if wanted.payload_table else ()
+        for each in (*place.parents, place, *table):
+            shown = f"{each} (for run_as of the inference tables)"
+            for privilege in run_privileges(each.type):
+                yield Need(Access(each, MANAGE), each.type, shown, gives=privilege, receivers=(wanted.run_as,))
+        if wanted.readers:
+            # Whoever derives owns the tables, and only who manages what they are in lets others read them.
+            yield Need(Access(place, MANAGE), "schema", f"{place} (for the readers of what run_as derives)")
     if wanted.sql_warehouse:
         warehouse = Resource("sql_warehouse", wanted.sql_warehouse)
         shown = f"{warehouse} (warehouse_id of the inference tables)"
@@ -276,7 +287,7 @@ def _judge(need: Need, facts: Mapping[Target, Held], principal: Principal) -> tu
         return Outcome.NO, None if need.path else _missing(need, facts, principal)
     if need.gives and not need.receivers and {need.gives, ALL_PRIVILEGES} & held.open_to_all:
         return Outcome.YES, None
-    if need.receivers and not _without(need, held):
+    if need.receivers and not _without(need, held, principal):
         return Outcome.YES, None
     if satisfied(target, privilege, held):
         kind = KINDS.get(need.kind)
@@ -292,9 +303,15 @@ def _judge(need: Need, facts: Mapping[Target, Held], principal: Principal) -> tu
     return outcome, _failure(need, principal, _reason(need, held, facts, principal), remedy)
 
 
-def _without(need: Need, held: Held) -> list[str]:
+def _without(need: Need, held: Held, principal: Principal) -> list[str]:
     """Those of the receivers who were not granted what they are to be given, as far as that is told."""
-    return [name for name in need.receivers if need.gives not in (held.granted or {}).get(name.lower(), ())]
+    # Who deploys may be one of them, and has it by whatever way.
+    own = principal.name.lower() if satisfied(need.access.target, need.gives, held) else ""
+    return [
+        name
+        for name in need.receivers
+        if need.gives not in (held.granted or {}).get(name.lower(), ()) and name.lower() != own
+    ]
 
 
 def _untold(
@@ -359,7 +376,7 @@ def words(privilege: str) -> str:
 def _remedy(need: Need, held: Held, principal: Principal) -> str:
     target = need.access.target
     if isinstance(target, Securable):
-        theirs = [grant_statement(Access(target, need.gives), name) for name in _without(need, held)]
+        theirs = [grant_statement(Access(target, need.gives), name) for name in _without(need, held, principal)]
         own = grant_statement(need.access, principal.name)
         return f"Its owner can mend it: {' and '.join(theirs)}; or {own}" if theirs else f"Its owner can mend it: {own}"
     if target.type == SECRET_SCOPE:

@@ -16,11 +16,12 @@ SECRET = "agent-deploy:index:Secret"
 FEEDBACK = "agent-deploy:index:FeedbackModelVersion"
 TABLES = "agent-deploy:index:InferenceTables"
 DERIVED = "agent-deploy:index:DerivedTables"
-FILE = "databricks:index/workspaceFile:WorkspaceFile"
+FILE = "agent-deploy:index:WorkspaceFile"
 PIPELINE = "databricks:index/pipeline:Pipeline"
 JOB = "databricks:index/job:Job"
 SCOPE = "databricks:index/secretScope:SecretScope"
 REGISTRATION = "agent-deploy:index:AgentRegistration"
+RUNNER = "11111111-2222-3333-4444-555555555555"
 PERMIT = "agent-deploy:index:ObjectPermission"
 PERMISSIONS = "databricks:index/permissions:Permissions"
 MODEL = "main.default.qa"
@@ -88,7 +89,7 @@ class Workspace(pulumi.runtime.Mocks):
             for wanted, number in zip(asked["versions"], numbers, strict=True)
             if number not in {"1", "2", "3", "4", "5"}
         ]
-        for named, there in (("references", {"{{secrets/team/key}}"}), ("principals", {"users", "app"})):
+        for named, there in (("references", {"{{secrets/team/key}}"}), ("principals", {"users", "app", RUNNER})):
             problems += [f"{n['field']}: there is no {n['value']}" for n in asked[named] if n["value"] not in there]
         kept = {}
         if asked["keepPrevious"]:

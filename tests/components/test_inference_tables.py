@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,9 +17,11 @@ from tests.components.mocked import in_use
 GATEWAY = "agent-deploy:index:EndpointInferenceTable"
 DERIVED = "agent-deploy:index:DerivedTables"
 GRANT = "agent-deploy:index:SecurableGrant"
-FILE, PIPELINE, JOB = (
-    f"databricks:index/{kind[0].lower()}{kind[1:]}:{kind}" for kind in ("WorkspaceFile", "Pipeline", "Job")
-)
+PERMIT = "agent-deploy:index:ObjectPermission"
+FILE = "agent-deploy:index:WorkspaceFile"
+PIPELINE, JOB = "databricks:index/pipeline:Pipeline", "databricks:index/job:Job"
+RUNNER = "11111111-2222-3333-4444-555555555555"
+HOME = "/Users/ann@example.com/agent-deploy"
 PAYLOAD = "main.default.qa_payload"
 
 
@@ -32,6 +33,7 @@ class Workspace(pulumi.runtime.Mocks):
         self.asked: list[str] = []
         self.pipeline = ""
         self.pipeline_asked: Any = None
+        self.asked_of: Any = None
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         self.resources[args.typ, args.name] = args.inputs
@@ -39,7 +41,8 @@ class Workspace(pulumi.runtime.Mocks):
         if args.typ == GATEWAY:
             outputs |= {"payloadTable": PAYLOAD, "switchedOn": True}
         if args.typ == FILE:
-            outputs |= {"workspacePath": f"/Workspace{args.inputs['path']}"}
+            path = f"{args.inputs.get('folder', HOME)}/{args.inputs['name']}"
+            outputs |= {"path": path, "workspacePath": f"/Workspace{path}", "objectId": "7"}
         if args.typ == DERIVED:
             payload = args.inputs["payloadTable"]
             outputs |= {"requestLogs": f"{payload}_request_logs", "assessmentLogs": f"{payload}_assessment_logs"}
@@ -56,7 +59,7 @@ class Workspace(pulumi.runtime.Mocks):
             return {"dayColumn": "" if lost else "date", "problem": "there is no table" if lost else ""}, []
         assert function == "verifyDeployments"
         [asked] = args.args["deployments"]
-        self.pipeline_asked = asked.get("pipeline")
+        self.pipeline_asked, self.asked_of = asked.get("pipeline"), asked
         problems = [self.pipeline] if self.pipeline else []
         problems += [f"{each['field']} {each['value']!r}" for each in asked["principals"] if each["value"] == "nobody"]
         found = {"problems": problems, "doubts": [], "openToAll": [], "needs": [], "kept": {}, "numbers": []}
@@ -89,10 +92,11 @@ def test_an_endpoint_of_others_gets_tables_beside_its_model_derived_hourly(works
     gateway = workspace.resources[GATEWAY, "logs-payload"]
     assert (gateway["catalogName"], gateway["schemaName"], gateway["tableNamePrefixHint"]) == ("main", "default", "qa")
     file = workspace.resources[FILE, "logs-source"]
-    assert base64.b64decode(file["contentBase64"]).decode() == pipeline_source()
+    # Without a folder the provider takes one in the home of who deploys first.
+    assert file == {"name": f"{PAYLOAD}/derivation.py", "content": pipeline_source()}
     pipeline = workspace.resources[PIPELINE, "logs-pipeline"]
     assert (pipeline["serverless"], pipeline["continuous"], pipeline["catalog"]) == (True, False, "main")
-    assert pipeline["libraries"] == [{"file": {"path": f"/Workspace/Shared/agent-deploy/{PAYLOAD}/derivation.py"}}]
+    assert pipeline["libraries"] == [{"file": {"path": f"/Workspace{HOME}/{PAYLOAD}/derivation.py"}}]
     settings = pipeline["configuration"]
     assert settings["agent_deploy.payload_table"] == "`main`.`default`.`qa_payload`"
     assert settings["agent_deploy.endpoint_name"] == "agents_qa"
@@ -122,9 +126,9 @@ def test_old_rows_are_deleted_by_the_job_after_they_were_derived(
     assert job["schedule"]["quartzCronExpression"] == cron
     last = job["tasks"][-1]
     assert last.get("dependsOns", []) == [{"taskKey": task} for task in tasks[:-1]]
-    path = f"/Workspace/Shared/agent-deploy/{PAYLOAD}/retention.sql"
+    path = f"/Workspace{HOME}/{PAYLOAD}/retention.sql"
     assert last["sqlTask"] == {"warehouseId": "w1", "file": {"path": path, "source": "WORKSPACE"}}
-    statements = base64.b64decode(workspace.resources[FILE, "logs-retention"]["contentBase64"]).decode()
+    statements = workspace.resources[FILE, "logs-retention"]["content"]
     assert (
         "DELETE FROM `main`.`default`.`qa_payload` WHERE request_date < current_date() - INTERVAL 30 DAYS;"
         in statements
@@ -151,6 +155,52 @@ def test_readers_are_given_each_table_and_what_it_is_in(workspace: Workspace) ->
     assert workspace.resources[DERIVED, "logs-derived"]["awaitTables"] is True
 
 
+def test_files_lie_in_a_folder_of_ones_own_if_that_is_said(workspace: Workspace) -> None:
+    declare(source_folder="/Workspace/Users/ci/logs", retention_days=7, warehouse_id="w1")
+    files = [workspace.resources[FILE, name] for name in ("logs-source", "logs-retention")]
+    assert {file["folder"] for file in files} == {"/Workspace/Users/ci/logs"}
+    # Looked at in the preview, as the workspace's API calls it.
+    assert workspace.asked_of["sourceFolder"] == {"field": "source_folder", "value": "/Users/ci/logs"}
+
+
+@pytest.mark.parametrize(
+    ("runner", "kind", "run_as"),
+    [
+        (RUNNER, "service_principal", {"servicePrincipalName": RUNNER}),
+        ("logs@example.com", "user", {"userName": "logs@example.com"}),
+    ],
+)
+def test_who_derives_is_given_what_that_takes_and_no_more(
+    workspace: Workspace, runner: str, kind: str, run_as: dict[str, str]
+) -> None:
+    declare(run_as=runner, retention_days=7, warehouse_id="w1")
+    assert workspace.resources[PIPELINE, "logs-pipeline"]["runAs"] == run_as
+    assert workspace.resources[JOB, "logs-job"]["runAs"] == run_as
+    granted = {
+        grant["fullName"]: (grant["principal"], grant["privileges"])
+        for (type_, _), grant in workspace.resources.items()
+        if type_ == GRANT
+    }
+    assert granted == {
+        "main": (runner, ["USE_CATALOG"]),
+        "main.default": (runner, ["USE_SCHEMA", "CREATE_TABLE"]),
+        PAYLOAD: (runner, ["SELECT", "MODIFY"]),
+    }
+    permits = {
+        name.removeprefix("logs-run-as-"): (each["objectType"], each["objectId"], each["level"], each["principalKind"])
+        for (type_, name), each in workspace.resources.items()
+        if type_ == PERMIT
+    }
+    assert permits == {
+        "source": ("files", "7", "CAN_RUN", kind),
+        "retention": ("files", "7", "CAN_RUN", kind),
+        "pipeline": ("pipelines", "logs-pipeline-id", "CAN_RUN", kind),
+        "warehouse": ("sql/warehouses", "w1", "CAN_USE", kind),
+    }
+    assert workspace.pipeline_asked["runAs"] == runner
+    assert workspace.asked_of["requirements"]["runAs"] == runner
+
+
 def test_compute_of_ones_own_takes_a_cluster_policy(workspace: Workspace) -> None:
     declare(cluster_policy_id="p1")
     # Told of the argument that names it, should the workspace refuse.
@@ -169,7 +219,7 @@ def test_a_payload_table_that_something_else_fills_is_only_derived_from(workspac
 
 def test_old_rows_of_a_payload_table_in_the_old_layout_are_deleted_by_its_own_column(workspace: Workspace) -> None:
     declare(payload_table="old.logs.bot_payload", retention_days=30, warehouse_id="w1")
-    statements = base64.b64decode(workspace.resources[FILE, "logs-retention"]["contentBase64"]).decode()
+    statements = workspace.resources[FILE, "logs-retention"]["content"]
     assert "DELETE FROM `old`.`logs`.`bot_payload` WHERE date < current_date() - INTERVAL 30 DAYS;" in statements
 
 
@@ -194,6 +244,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"payload_table": "payload"}, "payload_table 'payload': expected the full name of a payload table"),
     ({"payload_table": "old.logs.lost_payload"}, "payload_table: there is no table"),
     ({"readers": ["nobody"]}, "readers[0] 'nobody'"),
+    ({"run_as": "nobody"}, "run_as 'nobody': expected the application id of a service principal, or the e-mail"),
+    ({"source_folder": "logs"}, "source_folder 'logs': expected an absolute path in the workspace"),
+    ({"source_folder": "/Users/../Shared"}, "expected an absolute path in the workspace"),
+    ({"derive": False, "run_as": RUNNER}, f"run_as '{RUNNER}': expected nothing, as derive is False"),
     ({"readers": "auditors"}, "readers 'auditors': expected a list, such as"),
     ({"derive": "no"}, "derive 'no': expected True or False"),
     ({"shedule": "daily"}, "shedule: expected a name that InferenceTables knows. Did you mean schedule?"),

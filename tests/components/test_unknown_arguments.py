@@ -20,7 +20,7 @@ from pulumi.output import Unknown
 from agent_deploy.components.arguments import AgentDeploymentArgs
 from agent_deploy.components.errors import DeploymentError
 from agent_deploy.components.parsing import Shape, shape_of
-from tests.components.mocked import DERIVED, FILE, JOB, MODEL, PIPELINE, Workspace, deploy, in_use
+from tests.components.mocked import DERIVED, FILE, JOB, MODEL, PERMIT, PIPELINE, RUNNER, Workspace, deploy, in_use
 
 Path = tuple[str | int, ...]
 Children = dict[tuple[str, str], dict[str, Any]]
@@ -31,6 +31,8 @@ TABLES: Mapping[str, Any] = {
     "warehouse_id": "w1",
     "readers": ["users", "app"],
     "served_entities_table": "main.x.served",
+    "source_folder": "/Users/ci/logs",
+    "run_as": RUNNER,
 }
 PLACE: Mapping[str, Any] = {"catalog": "main", "schema": "logs", "prefix": "qa", "delete_on_destroy": False}
 
@@ -142,6 +144,8 @@ PROGRAMS: Mapping[str, Program] = {
             ("inference_tables", "delete_on_destroy"): True,
             ("inference_tables", "warehouse_id"): "w2",
             ("inference_tables", "served_entities_table"): "main.x.other",
+            ("inference_tables", "source_folder"): "/Users/ci/other",
+            ("inference_tables", "run_as"): "logs@example.com",
             ("inference_tables", "readers", 0): "other",
             ("inference_tables", "readers", 1): "else",
         },
@@ -233,7 +237,7 @@ PROGRAMS: Mapping[str, Program] = {
     ),
 }
 # Of the derived tables' children, and what the payload table's name is made of.
-OF_TABLE = frozenset({PIPELINE, "agent-deploy:index:SecurableGrant", FILE, JOB, DERIVED})
+OF_TABLE = frozenset({PIPELINE, "agent-deploy:index:SecurableGrant", FILE, JOB, DERIVED, PERMIT})
 MAKES_TABLE = frozenset(
     {("endpoint_name",), ("model_name",), *(("inference_tables", name) for name in ("catalog", "schema", "prefix"))}
 )

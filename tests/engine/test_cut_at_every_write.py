@@ -180,7 +180,7 @@ def derivations(site: Toolbox) -> Counter[tuple[str, str]]:
     """What the workspace has of pipelines, jobs and their files."""
     found = Counter(("pipeline", each["name"]) for each in site.workspace.get("/api/2.0/pipelines").get("statuses", []))
     found.update(("job", each["settings"]["name"]) for each in site.workspace.get("/api/2.2/jobs/list").get("jobs", []))
-    folder = "/Shared/agent-deploy/main.default.theirs_payload"
+    folder = "/Users/admin@local/agent-deploy/main.default.theirs_payload"
     listed = site.workspace.find("/api/2.0/workspace/list", {"path": folder}) or {}
     found.update(("file", each["path"].rpartition("/")[2]) for each in listed.get("objects", []))
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import shutil
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.rules.tables import REQUEST_LOG_COLUMNS
 from agent_deploy.tables.refresh import Target
+from tests.engine.fixtures import shared_files
 from tests.engine.serving import MODEL, Site
 from tests.engine.support import Stack, both_plugins, eventually
 from tests.tables.cases import ASKED, Case
@@ -38,6 +38,9 @@ from agent_deploy import InferenceTables
 logs = InferenceTables("logs", json.loads(ARGS))
 pulumi.export("tables", logs.table_names)
 """
+TREE = "/api/2.0/workspace"
+EXPORT = f"{TREE}/export"
+HOME = "/Users/admin@local/agent-deploy"
 ENDED = ("COMPLETED", "FAILED", "CANCELED")
 IGNORED = shutil.ignore_patterns("__pycache__")
 # File of this package → what is replaced in it, and by what.
@@ -316,14 +319,97 @@ def test_an_old_endpoints_table_is_derived_from_and_old_rows_go_by_its_own_colum
     stack.up()
     nothing_to_do(stack)
     assert outputs(stack)["payload_request_logs"] == f"{payload}_request_logs"
-    # Two files of one new folder at once are more than the vendor's provider can make.
-    made = stack.resources()
-    assert made["logs-pipeline"]["urn"] in made["logs-retention"]["dependencies"]
-    path = f"/Shared/agent-deploy/{payload}/retention.sql"
-    exported = site.workspace.get("/api/2.0/workspace/export", {"path": path, "format": "SOURCE"})["content"]
-    assert f"{payload.rpartition('.')[2]}` WHERE date < current_date()" in base64.b64decode(exported).decode()
+    text = site.workspace.text(f"{EXPORT}?direct_download=true&path={HOME}/{payload}/retention.sql")
+    assert f"{payload.rpartition('.')[2]}` WHERE date < current_date()" in text
     stack.destroy()
     assert payload in tables(site, "main.logs")
+
+
+def test_what_others_wrote_into_the_files_is_drift_and_another_folder_moves_them(
+    site: Site, name: str, open_: Callable[..., Stack]
+) -> None:
+    payload = f"main.logs.{name.replace('-', '_')}_payload"
+    register(site, payload, "timestamp_ms")
+    stack = open_(alone(endpoint_name=name, payload_table=payload))
+    stack.up()
+    path = stack.resources()["logs-source"]["outputs"]["path"]
+    assert path == f"{HOME}/{payload}/derivation.py"
+    source = site.workspace.text(f"{EXPORT}?direct_download=true&path={path}")
+
+    # Only an administrator could, here: strangers are refused (tests/workspace/test_workspace_files.py).
+    body = {"path": path, "format": "AUTO", "overwrite": True, "content": "aW1wb3J0IG9zCg=="}
+    site.workspace.post(f"{TREE}/import", body)
+    previewed = stack.preview()
+    assert previewed.operations == {"logs-source": "update"}
+    assert f"{path} holds something else than this stack has written" in previewed.messages
+    assert stack.up().operations == {"logs-source": "update"}
+    assert site.workspace.text(f"{EXPORT}?direct_download=true&path={path}") == source
+    nothing_to_do(stack)
+
+    open_to_all = {"access_control_list": [{"group_name": "users", "permission_level": "CAN_EDIT"}]}
+    site.workspace.post(f"{TREE}/mkdirs", {"path": "/Users/admin@local/team"})
+    team = site.workspace.get(f"{TREE}/get-status", {"path": "/Users/admin@local/team"})["object_id"]
+    site.workspace.put(f"/api/2.0/permissions/directories/{team}", open_to_all)
+    stack.write(alone(endpoint_name=name, payload_table=payload, source_folder="/Users/admin@local/team/logs"))
+    refused = stack.preview(check=False)
+    assert refused.code != 0
+    assert "source_folder: /Users/admin@local/team holds what a pipeline or a job runs, and may be" in refused.output
+    assert "group users (CAN_EDIT)" in refused.output
+    site.workspace.put(f"/api/2.0/permissions/directories/{team}", {"access_control_list": []})
+    stack.up()
+    nothing_to_do(stack)
+    [pipeline] = [id for called, id in pipelines(site).items() if payload in called]
+    [library] = site.workspace.get(f"/api/2.0/pipelines/{pipeline}")["spec"]["libraries"]
+    assert library["file"]["path"] == f"/Workspace/Users/admin@local/team/logs/{payload}/derivation.py"
+    assert site.workspace.find(f"{TREE}/get-status", {"path": f"{HOME}/{payload}"}) is None
+
+    # Another identity runs them: it reads the file, and writes nothing.
+    runner = reader_of(site)
+    folder = "/Users/admin@local/team/logs"
+    stack.write(alone(endpoint_name=name, payload_table=payload, source_folder=folder, run_as=runner.name))
+    assert "logs-pipeline" in stack.up().operations
+    nothing_to_do(stack)
+    assert site.workspace.get(f"/api/2.0/pipelines/{pipeline}")["run_as_user_name"] == runner.name
+    path = f"{folder}/{payload}/derivation.py"
+    assert runner.text(f"{EXPORT}?direct_download=true&path={path}") == source
+    with pytest.raises(ApiError, match="PERMISSION_DENIED"):
+        runner.post(f"{TREE}/import", {**body, "path": path})
+    stack.destroy()
+    assert site.workspace.get(f"{TREE}/list", {"path": "/Users/admin@local/team/logs"})["objects"] == []
+
+
+def test_files_of_before_are_moved_out_of_shared(site: Site, name: str, open_: Callable[..., Stack]) -> None:
+    payload, shared = f"main.logs.{name.replace('-', '_')}_payload", "/Shared/agent-deploy"
+    register(site, payload, "timestamp_ms")
+    warehouse = site.workspace.post("/api/2.0/sql/warehouses", {"name": name, "cluster_size": "Small"})["id"]
+    stack = open_(shared_files.PROGRAM.replace("ARGS", repr((payload, name, warehouse))))
+    stack.up()
+    before, job = stack.resources(), jobs(site)[f"Logs of {payload}"]
+    assert job["tasks"][1]["sql_task"]["file"]["path"] == f"/Workspace{shared}/{payload}/retention.sql"
+    site.forget_requests()
+
+    stack.write(alone(endpoint_name=name, payload_table=payload, retention_days=30, warehouse_id=warehouse))
+    moved = {"logs-source", "logs-retention", "logs-pipeline", "logs-job", "logs-derived"}
+    assert set(stack.preview().operations) == moved
+    stack.up()
+    nothing_to_do(stack)
+    after = stack.resources()
+    assert [after[child]["id"] for child in ("logs-pipeline", "logs-job")] == [
+        before[child]["id"] for child in ("logs-pipeline", "logs-job")
+    ]
+    [library] = site.workspace.get(f"/api/2.0/pipelines/{after['logs-pipeline']['id']}")["spec"]["libraries"]
+    assert library["file"]["path"] == f"/Workspace{HOME}/{payload}/derivation.py"
+    run = jobs(site)[f"Logs of {payload}"]["tasks"][1]["sql_task"]["file"]["path"]
+    assert run == f"/Workspace{HOME}/{payload}/retention.sql"
+    assert site.workspace.find(f"{TREE}/get-status", {"path": shared}) is None
+    # In this order: nothing runs a file that is not there.
+    writes = [each["path"] for each in site.asked("*", "/api/*") if each["method"] in ("POST", "PUT")]
+    writes = [path for path in writes if not path.endswith(("/mkdirs", "statements"))]
+    turned = [path for path in writes if "/pipelines/" in path or path.endswith("/jobs/reset")]
+    assert len(turned) == 2
+    assert max(map(writes.index, turned)) < writes.index(f"{TREE}/delete")
+    stack.destroy()
+    assert stack.resources() == {}
 
 
 def test_readers_read_what_real_spark_derived_an_upgrade_and_a_new_pipeline_go_on_with_it(
@@ -405,6 +491,13 @@ MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
             "inference_tables.cluster_policy_id: the workspace refuses a pipeline with cluster policy none",
             "Can't find a cluster policy with id: none",
             "inference_tables.readers[0] 'nobody': expected a principal of this workspace",
+        ],
+    ),
+    (
+        {"run_as": "11111111-2222-3333-4444-555555555555", "source_folder": "/Shared"},
+        [
+            "inference_tables.run_as '11111111-2222-3333-4444-555555555555': expected a principal of this workspace",
+            "inference_tables.source_folder: /Shared holds what a pipeline or a job runs, and may be written by group",
         ],
     ),
 ]

@@ -87,6 +87,8 @@ def test_what_a_program_asks_to_be_verified_is_in_the_schema() -> None:
             "warehouse_id": "w",
             "cluster_policy_id": "p",
             "served_entities_table": "system.serving.served_entities",
+            "source_folder": "/Users/ci/logs",
+            "run_as": "logs@example.com",
         },
         "review_app": {"reviewers": [{"group_name": "users"}]},
         "experiment_id": "77",
@@ -105,9 +107,11 @@ def test_what_a_program_asks_to_be_verified_is_in_the_schema() -> None:
     ):  # fmt: skip
         assert set(sent[name][0]) == set(TYPES[kind]["properties"]), name
     assert set(sent["tables"][0]) == set(TYPES["NamedValue"]["properties"])
+    assert set(sent["sourceFolder"]) == set(TYPES["NamedValue"]["properties"])
     assert set(sent["experiment"]) == set(TYPES["NamedValue"]["properties"])
     assert set(sent["pipeline"]) == set(TYPES["WantedPipeline"]["properties"])
-    assert set(sent["requirements"]) == set(TYPES["DeploymentRequirements"]["properties"])
+    # An endpoint makes its own payload table; only InferenceTables knows one that exists.
+    assert {*sent["requirements"], "payloadTable"} == set(TYPES["DeploymentRequirements"]["properties"])
 
 
 def wire_type(hint: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections import Counter
@@ -218,6 +219,74 @@ def test_a_table_of_served_entities_that_is_not_there_is_told_of_its_field(doubl
     assert verify(double, **wanted, inference_tables={**tables, "enabled": False})["problems"] == []
     double.answers[f"{CATALOG}/tables/system.serving.served_entities"] = {"name": "served_entities"}
     assert verify(double, **wanted, inference_tables=tables)["problems"] == []
+
+
+RUNNER = "11111111-2222-3333-4444-555555555555"
+
+
+def test_who_is_to_derive_exists_may_be_used_and_gets_what_that_takes(double: Double) -> None:
+    wanted: dict[str, Any] = {"versions": [{"version": "1"}], "inference_tables": {"run_as": RUNNER}}
+    double.answers |= {f"{SCIM}/ServicePrincipals": {}, f"{SCIM}/Groups": {}}
+    problems = verify(double, **wanted)["problems"]
+    assert (
+        sum(problem.startswith(f"inference_tables.run_as '{RUNNER}': expected a principal") for problem in problems)
+        == 1
+    )
+    double.answers[f"{SCIM}/ServicePrincipals"] = {"Resources": [{"applicationId": RUNNER}]}
+    bodies: list[dict[str, Any]] = []
+
+    def dry_run(request: httpx.Request) -> Any:
+        bodies.append(json.loads(request.content))
+        return 403
+
+    double.answers["/api/2.0/pipelines"] = dry_run
+    problems = verify(double, **wanted)["problems"]
+    assert bodies[-1]["run_as"] == {"service_principal_name": RUNNER}
+    [refused] = [problem for problem in problems if problem.startswith("inference_tables.run_as: ")]
+    assert f"the workspace refuses a pipeline that runs as {RUNNER}" in refused
+    told = [
+        problem
+        for problem in problems
+        if "(for run_as of the inference tables): ann@example.com lacks MANAGE" in problem
+    ]
+    for privilege, place in (
+        ("USE CATALOG", "CATALOG `main`"),
+        ("USE SCHEMA", "SCHEMA `main`.`default`"),
+        ("CREATE TABLE", "SCHEMA `main`.`default`"),
+    ):
+        assert sum(f"GRANT {privilege} ON {place} TO `{RUNNER}`" in problem for problem in told) == 1, problems
+    assert len(problems) == 4
+
+    # It has all of it: then nobody needs to manage anything.
+    double.answers["/api/2.0/pipelines"] = {"effective_settings": {}}
+    double.grant("catalog/main", **{"team": "USE_CATALOG", RUNNER: "USE_CATALOG"})
+    team = "USE_SCHEMA CREATE_TABLE CREATE_MODEL"
+    double.grant("schema/main.default", **{"team": team, RUNNER: "USE_SCHEMA CREATE_TABLE"})
+    assert verify(double, **wanted)["problems"] == []
+    # But its tables are its own: readers are let in by who manages the schema.
+    double.grant("catalog/main", **{"team": "USE_CATALOG", RUNNER: "USE_CATALOG", "users": "USE_CATALOG"})
+    double.grant("schema/main.default", **{"team": team, RUNNER: team, "users": "USE_SCHEMA"})
+    tables = {"run_as": RUNNER, "readers": ["users"]}
+    [problem] = verify(double, versions=[{"version": "1"}], inference_tables=tables)["problems"]
+    assert problem.startswith(
+        "Schema 'main.default' (for the readers of what run_as derives): ann@example.com lacks MANAGE"
+    )
+    # Who deploys has what it needs by its groups.
+    double.grant("schema/main.default", team=team)
+    assert verify(double, versions=[{"version": "1"}], inference_tables={"run_as": ANN})["problems"] == []
+
+
+def test_a_source_folder_that_everybody_writes_is_told_of_its_field(double: Double) -> None:
+    double.answers["/api/2.0/workspace/get-status"] = {"object_id": 7, "object_type": "DIRECTORY"}
+    double.acl("directories/7", ("group", "users", "CAN_MANAGE"))
+    wanted: dict[str, Any] = {"versions": [{"version": "1"}], "inference_tables": {"source_folder": "/Shared/logs/"}}
+    [problem] = verify(double, **wanted)["problems"]
+    assert problem.startswith(
+        "inference_tables.source_folder: /Shared/logs holds what a pipeline or a job runs, and may"
+    )
+    assert "group users (CAN_MANAGE)" in problem
+    double.acl("directories/7", ("group", "team", "CAN_MANAGE"))
+    assert verify(double, **wanted)["problems"] == []  # a warning, by the resource that writes there
 
 
 def test_a_model_that_is_not_there_is_told_once_of_its_name(double: Double) -> None:

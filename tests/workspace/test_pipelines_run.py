@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from databricks.sdk.service.jobs import (
     TaskDependency,
 )
 from databricks.sdk.service.pipelines import FileLibrary, PipelineLibrary, UpdateInfoState
+from databricks.sdk.service.workspace import ImportFormat
 from deltalake.exceptions import DeltaError
 
 from agent_deploy.local import LocalWorkspace
@@ -166,6 +169,58 @@ def test_who_runs_a_pipeline_needs_the_privileges(
     assert state is UpdateInfoState.FAILED
     assert "USE CATALOG on Catalog 'main'" in said
     assert logs.table() == {}
+
+
+def test_run_as_decides_whose_privileges_count(
+    local_workspace: LocalWorkspace, admin: Caller, stranger: Caller, schema: str
+) -> None:
+    logs = Logs(local_workspace.folder, admin, schema)
+    runner = {"service_principal_name": stranger.name}
+    spec = admin.http.get(f"/api/2.0/pipelines/{logs.pipeline}").json()["spec"]
+    admin.http.put(f"/api/2.0/pipelines/{logs.pipeline}", json={**spec, "run_as": runner}).raise_for_status()
+    held = admin.http.get(f"/api/2.0/pipelines/{logs.pipeline}").json()
+    assert (held["creator_user_name"], held["run_as_user_name"]) == (admin.name, stranger.name)
+    state, said = logs.run()
+    assert state is UpdateInfoState.FAILED
+    assert "USE CATALOG on Catalog 'main'" in said
+
+    # An edit that does not say so leaves it, and nobody makes another one work for him.
+    admin.http.put(f"/api/2.0/pipelines/{logs.pipeline}", json=spec).raise_for_status()
+    assert admin.http.get(f"/api/2.0/pipelines/{logs.pipeline}").json()["run_as_user_name"] == stranger.name
+    body = {"name": schema, "serverless": True, "run_as": {"user_name": admin.name}}
+    for url, more in (
+        ("/api/2.0/pipelines", {}),
+        ("/api/2.0/pipelines", {"dry_run": True}),
+        ("/api/2.2/jobs/create", {}),
+    ):
+        refused = stranger.http.post(url, json={**body, **more})
+        assert refused.status_code == 403, url
+        assert "may not run anything as admin@local" in refused.json()["message"]
+    unknown = admin.http.post("/api/2.0/pipelines", json={**body, "run_as": {"user_name": "nobody@x.com"}})
+    assert "run_as: nobody@x.com does not exist" in unknown.json()["message"]
+
+    # What it may not read is not run.
+    path = f"/Users/{admin.name}/{schema}.sql"
+    admin.sdk.workspace.upload(path, io.BytesIO(b"SELECT 1"), format=ImportFormat.RAW)
+    warehouse = admin.sdk.warehouses.create(name=schema, cluster_size="Small").result().id
+    acl = {"access_control_list": [{**runner, "permission_level": "CAN_USE"}]}
+    admin.http.patch(f"/api/2.0/permissions/sql/warehouses/{warehouse}", json=acl).raise_for_status()
+    task = {"task_key": "sql", "sql_task": {"warehouse_id": warehouse, "file": {"path": path}}}
+    settings = {"name": schema, "tasks": [task], "run_as": runner}
+    job = admin.http.post("/api/2.2/jobs/create", json=settings).json()["job_id"]
+    for level, result in (("", "FAILED"), ("CAN_RUN", "SUCCESS")):
+        if level:
+            file = admin.sdk.workspace.get_status(path).object_id
+            entry = {"access_control_list": [{**runner, "permission_level": level}]}
+            admin.http.patch(f"/api/2.0/permissions/files/{file}", json=entry).raise_for_status()
+        run = admin.http.post("/api/2.2/jobs/run-now", json={"job_id": job}).json()["run_id"]
+        found = eventually(partial(_ended_run, admin, run))
+        assert found["result_state"] == result, found
+
+
+def _ended_run(admin: Caller, run: int) -> dict[str, Any] | None:
+    state: dict[str, Any] = admin.http.get("/api/2.2/jobs/runs/get", params={"run_id": run}).json()["state"]
+    return state if state["life_cycle_state"] == "TERMINATED" else None
 
 
 def test_a_pipeline_of_another_kind_is_refused_with_what_it_lacks(admin: Caller, name: str) -> None:

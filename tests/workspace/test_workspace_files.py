@@ -78,3 +78,50 @@ def test_home_is_ones_own_and_shared_is_everybodys(
     stranger.sdk.workspace.mkdirs(f"/Shared/{name}")
     newcomer().sdk.workspace.upload(f"/Shared/{name}/b", io.BytesIO(b"b"), format=ImportFormat.RAW)
     admin.sdk.workspace.delete(f"/Shared/{name}", recursive=True)
+
+
+def test_what_a_pipeline_runs_is_its_owners_alone(admin: Caller, stranger: Caller, name: str) -> None:
+    """The attack: code that runs as the deployer is overwritten by who may do nothing there."""
+    folder = f"/Users/admin@local/agent-deploy/{name}"
+    path = f"{folder}/derivation.py"
+    admin.sdk.workspace.mkdirs(folder)
+    admin.sdk.workspace.upload(path, io.BytesIO(b"print(1)"), format=ImportFormat.RAW)
+    ids = {
+        kind: admin.sdk.workspace.get_status(at).object_id for kind, at in (("files", path), ("directories", folder))
+    }
+    content = base64.b64encode(b"import os").decode()
+    entry = {"service_principal_name": stranger.name, "permission_level": "CAN_MANAGE"}
+    written = {"format": "AUTO", "overwrite": True, "content": content}
+    attacks = [
+        ("POST", "/api/2.0/workspace/import", {"path": path, **written}),
+        ("POST", "/api/2.0/workspace/import", {"path": f"/Workspace{path}", **written}),
+        ("POST", "/api/2.0/workspace/import", {"path": f"{folder}/other.py", **written}),
+        ("POST", "/api/2.0/workspace/mkdirs", {"path": f"{folder}/inner"}),
+        ("POST", "/api/2.0/workspace/mkdirs", {"path": "/Users/nobody@local"}),
+        ("POST", "/api/2.0/workspace/delete", {"path": path}),
+        ("POST", "/api/2.0/workspace/delete", {"path": "/Users/admin@local", "recursive": True}),
+        *(
+            (method, f"/api/2.0/permissions/{kind}/{id}", {"access_control_list": [entry]})
+            for kind, id in ids.items()
+            for method in ("PUT", "PATCH")
+        ),
+    ]
+    for method, url, body in attacks:
+        answer = stranger.http.request(method, url, json=body)
+        assert (answer.status_code, answer.json()["error_code"]) == (403, "PERMISSION_DENIED"), (url, body)
+    for url in (f"/api/2.0/workspace/export?path={path}", f"/api/2.0/permissions/files/{ids['files']}"):
+        assert stranger.http.get(url).status_code == 403
+    assert admin.sdk.workspace.download(path).read() == b"print(1)"
+
+
+def test_what_folders_give_is_shown_as_theirs(admin: Caller, stranger: Caller, folder: str) -> None:
+    admin.sdk.workspace.upload(f"{folder}/inner/a", io.BytesIO(b"a"), format=ImportFormat.RAW)
+    above, file = (admin.sdk.workspace.get_status(path).object_id for path in (folder, f"{folder}/inner/a"))
+    entry = {"service_principal_name": stranger.name, "permission_level": "CAN_EDIT"}
+    admin.http.patch(f"/api/2.0/permissions/directories/{above}", json={"access_control_list": [entry]})
+    shown = stranger.http.get(f"/api/2.0/permissions/files/{file}").json()["access_control_list"]
+    permissions = next(e["all_permissions"] for e in shown if e.get("service_principal_name") == stranger.name)
+    given = {"permission_level": "CAN_EDIT", "inherited": True, "inherited_from_object": [f"/directories/{above}"]}
+    assert permissions == [given]
+    administrator = next(e["all_permissions"] for e in shown if e.get("user_name") == admin.name)
+    assert [each["inherited"] for each in administrator] == [False, *[True] * (len(administrator) - 1)]

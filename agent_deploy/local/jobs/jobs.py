@@ -7,6 +7,7 @@ import time
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.run_as import run_as
 from agent_deploy.local.core.store import Document, Documents
 from agent_deploy.local.jobs.settings import check_settings
 
@@ -21,11 +22,12 @@ class Jobs:
         self._store = workspace.store
 
     def create(self, settings: Document, principal: Principal) -> str:
-        """Its id; raises 400 for settings that no job can have."""
+        """Its id; raises 400 for settings that no job can have, and 403 for whom it may not run as."""
         check_settings(settings)
+        runner = run_as(self._workspace, settings.get("run_as"), principal)
         job_id = str(self._store.next_number("job", 1000))
         document = {"job_id": int(job_id), "creator_user_name": principal.name, "settings": settings}
-        document |= {"created_time": int(time.time() * 1000), "run_as_user_name": principal.name}
+        document |= {"created_time": int(time.time() * 1000), "run_as_user_name": runner}
         self._store.put("job", job_id, document)
         self._workspace.authorization.register_object(TYPE, job_id, principal, str(settings.get("name") or job_id))
         return job_id
@@ -41,10 +43,12 @@ class Jobs:
         """Newest first."""
         return list(reversed(self._store.list("job")))
 
-    def change(self, job_id: object, settings: Document) -> None:
-        """Replace the settings; raises 400 as `create` does."""
+    def change(self, job_id: object, settings: Document, principal: Principal) -> None:
+        """Replace the settings; raises as `create` does."""
         check_settings(settings)
-        self._store.put("job", str(job_id), {**self.get(job_id), "settings": settings})
+        held = self.get(job_id)
+        runner = run_as(self._workspace, settings.get("run_as"), principal, held["run_as_user_name"])
+        self._store.put("job", str(job_id), {**held, "settings": settings, "run_as_user_name": runner})
 
     def delete(self, job_id: object) -> None:
         """With its ACL; runs that are active go on, as on the platform."""

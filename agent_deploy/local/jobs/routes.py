@@ -69,7 +69,7 @@ def _routes(jobs: Jobs, scheduler: Scheduler, workspace: Workspace, version: str
     @router.post("/reset")
     def reset(body: Body, principal: Caller) -> Document:
         reached(required(body, "job_id"), principal, CAN_MANAGE)
-        jobs.change(body["job_id"], required(body, "new_settings"))
+        jobs.change(body["job_id"], required(body, "new_settings"), principal)
         scheduler.changed()
         return {}
 
@@ -78,7 +78,7 @@ def _routes(jobs: Jobs, scheduler: Scheduler, workspace: Workspace, version: str
         held = reached(required(body, "job_id"), principal, CAN_MANAGE)["settings"]
         gone = body.get("fields_to_remove") or []
         kept = {name: value for name, value in held.items() if name not in gone}
-        jobs.change(body["job_id"], {**kept, **(body.get("new_settings") or {})})
+        jobs.change(body["job_id"], {**kept, **(body.get("new_settings") or {})}, principal)
         scheduler.changed()
         return {}
 

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable
 
 from agent_deploy.local.core.context import Workspace
-from agent_deploy.local.core.errors import ApiError, invalid, not_found
-from agent_deploy.local.core.principals import ADMINS
+from agent_deploy.local.core.errors import ApiError, forbidden, invalid, not_found
+from agent_deploy.local.core.principals import ADMINS, Principal
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.workspace_files.tree import TYPES
 from agent_deploy.rules.object_permissions import CAN_MANAGE, IS_OWNER, OBJECT_TYPES, ObjectType
 
 _FIELDS = {"user": "user_name", "service_principal": "service_principal_name", "group": "group_name"}
@@ -21,6 +22,7 @@ class Lists:
     """ACLs in the words of the API; the routes check the caller."""
 
     def __init__(self, workspace: Workspace) -> None:
+        self._services = workspace.services
         self._principals = workspace.principals
         self._authorization = workspace.authorization
 
@@ -47,8 +49,29 @@ class Lists:
             shown.append(self._entry({"kind": "group", "name": ADMINS}, inherited))
         else:
             administrators["all_permissions"].append(inherited)
+        for entry, folder in self._from_folders(kind, object_id):
+            if entry["name"] not in hidden:
+                above = {"permission_level": entry["level"], "inherited": True, "inherited_from_object": [folder]}
+                _add(shown, self._entry(entry, above))
         answer = {"object_id": f"/{kind.path}/{object_id}", "object_type": kind.name}
         return {**answer, "access_control_list": shown}
+
+    def require(self, principal: Principal, kind: ObjectType, object_id: str, level: str = "") -> None:
+        """Pass, or raise 403 without the level, or with none at all; in the tree of files, folders give theirs."""
+        if kind.path in TYPES:
+            path = self._authorization.object(kind.path, object_id)["name"]
+            self._services["workspace_files"].get(path, principal, level or kind.levels[0])
+        elif level:
+            self._authorization.require_object(principal, kind.path, object_id, level)
+        elif not self._authorization.object_levels(principal, kind.path, object_id):
+            raise forbidden(f"User {principal.name} does not have any permission on {kind.title.lower()} {object_id}.")
+
+    def _from_folders(self, kind: ObjectType, object_id: str) -> list[tuple[Document, str]]:
+        if kind.path not in TYPES:
+            return []
+        path = self._authorization.object(kind.path, object_id)["name"]
+        found: list[tuple[Document, str]] = self._services["workspace_files"].inherited(path)
+        return found
 
     def replace(self, kind: ObjectType, object_id: str, body: Document) -> None:
         """PUT: these are all direct entries, but for the platform's hidden principals and an owner left out."""
@@ -109,6 +132,16 @@ class Lists:
         principal = None if entry["kind"] == "group" else self._principals.by_name(entry["name"])
         display = {"display_name": principal.display_name} if principal else {}
         return {_FIELDS[entry["kind"]]: entry["name"], **display, "all_permissions": [permission]}
+
+
+def _add(shown: list[Document], entry: Document) -> None:
+    """With the permissions that the principal is shown with already."""
+    named = [field for field in _FIELDS.values() if field in entry]
+    held = next((each for each in shown if all(each.get(field) == entry[field] for field in named)), None)
+    if held is None:
+        shown.append(entry)
+    else:
+        held["all_permissions"] += entry["all_permissions"]
 
 
 def levels(kind: ObjectType) -> Document:

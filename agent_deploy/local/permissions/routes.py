@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from agent_deploy.local.core.body import body_of
 from agent_deploy.local.core.context import Workspace, caller
-from agent_deploy.local.core.errors import forbidden
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.shapes import TEXT
 from agent_deploy.local.core.store import Document
@@ -23,7 +22,7 @@ Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 def install(app: FastAPI, workspace: Workspace) -> None:
     """Add the routes; other APIs register their objects with ``workspace.authorization.register_object``."""
-    router, lists, access = APIRouter(prefix="/api/2.0/permissions"), Lists(workspace), workspace.authorization
+    router, lists = APIRouter(prefix="/api/2.0/permissions"), Lists(workspace)
 
     @router.get("/{path:path}/permissionLevels")
     def permission_levels(path: str) -> Document:
@@ -33,21 +32,20 @@ def install(app: FastAPI, workspace: Workspace) -> None:
     @router.get("/{path:path}")
     def get(path: str, principal: Caller) -> Document:
         kind, object_id = lists.locate(path)
-        if not access.object_levels(principal, kind.path, object_id):
-            raise forbidden(f"User {principal.name} does not have any permission on {kind.title.lower()} {object_id}.")
+        lists.require(principal, kind, object_id)
         return lists.shown(kind, object_id)
 
     @router.put("/{path:path}")
     def replace(path: str, body: Body, principal: Caller) -> Document:
         kind, object_id = lists.locate(path)
-        access.require_object(principal, kind.path, object_id, CAN_MANAGE)
+        lists.require(principal, kind, object_id, CAN_MANAGE)
         lists.replace(kind, object_id, body)
         return lists.shown(kind, object_id)
 
     @router.patch("/{path:path}")
     def update(path: str, body: Body, principal: Caller) -> Document:
         kind, object_id = lists.locate(path)
-        access.require_object(principal, kind.path, object_id, CAN_MANAGE)
+        lists.require(principal, kind, object_id, CAN_MANAGE)
         lists.update(kind, object_id, body)
         return lists.shown(kind, object_id)
 

@@ -8,6 +8,7 @@ import uuid
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import already_exists, invalid, not_found
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.run_as import run_as
 from agent_deploy.local.core.store import Document, Documents
 
 TYPE = "pipelines"  # in the permissions API
@@ -30,7 +31,8 @@ class Pipelines:
         spec = self.checked(body, principal, None)
         pipeline_id, now = str(uuid.uuid4()), int(time.time() * 1000)
         document = {"pipeline_id": pipeline_id, "name": spec["name"], "spec": {"id": pipeline_id, **spec}}
-        document |= {"state": IDLE, "creator_user_name": principal.name, "run_as_user_name": principal.name}
+        runner = run_as(self._workspace, body.get("run_as"), principal)
+        document |= {"state": IDLE, "creator_user_name": principal.name, "run_as_user_name": runner}
         self._store.put("pipeline", pipeline_id, {**document, "last_modified": now, "health": "HEALTHY"})
         self._workspace.authorization.register_object(TYPE, pipeline_id, principal, spec["name"])
         return self.get(pipeline_id)
@@ -49,8 +51,10 @@ class Pipelines:
     def change(self, pipeline_id: str, body: Document, principal: Principal) -> None:
         """Replace the spec."""
         spec = self.checked(body, principal, pipeline_id)
+        held = self.get(pipeline_id)
+        runner = run_as(self._workspace, body.get("run_as"), principal, held["run_as_user_name"])
         changed = {"name": spec["name"], "spec": {**spec, "id": pipeline_id}, "last_modified": int(time.time() * 1000)}
-        self._store.put("pipeline", pipeline_id, {**self.get(pipeline_id), **changed})
+        self._store.put("pipeline", pipeline_id, {**held, **changed, "run_as_user_name": runner})
 
     def note(self, pipeline_id: str, **fields: str) -> None:
         """Fields that running it changes; nothing when it was deleted meanwhile."""
@@ -82,6 +86,7 @@ class Pipelines:
         if next(taken, None) is not None and not body.get("allow_duplicate_names"):
             raise already_exists(f"The pipeline name '{spec['name']}' is already used by another pipeline.")
         self._check_compute(spec)
+        run_as(self._workspace, body.get("run_as"), principal, self.get(own)["run_as_user_name"] if own else "")
         return spec
 
     def _check_compute(self, spec: Document) -> None:

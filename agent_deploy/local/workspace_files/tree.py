@@ -15,6 +15,7 @@ from agent_deploy.local.core.store import Document
 DIRECTORY, NOTEBOOK, FILE = "DIRECTORY", "NOTEBOOK", "FILE"
 # Object type → its path in the permissions API.
 _ACL = {DIRECTORY: "directories", NOTEBOOK: "notebooks", FILE: "files"}
+TYPES = frozenset(_ACL.values())
 _LANGUAGES = {"PYTHON": "py", "SQL": "sql", "SCALA": "scala", "R": "r"}
 _NOTEBOOK_HEADER = re.compile(rb"\A(#|--|//) Databricks notebook source")
 MAX_BYTES = 500 * 1024 * 1024  # Databricks, "Workspace files": the largest file
@@ -114,6 +115,17 @@ class Tree:
         self._authorization.forget_object(_ACL[document["object_type"]], str(document["object_id"]))
         if document["object_type"] != DIRECTORY:
             self._file(document).unlink(missing_ok=True)
+
+    def inherited(self, path: str) -> list[tuple[Document, str]]:
+        """The entries of the access lists of the folders above, each with the folder's own path in that API."""
+        found: list[tuple[Document, str]] = []
+        while path != "/":
+            path = _parent(path)
+            if (folder := self._store.get("workspace_object", path)) is not None:
+                number = str(folder["object_id"])
+                shown = f"/{_ACL[DIRECTORY]}/{number}"
+                found += [(entry, shown) for entry in self._authorization.entries(_ACL[DIRECTORY], number)]
+        return found
 
     def _put(
         self, path: str, object_type: str, principal: Principal, held: Document | None = None, **more: object
