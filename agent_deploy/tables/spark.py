@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,6 +21,7 @@ from agent_deploy.tables.java import find_java
 from agent_deploy.tables.scratch import remove_scratch
 
 DRIVER_MEMORY: Final = "2g"
+COMMAND: Final = (sys.executable, "-m", "agent_deploy.tables.spark_process")
 _LOG_TAIL_LINES = 15
 # Spark compiles each plan to code: in the room that Java gives to it without the second compiler, it would be compiled
 # again and again.
@@ -79,9 +81,19 @@ def settings(
 
 
 class SparkProcess:
-    """``with SparkProcess() as spark:``; one after the other, `run` does jobs in it. Safe to kill at any time."""
+    """``with SparkProcess() as spark:``; one after the other, `run` does jobs in it. Safe to kill at any time.
 
-    def __init__(self, cores: str = "*", memory: str = DRIVER_MEMORY, rows: int = 0) -> None:
+    ``command`` starts it, by default as it is; ``environment`` is what it has besides Spark's own variables.
+    """
+
+    def __init__(
+        self,
+        cores: str = "*",
+        memory: str = DRIVER_MEMORY,
+        rows: int = 0,
+        command: Sequence[str] = COMMAND,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
         try:
             version("pyspark")
         except PackageNotFoundError:
@@ -93,13 +105,13 @@ class SparkProcess:
         self._settings = settings(jars, self._scratch, cores, memory, rows)
         with self._log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "agent_deploy.tables.spark_process"],
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
                 cwd=self._scratch,
-                env=_environment(java, self._scratch),
+                env=_environment(java, self._scratch, environment),
                 start_new_session=True,
             )
 
@@ -154,9 +166,9 @@ class SparkProcess:
         return "\n".join(lines[-_LOG_TAIL_LINES:])
 
 
-def _environment(java: Path, scratch: Path) -> dict[str, str]:
+def _environment(java: Path, scratch: Path, given: Mapping[str, str]) -> dict[str, str]:
     # Nothing of another Spark, and the package importable wherever it was started from.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
-    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
+    kept = {name: value for name, value in given.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), given.get("PYTHONPATH"))))
     ours = {"JAVA_HOME": str(java), "PYTHONPATH": path, "SPARK_LOCAL_IP": "127.0.0.1", "TMPDIR": str(scratch)}
     return {**kept, **ours}

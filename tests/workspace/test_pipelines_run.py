@@ -30,6 +30,7 @@ from databricks.sdk.service.workspace import ImportFormat
 from deltalake.exceptions import DeltaError
 
 from agent_deploy.local import LocalWorkspace
+from agent_deploy.local.serving import landlock
 from agent_deploy.rules.inference_tables import retention_sql
 from agent_deploy.rules.tables import PAYLOAD_DAY
 from agent_deploy.tables.refresh import Target, counts
@@ -49,6 +50,21 @@ def eventually(question: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline, answer
         time.sleep(0.1)
     return answer
+
+
+# Put into a pipeline's source.
+ATTACK = """
+def reached():
+    import os
+
+    found = [name for name in os.environ if name.startswith(("PYTEST", "DATABRICKS", "AGENT_DEPLOY"))]
+    try:
+        open(TOKEN).close()
+        found.append("token")
+    except OSError:
+        pass
+    return str(found)
+"""
 
 
 class Logs:
@@ -131,12 +147,15 @@ def test_a_pipeline_derives_its_tables_in_its_callers_name(
     logs.log(1, first=2)
     source = pipeline_source().replace("`schema_version` string", "`language` string, `schema_version` string")
     assert source.count("`language`") == 1
-    logs.upload(source.replace('        "trace",\n', '        "trace",\n        F.lit("en").alias("language"),\n', 1))
+    # It tells what of the server it reaches: the administrator's token, the server's variables.
+    attack = ATTACK.replace("TOKEN", repr(str(local_workspace.folder / "admin.token")))
+    column = '        "trace",\n        F.lit(reached()).alias("language"),\n'
+    logs.upload(source.replace('        "trace",\n', column, 1).replace("\ndef ", f"\n{attack}\n\ndef ", 1))
     assert logs.run()[0] is UpdateInfoState.COMPLETED
     assert "language" in [column["name"] for column in logs.table()["columns"]]
     rows = sorted(derived(logs.target, "requests"), key=lambda found: found["databricks_request_id"])
     assert [(found["databricks_request_id"], found["language"]) for found in rows] == [
-        ("r0", None), ("r1", None), ("r2", "en")
+        ("r0", None), ("r1", None), ("r2", "[]" if landlock.version() else "['token']")
     ]  # fmt: skip
 
     # A pipeline owns its tables; without them it goes when asked, and hands them over by SQL.

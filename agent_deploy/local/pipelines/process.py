@@ -6,16 +6,19 @@ import json
 import os
 import queue
 import sys
+import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from agent_deploy.local.core import privacy
 from agent_deploy.local.core.supervision import Escaped, contained
+from agent_deploy.local.pipelines import confined
 from agent_deploy.tables.jars import JarsMissing
 from agent_deploy.tables.java import JavaMissing
 from agent_deploy.tables.refresh import RefreshFailed, refresh
-from agent_deploy.tables.spark import SparkFailed, SparkProcess
+from agent_deploy.tables.spark import COMMAND, SparkFailed, SparkProcess
 
 CORES, MEMORY = "2", "1500m"
 
@@ -30,7 +33,7 @@ def main() -> None:
         job = jobs.get()
         try:
             # Started once: a continuous pipeline does not pay for it with every batch.
-            running[:] = running or [SparkProcess(cores=CORES, memory=MEMORY)]
+            running[:] = running or [_started(job["isolation"])]
             added = contained(refresh)(
                 Path(job["folder"]),
                 job["payload"],
@@ -44,6 +47,13 @@ def main() -> None:
             answer = {"failed": str(error)}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
+
+
+def _started(wanted: Mapping[str, Any] | None) -> SparkProcess:
+    """Its source is the pipeline's: it gets an environment of its own, and is shut off where that is wanted."""
+    command = COMMAND if wanted is None else confined.command(wanted)
+    environment = confined.environment(Path(tempfile.gettempdir()))
+    return SparkProcess(cores=CORES, memory=MEMORY, command=command, environment=environment)
 
 
 def _listen(jobs: queue.Queue[dict[str, Any]], running: list[SparkProcess]) -> None:

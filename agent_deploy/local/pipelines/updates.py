@@ -182,8 +182,10 @@ class Updates:
             pipeline = self._pipelines.get(pipeline_id)
             self._tell(pipeline_id, run.update_id, "INITIALIZING")
             job, owner = self._job(pipeline)
+            scratch = self._scratch / run.update_id
+            job["isolation"] = self._isolation(job["payload"], scratch)
             if run.process is None or run.process.poll() is not None:
-                run.process = _start_process(self._scratch / run.update_id)
+                run.process = _start_process(scratch)
             self._tell(pipeline_id, run.update_id, "RUNNING")
             added = _answer(run.process, job)
             self._published.publish(job["payload"], owner, pipeline_id)
@@ -218,6 +220,13 @@ class Updates:
             "source": source,
         }
         return job, owner
+
+    def _isolation(self, payload: str, scratch: Path) -> Document | None:
+        # Here, not at the top: Spark's part of the package is loaded when something is derived.
+        from agent_deploy.local.pipelines.confined import terms
+
+        is_wanted = self._workspace.options.get("serving_isolation", True)
+        return terms(self._workspace.folder, payload, scratch) if is_wanted else None
 
     def _tell(self, pipeline_id: str, update_id: str, state: str) -> None:
         document = self._store.get("pipeline_update", update_id)
