@@ -14,9 +14,10 @@ from agent_deploy.components.errors import DeploymentError, told
 from agent_deploy.components.parsing import parse
 from agent_deploy.components.signature import takes_keywords
 from agent_deploy.resources import functions
-from agent_deploy.resources.databricks import Grant, SecretScope
+from agent_deploy.resources.databricks import Grant
 from agent_deploy.resources.object_permission import ObjectPermission
 from agent_deploy.resources.secret import Secret
+from agent_deploy.resources.secret_scope import SecretScope
 from agent_deploy.resources.securable_grant import SecurableGrant
 from agent_deploy.resources.service_principal import ServicePrincipal
 from agent_deploy.resources.service_principal_secret import ServicePrincipalSecret
@@ -162,8 +163,7 @@ class AgentServicePrincipal(Component):
         if pulumi.runtime.is_dry_run():
             self._foresee_refusal(name, principal, credential)
         scope_name = args.get("secret_scope", args["display_name"])
-        # What a serving endpoint reads goes after it: the vendor's plugin would delete a scope before it is replaced.
-        scope = SecretScope(f"{name}-scope", name=scope_name, opts=self.for_child(delete_before_replace=False))
+        scope = SecretScope(f"{name}-scope", name=scope_name, opts=self.for_child())
         secret = Secret(
             f"{name}-client-secret",
             scope=scope.name,

@@ -9,8 +9,8 @@ from typing import Any
 import pulumi
 
 from agent_deploy.components.component import Component
-from agent_deploy.resources.databricks import SecretScope
 from agent_deploy.resources.secret import Secret
+from agent_deploy.resources.secret_scope import SecretScope
 from agent_deploy.rules.declaration import Deployment, Place
 from agent_deploy.rules.environment import references as secret_references
 from agent_deploy.rules.secrets import name_of_ours, version_secret
@@ -28,8 +28,7 @@ def store_secrets(name: str, parent: Component, deployment: Deployment, scope_na
     secrets = deployment.secrets()
     if not secrets:
         return References({})
-    # What a serving endpoint reads goes after it: the vendor's plugin would delete a scope before it is replaced.
-    scope = SecretScope(f"{name}-secrets", name=scope_name, opts=parent.for_housekeeping(delete_before_replace=False))
+    scope = SecretScope(f"{name}-secrets", name=scope_name, opts=parent.for_housekeeping())
     references: dict[Place, pulumi.Output[str]] = {}
     for (index, key), value in secrets.items():
         child, stored_as = f"{name}-secret-{key}", key

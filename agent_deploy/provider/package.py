@@ -19,6 +19,7 @@ from agent_deploy.provider.object_permission import ObjectPermission
 from agent_deploy.provider.resource import Package
 from agent_deploy.provider.schema import PACKAGE, schema, token
 from agent_deploy.provider.secret import Secret
+from agent_deploy.provider.secret_scope import SecretScope
 from agent_deploy.provider.securable_grant import SecurableGrant
 from agent_deploy.provider.service_principal import ServicePrincipal
 from agent_deploy.provider.service_principal_secret import ServicePrincipalSecret
@@ -29,6 +30,7 @@ from agent_deploy.provider.workspace_file import WorkspaceFile
 RESOURCES = {
     "ServingEndpoint": ServingEndpoint,
     "Secret": Secret,
+    "SecretScope": SecretScope,
     "ServicePrincipal": ServicePrincipal,
     "ServicePrincipalSecret": ServicePrincipalSecret,
     "ObjectPermission": ObjectPermission,

@@ -1,4 +1,4 @@
-"""The part of the schema that is about who an agent is: service principals and their OAuth secrets."""
+"""The part of the schema that is about who an agent is: service principals, their OAuth secrets, and secret scopes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,16 @@ _SECRET_OUTPUTS = {
     "expireTime": {"type": "string", "description": "When it expires."},
 }
 
+_SCOPE = {"name": {**_REPLACES, "description": "Name of the scope."}}
+
 RESOURCES: dict[str, Any] = {
+    "SecretScope": {
+        "description": "A secret scope; one that an interrupted run made is gone on with.",
+        "inputProperties": _SCOPE,
+        "requiredInputs": ["name"],
+        "properties": _SCOPE,
+        "required": ["name"],
+    },
     "ServicePrincipal": {
         "description": "A service principal; one that an interrupted run made is found again, not made twice.",
         "inputProperties": {"displayName": _NAME},

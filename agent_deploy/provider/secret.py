@@ -23,7 +23,7 @@ from agent_deploy.rules.secrets import SUFFIX_LENGTH, SecretReference
 
 # Source: Databricks, "Secret management": 128 of these characters; the suffix and its hyphen need eight.
 _NAME = re.compile(r"[\w.@-]{1,120}")
-_SCOPE = re.compile(r"[\w.@/-]{1,128}")
+SCOPE_NAME = re.compile(r"[\w.@/-]{1,128}")
 
 
 class Secret(Resource):
@@ -38,7 +38,7 @@ class Secret(Resource):
         """Only the form; whether the scope exists shows at creation, as the same run may make it."""
         problems = []
         scope, name, value = (inputs.get(field) for field in self.inputs)
-        if scope is not UNKNOWN and not (isinstance(scope, str) and _SCOPE.fullmatch(scope)):
+        if scope is not UNKNOWN and not (isinstance(scope, str) and SCOPE_NAME.fullmatch(scope)):
             problems.append(Problem("scope", scope, "1 to 128 letters, digits, '_', '-', '.', '@' or '/'"))
         if name is not UNKNOWN and not (isinstance(name, str) and _NAME.fullmatch(name)):
             problems.append(Problem("name", name, "1 to 120 letters, digits, '_', '-', '.' or '@'"))

@@ -9,7 +9,7 @@ import pytest
 
 from agent_deploy.local.databricks_plugin.package import RESOURCES
 from agent_deploy.resources.databricks import VendorResource
-from tests.components.mocked import JOB, PIPELINE, SCOPE, Workspace, deploy
+from tests.components.mocked import JOB, PIPELINE, Workspace, deploy
 
 EVERYTHING: dict[str, Any] = {
     "model_version": "1",
@@ -30,9 +30,8 @@ def test_whatever_the_plugin_names_by_itself_is_made_new_first(
         init(self, name, inputs, opts)
 
     monkeypatch.setattr(VendorResource, "__init__", noted)
-    deploy({**EVERYTHING, "environment": {"KEY": pulumi.Output.secret("a-secret-value")}})
+    deploy(EVERYTHING)
     autonamed = {token for token, resource in RESOURCES.items() if resource.autonamed}
     by_the_vendor = [(token, name) for token, name, _ in made if token in autonamed]
-    assert {token for token, _ in by_the_vendor} == {SCOPE, PIPELINE, JOB}
-    assert len([token for token, _ in by_the_vendor if token == SCOPE]) == 2
+    assert {token for token, _ in by_the_vendor} == {PIPELINE, JOB}
     assert by_the_vendor == [(token, name) for token, name, first in made if token in autonamed and first is False]

@@ -1,4 +1,4 @@
-"""Service principals and their OAuth secrets on the real engine: not shown, taken over, rotated, found after a kill."""
+"""Service principals, their OAuth secrets and scopes on the real engine: not shown, taken over, found after a kill."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ PROGRAM = """
 import pulumi
 from agent_deploy.resources.{principals} import ServicePrincipal
 from agent_deploy.resources.{secrets} import ServicePrincipalSecret
+from agent_deploy.resources.{scopes} import SecretScope
 principal = ServicePrincipal("agent", display_name={name!r})
 secret = ServicePrincipalSecret("agent-oauth-secret", service_principal_id=principal.id, {more})
+SecretScope("agent-scope", name={name!r})
 pulumi.export("application", principal.application_id)
 pulumi.export("secret", secret.secret)
 pulumi.export("id", secret.id)
@@ -31,8 +33,8 @@ SECRETS = "/api/2.0/accounts/servicePrincipals/{}/credentials/secrets"
 ANY_SECRETS = SECRETS.format("*")
 
 
-OURS = {"principals": "service_principal", "secrets": "service_principal_secret"}
-VENDORS = {"principals": "databricks", "secrets": "databricks"}
+OURS = {"principals": "service_principal", "secrets": "service_principal_secret", "scopes": "secret_scope"}
+VENDORS = dict.fromkeys(OURS, "databricks")
 
 
 def program(name: str, more: str = "", modules: dict[str, str] = OURS) -> str:
@@ -156,6 +158,7 @@ def test_what_the_vendors_resource_made_is_taken_over_as_it_is(
     assert set(done.operations) <= {"databricks-configuration"}  # our provider, which the vendor's types did not need
     types = {name: resource["type"] for name, resource in stack.resources().items()}
     assert types["agent"] == "agent-deploy:index:ServicePrincipal"
+    assert types["agent-scope"] == "agent-deploy:index:SecretScope"
     assert types["agent-oauth-secret"] == "agent-deploy:index:ServicePrincipalSecret"
     assert place.signs_in(after)
     stack.preview("--expect-no-changes")
@@ -221,6 +224,16 @@ def test_a_principal_that_a_killed_run_made_is_gone_on_with(place: Place, killed
     assert place.signs_in(stack.outputs("--show-secrets"))
     stack.destroy()
     assert place.principals("begun") == []
+
+
+def test_a_scope_that_a_killed_run_made_is_gone_on_with(place: Place, killed_at: Callable[..., Stack]) -> None:
+    stack = killed_at("/api/2.0/secrets/scopes/create", program("begun-scope"))
+    assert "agent-scope" not in stack.resources()
+    stack.up()
+    assert stack.resources()["agent-scope"]["id"] == "begun-scope"
+    stack.destroy()
+    scopes = place.http.get("/api/2.0/secrets/scopes/list").json().get("scopes", [])
+    assert "begun-scope" not in {scope["name"] for scope in scopes}
 
 
 def test_a_principal_of_the_same_name_that_is_anothers_is_left_alone(

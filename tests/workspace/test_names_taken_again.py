@@ -101,11 +101,12 @@ def ownership(bearer: Bearer, name: str) -> tuple[str, str]:
 
 
 def ownership_of_a_model(bearer: Bearer, name: str) -> tuple[str, str]:
-    ok(bearer.admin.post(f"{UC}/models", json={"catalog_name": "main", "schema_name": "default", "name": name}))
-    ok(bearer.admin.patch(f"{UC}/models/main.default.{name}", json={"owner": bearer.name}))
-    use = {"changes": [{"principal": "account users", "add": ["USE_CATALOG"]}]}
-    ok(bearer.admin.patch(f"{UC}/permissions/catalog/main", json=use))
-    return "GET", f"{UC}/permissions/function/main.default.{name}"
+    ok(bearer.admin.post(f"{UC}/catalogs", json={"name": name}))
+    use = {"changes": [{"principal": "account users", "add": ["USE_CATALOG", "USE_SCHEMA"]}]}
+    ok(bearer.admin.patch(f"{UC}/permissions/catalog/{name}", json=use))
+    ok(bearer.admin.post(f"{UC}/models", json={"catalog_name": name, "schema_name": "default", "name": "m"}))
+    ok(bearer.admin.patch(f"{UC}/models/{name}.default.m", json={"owner": bearer.name}))
+    return "GET", f"{UC}/permissions/function/{name}.default.m"
 
 
 RIGHTS = {right.__name__: right for right in (secret_acl, object_acl, grant, ownership, ownership_of_a_model)}

@@ -202,6 +202,7 @@ def test_the_environment_is_the_entity_s_and_the_platform_s(endpoint: Endpoint) 
     names = set(endpoint.say("names").split())
     shell = {"PATH", "HOME", "TMPDIR", "LANG", "PYTHONUNBUFFERED"}
     platform = {
+        "PYTHONDONTWRITEBYTECODE",
         *("IS_IN_DB_MODEL_SERVING_ENV", "IS_IN_DATABRICKS_MODEL_SERVING_ENV"),
         *("DB_MODEL_SERVING_HOST_URL", "DATABRICKS_MODEL_SERVING_HOST_URL", "SERVING_CREDENTIALS_DIR"),
         *("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"),
