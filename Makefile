@@ -10,6 +10,7 @@ SOURCES = agent_deploy bench stacks tests tools
 # Further arguments for pytest, such as ARGS="tests/unit -k names".
 ARGS ?=
 BENCH_ARGS ?=
+UPGRADE ?=
 # --pause: wait while you look at the Review App.
 DEMO_ARGS ?=
 
@@ -17,7 +18,7 @@ DEMO_ARGS ?=
 WITH_TOOLCHAIN = toolchain=$$($(VENV)/bin/python tools/toolchain.py --print-path) \
 	&& PATH="$(VENV)/bin:$$toolchain:$$PATH" VIRTUAL_ENV="$(VENV)"
 
-.PHONY: setup toolchain demo test screenshots bench lint clean distclean
+.PHONY: setup constraints toolchain demo test screenshots bench lint clean distclean
 
 setup: $(STAMP)
 	@$(VENV)/bin/python tools/toolchain.py
@@ -28,8 +29,18 @@ $(STAMP): pyproject.toml constraints.txt
 		exit 1; }
 	@echo "setup: installing agent-deploy and what its tests need into .venv (once; some minutes)" >&2
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python tools/install.py --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(VENV)/bin/python tools/install.py constraints.txt '.[dev]' --disable-pip-version-check
 	@touch $@
+
+# After a change of what pyproject.toml declares: versions that still fit stay, UPGRADE=--upgrade takes the newest.
+# Not through the stamp: pins that cannot be installed are mended with this.
+constraints: $(VENV)/bin/uv
+	@UV_CUSTOM_COMPILE_COMMAND="make constraints" $(VENV)/bin/uv pip compile --universal --python-version 3.10 \
+		--no-python-downloads --all-extras --generate-hashes --no-annotate $(UPGRADE) -o constraints.txt pyproject.toml \
+		> /dev/null
+
+$(VENV)/bin/uv:
+	@$(MAKE) --no-print-directory setup
 
 # The engine alone, where only that is missing.
 toolchain:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -53,9 +54,16 @@ USED_WITHOUT_IMPORT = {
     ("local", "python-multipart"): "Starlette reads forms with it",
     ("dev", "pytest-xdist"): "pytest -n",
     ("dev", "hatchling"): "builds the wheel without a network",
+    ("dev", "editables"): "hatchling installs a folder with it",
+    ("dev", "setuptools"): "builds pyspark, of which there is no wheel",
+    ("dev", "uv"): "make constraints",
     ("dev", "ruff"): "make lint",
     ("dev", "mypy"): "make lint",
 }
+
+PIN = re.compile(r"^([a-z0-9-]+==[\w.]+(?: ; [^\n/@\\]+)?)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n", re.MULTILINE)
+COMMENT = re.compile(r"^#[\w :]*\n", re.MULTILINE)
+HASH = f"--hash=sha256:{'0' * 64}"
 
 
 class Use(NamedTuple):
@@ -132,9 +140,17 @@ def declared() -> dict[str, set[str]]:
     return {extra: {canonicalize_name(each.name) for each in found} for extra, found in requirements().items()}
 
 
+def constraints() -> str:
+    return (ROOT / "constraints.txt").read_text("utf-8")
+
+
 def pins() -> list[Requirement]:
-    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
-    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return [Requirement(found[1]) for found in PIN.finditer(constraints())]
+
+
+def unverified(text: str) -> str:
+    """What is neither a pin with hashes nor a comment in plain words; there is no room for an index or a folder."""
+    return COMMENT.sub("", PIN.sub("", text))
 
 
 def test_every_import_is_declared_for_where_it_stands() -> None:
@@ -186,6 +202,30 @@ def test_every_pin_is_exact_and_within_what_is_declared() -> None:
         if not each.specifier.contains(version, prereleases=True)
     ]
     assert outside == []
+
+
+def test_every_pin_has_hashes_and_the_file_names_no_place() -> None:
+    assert unverified(constraints()) == ""
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        "tiny==1.0\n",
+        "tiny==1.0 ; python_full_version < '3.11'\n",
+        "tiny==1.0 \\\n    --hash=md5:0123456789abcdef0123456789abcdef\n",
+        f"tiny>=1.0 \\\n    {HASH}\n",
+        f"tiny @ https://packages.example.com/tiny-1.0.tar.gz \\\n    {HASH}\n",
+        f"./tiny-1.0.tar.gz \\\n    {HASH}\n",
+        f"-e . \\\n    {HASH}\n",
+        "--index-url https://packages.example.com/simple\n",
+        "--find-links /home/me/wheels\n",
+        "# from packages.example.com\n",
+        "# uv pip compile /home/me/pyproject.toml\n",
+    ],
+)
+def test_what_cannot_be_verified_or_names_a_place_is_found(added: str) -> None:
+    assert unverified(constraints() + added) == added
 
 
 def test_what_is_pinned_is_what_the_dependencies_bring() -> None:
