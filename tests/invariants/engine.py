@@ -53,12 +53,14 @@ class Wire(httpx.HTTPTransport):
     def __init__(self) -> None:
         super().__init__()
         self.calls = 0
+        self.asked: set[str] = set()
         self.cut_at: int | None = None
         self.after_it_was_done = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Sends, unless the run is dead."""
         self.calls += 1
+        self.asked.add(f"{request.method} {request.url.path.rsplit('/', 1)[0]}")
         cut = self.cut_at is not None and self.calls >= self.cut_at
         if cut and not (self.after_it_was_done and self.calls == self.cut_at):
             raise Cut
