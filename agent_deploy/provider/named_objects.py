@@ -14,7 +14,7 @@ from agent_deploy.provider.pipeline_dry_run import check_pipeline
 from agent_deploy.provider.resource import Context, Values
 from agent_deploy.provider.secret import keys_of
 from agent_deploy.provider.unity_tables import TABLES
-from agent_deploy.rules.object_permissions import ACCOUNT_USERS, ADMINS, ALL_USERS
+from agent_deploy.rules.groups import ACCOUNT_USERS, ADMINS, USERS
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.resources import ROUTES
 from agent_deploy.rules.review import EXPERIMENTS, KINDS_BY_FIELD, PRINCIPAL_KINDS
@@ -22,7 +22,7 @@ from agent_deploy.rules.secrets import SecretReference, parse_reference
 from agent_deploy.rules.verification import Presence
 
 # Every workspace has these groups, whether or not its listing shows them.
-_ALWAYS = frozenset({ADMINS, ALL_USERS, ACCOUNT_USERS})
+_ALWAYS = frozenset({ADMINS, USERS, ACCOUNT_USERS})
 # How many of the keys that there are an error names.
 MAX_NAMED = 20
 _CREATE_PRINCIPAL = "Create it, correct the name, or give the output of the resource that makes it in this program"

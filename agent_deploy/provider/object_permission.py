@@ -26,13 +26,13 @@ from agent_deploy.provider.resource import (
     UserError,
     Values,
 )
+from agent_deploy.rules.groups import ADMINS
 from agent_deploy.rules.object_permissions import IS_OWNER, OBJECT_TYPES, ObjectType
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.resources import ROUTES
 
 PERMISSIONS = "/api/2.0/permissions"
 PRINCIPAL_KINDS = ("user", "group", "service_principal")
-ADMINS = "admins"  # inherits its level everywhere
 # A list that others write at the same time is written again, so many times.
 MAX_WRITES = 5
 # A principal that was just made may be unknown to the permissions API for a moment.

@@ -11,7 +11,8 @@ from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider.look_ups import Memory, begin, memory_of, patient
 from agent_deploy.provider.resource import Context
-from agent_deploy.rules.object_permissions import ACCOUNT_USERS, ALL_USERS, OBJECT_TYPES
+from agent_deploy.rules.groups import ACCOUNT_USERS, USERS
+from agent_deploy.rules.object_permissions import OBJECT_TYPES
 from agent_deploy.rules.resources import ROUTES, Route, Target, WorkspaceObject
 from agent_deploy.rules.unity_catalog import MANAGE, Securable
 from agent_deploy.rules.verification import (
@@ -98,7 +99,7 @@ class PermissionFacts:
         self, name: str, kind: str, document: Mapping[str, Any], is_caller: bool, with_entitlements: bool
     ) -> Principal:
         groups = {str(group.get("display") or "") for group in document.get("groups") or []} - {""}
-        identities = frozenset(each.lower() for each in (name, *groups, ALL_USERS, ACCOUNT_USERS))
+        identities = frozenset(each.lower() for each in (name, *groups, USERS, ACCOUNT_USERS))
         entitlements = self._entitlements(document, identities) if with_entitlements else None
         return Principal(name, kind, identities, is_caller, entitlements)
 

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 CAN_MANAGE, IS_OWNER = "CAN_MANAGE", "IS_OWNER"
-# Groups that every workspace has: its administrators, its users, and those of the account.
-ADMINS, ALL_USERS, ACCOUNT_USERS = "admins", "users", "account users"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from agent_deploy.rules.groups import ADMINS
 from agent_deploy.rules.object_permissions import OBJECT_TYPES
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.values import Unknown, is_known
@@ -23,7 +24,6 @@ PRINCIPAL_KINDS = {"user_name": "user", "group_name": "group", "service_principa
 PRINCIPAL_FIELDS = tuple(PRINCIPAL_KINDS)
 # The arguments that name a principal of one kind only, an existing service principal's besides.
 KINDS_BY_FIELD = {**PRINCIPAL_KINDS, "application_id": "service_principal"}
-ADMINS = "admins"  # may do everything anyhow; no access control list takes them
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from agent_deploy.rules.groups import ADMINS
+
 ALL_PRIVILEGES, MANAGE, BROWSE = "ALL_PRIVILEGES", "MANAGE", "BROWSE"
 USE_CATALOG, USE_SCHEMA = "USE_CATALOG", "USE_SCHEMA"
 # What ALL PRIVILEGES does not include.
@@ -50,7 +52,6 @@ _ALIASES = {"model": "function", "registered_model": "function", "foreign_connec
 _TITLES = {"function": "Routine or Model", "external_location": "External Location"}
 
 _USE = {"catalog": USE_CATALOG, "schema": USE_SCHEMA}
-METASTORE_ADMINS = "admins"  # the group that owns the local metastore
 
 
 @dataclass(frozen=True, order=True)
@@ -134,7 +135,7 @@ def effective(identities: Collection[str], securable: Securable, facts: Facts) -
 def manages(identities: Collection[str], securable: Securable, facts: Facts) -> bool:
     """Whether the bearer owns the securable, or what it is in, or administers the metastore."""
     owners = {facts.owner(level) for level in (securable, *securable.parents)}
-    return METASTORE_ADMINS in identities or bool(owners & set(identities))
+    return ADMINS in identities or bool(owners & set(identities))
 
 
 def missing(identities: Collection[str], privilege: str, securable: Securable, facts: Facts) -> list[Requirement]:

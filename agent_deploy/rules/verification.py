@@ -10,8 +10,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from agent_deploy.rules.groups import ADMINS
 from agent_deploy.rules.inference_tables import READ_PRIVILEGES, run_privileges
-from agent_deploy.rules.object_permissions import ADMINS, CAN_MANAGE, OBJECT_TYPES
+from agent_deploy.rules.object_permissions import CAN_MANAGE, OBJECT_TYPES
 from agent_deploy.rules.resources import KINDS, Access, Resource, Target, WorkspaceObject, deployer_access
 from agent_deploy.rules.unity_catalog import ALL_PRIVILEGES, MANAGE, NOT_IN_ALL, Securable, requirements
 
@@ -28,7 +29,6 @@ SCOPE_LEVELS: Mapping[str, frozenset[str]] = {
 # How GRANT calls a securable. Source: Databricks SQL language reference, "Securable objects"; a model is a function.
 _SQL_NAMES = {"model_service": "MODEL SERVICE"}
 _ITSELF = "it does not exist"
-_USES = frozenset({"USE_CATALOG", "USE_SCHEMA"})
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from agent_deploy.rules.object_permissions import ACCOUNT_USERS, ADMINS, ALL_USERS, CAN_MANAGE
+from agent_deploy.rules.groups import ACCOUNT_USERS, ADMINS, USERS
+from agent_deploy.rules.object_permissions import CAN_MANAGE
 from agent_deploy.rules.problems import Problem
 
 # The folder in the home of whoever deploys first; ours alone, so that it goes when nothing is in it any more.
@@ -27,7 +28,7 @@ class Writer:
     @property
     def is_everybody(self) -> bool:
         """Whether all users of the workspace are meant, or of the account."""
-        return self.kind == "group" and self.name in (ALL_USERS, ACCOUNT_USERS)
+        return self.kind == "group" and self.name in (USERS, ACCOUNT_USERS)
 
     def __str__(self) -> str:
         return f"{self.kind.replace('_', ' ')} {self.name} ({self.level})"

@@ -12,8 +12,6 @@ from typing import Final
 from agent_deploy.rules import tables
 
 FILE_NAME: Final = "derivation.py"
-# Databricks' record of every served entity there ever was; an admin grants SELECT on it.
-SERVED_ENTITIES_SYSTEM_TABLE: Final = "system.serving.served_entities"
 # In the order in which they need one another.
 MODULES: Final = ("json_columns", "feedback", "messages", "derivation")
 _FUTURE: Final = "from __future__ import annotations\n"

@@ -15,9 +15,9 @@ from agent_deploy.local.catalog.securables import KINDS, OWN_FILES, Kind
 from agent_deploy.local.core.authorization import KINDS as DOCUMENT_KINDS
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, already_exists, invalid, not_found
-from agent_deploy.local.core.principals import ADMINS
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.core.vault import CREDENTIAL
+from agent_deploy.rules.groups import ADMINS
 from agent_deploy.tables.folders import securable_folder, table_folder
 
 DEFAULT_CATALOG, DEFAULT_SCHEMA = "main", "default"

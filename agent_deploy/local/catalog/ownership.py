@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, forbidden
-from agent_deploy.local.core.principals import ACCOUNT_USERS, Principal
+from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
+from agent_deploy.rules.groups import ACCOUNT_USERS
 
 
 def require_owner(principal: Principal, document: Document, action: str) -> None:

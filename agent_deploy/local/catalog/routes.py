@@ -15,9 +15,10 @@ from agent_deploy.local.core.authorization import METASTORE, Authorization
 from agent_deploy.local.core.body import body_of, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.errors import invalid
-from agent_deploy.local.core.principals import ADMINS, Principal
+from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.shapes import ANY_OBJECT, FLAG, TEXT, Shape, Whole
 from agent_deploy.local.core.store import Document
+from agent_deploy.rules.groups import ADMINS
 
 PREFIX = "/api/2.1/unity-catalog"
 

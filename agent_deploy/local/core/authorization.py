@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from agent_deploy.local.core.errors import ApiError, forbidden, invalid, not_found
-from agent_deploy.local.core.principals import ADMINS, Principal, Principals
+from agent_deploy.local.core.principals import Principal, Principals
 from agent_deploy.local.core.store import Document, Store
 from agent_deploy.rules import unity_catalog
+from agent_deploy.rules.groups import ADMINS
 from agent_deploy.rules.object_permissions import CAN_MANAGE, OBJECT_TYPES, ObjectType
 from agent_deploy.rules.unity_catalog import Securable
 

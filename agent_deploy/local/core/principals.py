@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.store import Document, Store
 from agent_deploy.local.core.vault import Vault
+from agent_deploy.rules.groups import ACCOUNT_USERS, ADMINS, USERS
 
 ADMIN = "admin@local"
-ADMINS, USERS, ACCOUNT_USERS = "admins", "users", "account users"
 _KINDS = ("user", "service_principal", "group")
 TOKEN_SECONDS = 3600  # lifetime of an OAuth access token on the platform
 ENDPOINT_TOKEN = "endpoint_token"  # kind of document: an OAuth token that asks certain endpoints only

@@ -18,9 +18,9 @@ from agent_deploy.local.databricks_plugin.vendor_resource import (
 )
 from agent_deploy.local.databricks_plugin.wire_names import camel_case, snake_case, to_wire
 from agent_deploy.provider.resource import UNKNOWN, Context, Created, Failure, Found, UserError, Values
+from agent_deploy.rules.groups import ADMINS
 
 PERMISSIONS = "/api/2.0/permissions"
-ADMINS = "admins"
 PRINCIPALS = ("userName", "groupName", "servicePrincipalName")
 # Objects with an owner: where the owner is told, and under which name.
 CREATORS = {

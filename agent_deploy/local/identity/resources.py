@@ -8,10 +8,11 @@ from typing import Any
 
 from agent_deploy.local.core import names
 from agent_deploy.local.core.context import Workspace
-from agent_deploy.local.core.principals import ACCOUNT_USERS, ADMINS, USERS, gone
+from agent_deploy.local.core.principals import gone
 from agent_deploy.local.core.shapes import TEXT, check
 from agent_deploy.local.core.store import Document, Transaction
 from agent_deploy.local.identity.scim import ScimError, entries
+from agent_deploy.rules.groups import ACCOUNT_USERS, ADMINS, USERS
 
 _CORE = "urn:ietf:params:scim:schemas:core:2.0:"
 _SHAPE = dict.fromkeys(("userName", "displayName", "applicationId", "externalId"), TEXT)

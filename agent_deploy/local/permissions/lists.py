@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, forbidden, invalid, not_found
-from agent_deploy.local.core.principals import ADMINS, Principal
+from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.workspace_files.tree import TYPES
+from agent_deploy.rules.groups import ADMINS
 from agent_deploy.rules.object_permissions import CAN_MANAGE, IS_OWNER, OBJECT_TYPES, ObjectType
 
 _FIELDS = {"user": "user_name", "service_principal": "service_principal_name", "group": "group_name"}

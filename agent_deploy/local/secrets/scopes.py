@@ -9,8 +9,9 @@ from typing import Any
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, forbidden, invalid, not_found
-from agent_deploy.local.core.principals import USERS, Principal
+from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
+from agent_deploy.rules.groups import USERS
 from agent_deploy.rules.secrets import SecretReference, parse_reference
 
 # Databricks, "Secret management": 1000 secrets a scope, 128 KB a value, 128 characters a name.

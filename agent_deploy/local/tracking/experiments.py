@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import forbidden, invalid, not_found
-from agent_deploy.local.core.principals import USERS, Principal
+from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.tracking.access import MANAGE
 from agent_deploy.local.tracking.server import MlflowServer
+from agent_deploy.rules.groups import USERS
 
 OBJECT = "experiments"
 _REMEMBERED = 50_000  # runs, models and traces whose experiment is kept in memory

@@ -9,8 +9,9 @@ from pathlib import Path
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, already_exists, forbidden, invalid, not_found
 from agent_deploy.local.core.folders import make
-from agent_deploy.local.core.principals import USERS, Principal
+from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
+from agent_deploy.rules.groups import USERS
 
 DIRECTORY, NOTEBOOK, FILE = "DIRECTORY", "NOTEBOOK", "FILE"
 # Object type → its path in the permissions API.
