@@ -203,6 +203,7 @@ def test_no_id_is_given_twice_over_a_restart(local_workspace_factory: Callable[.
     given: dict[str, list[int]] = {}
     for _ in range(2):
         with http_client(workspace.host, workspace.token) as http:
+            http.timeout = httpx.Timeout(120)  # MLflow's server starts with the first experiment
             for kind, numbers in made_and_deleted(http).items():
                 given.setdefault(kind, []).extend(numbers)
         workspace.restart()
