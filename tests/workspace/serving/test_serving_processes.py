@@ -14,7 +14,7 @@ import pytest
 
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.local.core.context import Workspace
-from agent_deploy.local.serving import passthrough
+from agent_deploy.local.serving import passthrough, pins
 from agent_deploy.local.serving.process import BuildFailed, ModelProcess
 from agent_deploy.local.serving.replica import Replica, Surroundings
 from tests.processes import alive, descendants
@@ -175,11 +175,14 @@ def test_a_process_that_nobody_can_talk_to_is_ended(tmp_path: Path, monkeypatch:
     async def launch() -> None:
         surroundings = Surroundings(Workspace.open(tmp_path), MagicMock(), asyncio.Semaphore(1), tmp_path, tmp_path)
         entity = {"name": "first", "entity_name": "a.b.c", "entity_version": "1", "workload_size": "Unknown"}
+        entity |= {pins.VERSION: "id"}
         await Replica(surroundings, "agent", entity, "someone@local").build()
 
     monkeypatch.setattr(ModelProcess, "start", start)
     monkeypatch.setattr(Replica, "_model_folder", lambda _: tmp_path)
     monkeypatch.setattr(passthrough, "declared", lambda _: [])
+    monkeypatch.setattr(pins, "require_version", lambda *_: None)
+    monkeypatch.setattr(pins, "require_content", lambda *_: None)
     monkeypatch.setattr(Replica, "_order", lambda *_: None)
     with pytest.raises(BuildFailed, match="Unknown"):
         asyncio.run(launch())
