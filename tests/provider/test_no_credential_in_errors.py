@@ -164,6 +164,8 @@ STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "ServicePrincipal": ("1", {"displayName": "agent"}),
     "ServicePrincipalSecret": ("s", {"servicePrincipalId": "1"}),
     "Secret": ("scope/key", {"scope": "scope", "name": "key", "value": "x"}),
+    "SecretScope": ("scope", {"name": "scope"}),
+    "WorkspaceFile": ("/Users/a/f.py", {"folder": "/Users/a", "name": "f.py", "content": "x"}),
     "ObjectPermission": (
         "serving-endpoints/e/group/users",
         {"objectType": "serving-endpoints", "objectName": "e", "principalKind": "group", "principal": "users"},
