@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from agent_deploy.local.files.storage import Files
 from agent_deploy.local.moved_folders import move_folders
 from agent_deploy.local.registry.models import Registry
 from agent_deploy.local.statements.delta import DeltaTables
+from agent_deploy.local.statements.errors import SqlError
 from agent_deploy.tables.folders import folder_name
 from agent_deploy.tables.refresh import Target
 from tests.workspace.conftest import Caller, http_client
@@ -140,6 +142,34 @@ def test_each_table_holds_its_own_rows_alone(state: Workspace) -> None:
     root = state.folder / "tables" / "main" / "play"
     assert all(_inside(metastore.table_folder(document["full_name"]), root, 1) for document in made.values())
     assert {path.name for path in root.iterdir()} == {folder_name(form.lower()) for form in made}
+
+
+@pytest.mark.parametrize("path", ["file://{}", "{}", "../../hr/salaries/{.name}"])
+def test_a_log_that_names_another_tables_files_is_not_followed(state: Workspace, path: str) -> None:
+    metastore: Metastore = state.services["catalog"]
+    document = metastore.create("table", ("main", "play", f"forged{len(path)}"), "bob", _COLUMNS)
+    _write(metastore, document, "own")
+    log = metastore.table_folder(document["full_name"]) / "_delta_log" / "00000000000000000000.json"
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    # What only Delta's own engine reads, which takes paths as they are.
+    features = {"readerFeatures": ["deletionVectors"], "writerFeatures": ["deletionVectors"]}
+    for entry in entries:
+        if "protocol" in entry:
+            entry["protocol"] = {"minReaderVersion": 3, "minWriterVersion": 7, **features}
+    log.write_text("\n".join(map(json.dumps, entries)))
+    assert _rows_read_by_delta(metastore, document) == ["own"]
+    (secret,) = metastore.table_folder("main.hr.salaries").glob("*.parquet")
+    for entry in entries:
+        if "add" in entry:
+            entry["add"]["path"] = path.format(secret)
+    log.write_text("\n".join(map(json.dumps, entries)))
+    with pytest.raises(SqlError, match="outside of its folder"):
+        DeltaTables(metastore).relation(document)
+
+
+def _rows_read_by_delta(metastore: Metastore, document: dict[str, Any]) -> list[str]:
+    found: list[str] = DeltaTables(metastore).relation(document).column("a").to_pylist()
+    return found
 
 
 @pytest.mark.parametrize("kind", ["catalog", "schema"])

@@ -63,6 +63,11 @@ def reached():
         found.append("token")
     except OSError:
         pass
+    try:  # the server would follow it, with its own rights
+        os.symlink(TOKEN, CHECKPOINTS + "/link")
+        found.append("link")
+    except OSError:
+        pass
     return str(found)
 """
 
@@ -149,13 +154,14 @@ def test_a_pipeline_derives_its_tables_in_its_callers_name(
     assert source.count("`language`") == 1
     # It tells what of the server it reaches: the administrator's token, the server's variables.
     attack = ATTACK.replace("TOKEN", repr(str(local_workspace.folder / "admin.token")))
+    attack = attack.replace("CHECKPOINTS", repr(str(logs.target.storage)))
     column = '        "trace",\n        F.lit(reached()).alias("language"),\n'
     logs.upload(source.replace('        "trace",\n', column, 1).replace("\ndef ", f"\n{attack}\n\ndef ", 1))
     assert logs.run()[0] is UpdateInfoState.COMPLETED
     assert "language" in [column["name"] for column in logs.table()["columns"]]
     rows = sorted(derived(logs.target, "requests"), key=lambda found: found["databricks_request_id"])
     assert [(found["databricks_request_id"], found["language"]) for found in rows] == [
-        ("r0", None), ("r1", None), ("r2", "[]" if landlock.version() else "['token']")
+        ("r0", None), ("r1", None), ("r2", "[]" if landlock.version() else "['token', 'link']")
     ]  # fmt: skip
 
     # A pipeline owns its tables; without them it goes when asked, and hands them over by SQL.

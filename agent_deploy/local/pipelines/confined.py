@@ -27,7 +27,7 @@ def terms(folder: Path, payload: str, scratch: Path) -> dict[str, Any]:
     target = Target(folder, payload)
     target.storage.mkdir(parents=True, exist_ok=True)
     # The derived tables' folders come and go; what they lie in stays.
-    return isolation.terms([folder], [], [target.path().parent, target.storage, scratch])
+    return isolation.terms([folder], [], [scratch], plain=[target.path().parent, target.storage])
 
 
 def command(wanted: Mapping[str, Any]) -> tuple[str, ...]:
@@ -42,7 +42,9 @@ def command(wanted: Mapping[str, Any]) -> tuple[str, ...]:
 
 def environment(scratch: Path) -> dict[str, str]:
     """Built, not inherited."""
-    return {**{name: os.environ[name] for name in _PASSED_ON if name in os.environ}, "HOME": str(scratch)}
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    # Its source may write packages into that home: they would run in its next process before that is shut off.
+    return {**passed_on, "HOME": str(scratch), "PYTHONNOUSERSITE": "1"}
 
 
 def main() -> None:

@@ -38,9 +38,13 @@ def resolve(entity: Document, secret: Callable[[SecretReference], str]) -> tuple
     return resolved, secrets
 
 
+def inherited() -> dict[str, str]:
+    """What of the server's own environment is passed on."""
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+
+
 def complete(variables: dict[str, str], host: str, home: Path, credentials: Path) -> dict[str, str]:
     """The whole environment; the entity's variables win, but for the credentials."""
-    inherited = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     folders = (str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin")
     platform = {
         "PATH": os.pathsep.join(folders),
@@ -59,4 +63,4 @@ def complete(variables: dict[str, str], host: str, home: Path, credentials: Path
         "MLFLOW_ENABLE_ASYNC_TRACE_LOGGING": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    return {**inherited, **platform, **variables, CREDENTIALS_VARIABLE: str(credentials)}
+    return {**inherited(), **platform, **variables, CREDENTIALS_VARIABLE: str(credentials)}

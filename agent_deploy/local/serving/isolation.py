@@ -41,32 +41,40 @@ def offered(wanted: bool = True) -> str:
     return f"none, as {reason}: served models read what you can read, this workspace's keys and tokens too"
 
 
-def terms(hidden: Iterable[Path], readable: Iterable[Path], writable: Iterable[Path]) -> dict[str, Any]:
-    """For `apply`. ``hidden`` stays so, below whatever it lies, but for the others."""
-    named = {"hidden": hidden, "readable": readable, "writable": writable}
+def terms(
+    hidden: Iterable[Path], readable: Iterable[Path], writable: Iterable[Path], plain: Iterable[Path] = ()
+) -> dict[str, Any]:
+    """For `apply`. ``hidden`` stays so, below whatever it lies, but for the others.
+
+    In ``plain`` it writes files and folders and no links: what the server itself reads and writes, too.
+    """
+    named = {"hidden": hidden, "readable": readable, "writable": writable, "plain": plain}
     return {name: [str(path.resolve()) for path in paths] for name, paths in named.items()}
 
 
 def apply(wanted: Mapping[str, Any] | None) -> None:
-    """To be called while this process has one thread; None where it is not wanted. Raises OSError."""
+    """To be called while this process has one thread; a program that it becomes stays isolated. Raises OSError.
+
+    None where it is not wanted.
+    """
     if wanted is None:
         return
     privacy.give_up_privileges()
     if not landlock.version():
         return
-    # Its own part of /proc. Held open, as a rule is on what the kernel made for the path, and it would make it anew.
-    os.open("/proc/self", os.O_PATH | os.O_CLOEXEC)
+    # Its own part of /proc. Held open, by what it becomes as well: a rule is on what the kernel made for the path, and
+    # it would make that anew.
+    os.set_inheritable(os.open("/proc/self", os.O_PATH), True)
     system = [*_SYSTEM, "/proc/self", *_python(), *_named()]
     shown = [part for path in system for part in _without(path, wanted["hidden"])]
     devices = [path for name in _DEVICES for path in glob(f"/dev/{name}")]
-    landlock.restrict([*shown, *wanted["readable"]], [*devices, *wanted["writable"]])
+    landlock.restrict([*shown, *wanted["readable"]], [*devices, *wanted["writable"]], wanted["plain"])
 
 
 def _python() -> Iterator[str]:
     yield from (sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(sys.executable).resolve().parent.parent))
-    # Where packages are imported from, those that are installed as links to their source included. The first is the
-    # working folder, the model's home.
-    yield from (path for path in sys.path[1:] if os.path.isabs(path))
+    # Where packages are imported from, those that are installed as links to their source included.
+    yield from (path for path in sys.path if os.path.isabs(path))
 
 
 def _named() -> Iterator[str]:

@@ -16,7 +16,10 @@ from agent_deploy.local.core.privacy import LINUX
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION, _BENEATH = 1, 1
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
-_MAKE_CHAR, _MAKE_BLOCK, _REFER, _TRUNCATE = 1 << 6, 1 << 11, 1 << 13, 1 << 14
+_MAKE_CHAR, _MAKE_SOCKET, _MAKE_FIFO, _MAKE_BLOCK = 1 << 6, 1 << 9, 1 << 10, 1 << 11
+_MAKE_LINK, _REFER, _TRUNCATE = 1 << 12, 1 << 13, 1 << 14
+_DEVICES = _MAKE_CHAR | _MAKE_BLOCK
+_SPECIAL = _DEVICES | _MAKE_SOCKET | _MAKE_FIFO | _MAKE_LINK
 _FIRST = (1 << 13) - 1  # what the first version knew
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 _READ = _EXECUTE | _READ_FILE | _READ_DIR
@@ -39,9 +42,11 @@ def version() -> int:
     return max(0, _call(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))) if LINUX else 0
 
 
-def restrict(readable: Iterable[str], writable: Iterable[str]) -> None:
+def restrict(readable: Iterable[str], writable: Iterable[str], plain: Iterable[str] = ()) -> None:
     """For ever, for this thread and what it starts: no other file is read or written. Missing paths are left out.
 
+    ``plain`` is what it may write as well, files and folders alone: whoever reads or writes there afterwards, with more
+    rights than it, is led nowhere else by a link.
     It neither looks into processes outside nor, where the kernel can refuse it, sends them signals. Raises OSError.
     """
     known = version()
@@ -53,7 +58,9 @@ def restrict(readable: Iterable[str], writable: Iterable[str]) -> None:
         for path in readable:
             _allow(ruleset, path, _READ)
         for path in writable:
-            _allow(ruleset, path, every & ~(_MAKE_CHAR | _MAKE_BLOCK))
+            _allow(ruleset, path, every & ~_DEVICES)
+        for path in plain:
+            _allow(ruleset, path, every & ~_SPECIAL)
         _checked(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0))
     finally:
         os.close(ruleset)

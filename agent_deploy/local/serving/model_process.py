@@ -1,7 +1,8 @@
 """The process of one served entity: loads its model with MLflow and answers requests until the server lets it go.
 
-Its environment is the served entity's, nothing on its command line: what to serve arrives over standard input, which is
-one end of a socket pair. When the server dies, that socket closes, and so this process ends.
+`shut_off` becomes it: it is isolated already, and its environment is the served entity's. Nothing is on its command
+line: what to serve arrives over standard input, which is one end of a socket pair. When the server dies, that socket
+closes, and so this process ends.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from agent_deploy.local.core import privacy
 from agent_deploy.local.core.supervision import told
-from agent_deploy.local.serving import isolation, wire
+from agent_deploy.local.serving import wire
 
 if TYPE_CHECKING:
     from agent_deploy.local.serving.scoring import Scorer
@@ -50,11 +51,6 @@ def _run() -> None:
     order = wire.receive(control)
     if order is None:
         os._exit(0)
-    try:
-        isolation.apply(order[0]["isolation"])  # while there is one thread: what it starts from now on has it, too
-    except OSError as error:
-        _say(control, {"failed": f"The process could not be isolated: {error}"})
-        os._exit(1)
     connections: queue.SimpleQueue[socket.socket | None] = queue.SimpleQueue()
     threading.Thread(target=_watch, args=(control, connections), daemon=True).start()
     try:

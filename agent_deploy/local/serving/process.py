@@ -22,7 +22,7 @@ import psutil
 from agent_deploy.local.core.family import kill_family
 from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.store import Store
-from agent_deploy.local.serving import isolation, wire
+from agent_deploy.local.serving import environment, isolation, wire
 from agent_deploy.local.serving.logs import Log
 
 _KIND = "serving_process"  # documents of running processes, so that a server that was killed can be cleaned up after
@@ -31,6 +31,8 @@ _PIECE_BYTES = 16 << 10  # a longer line of output is masked in pieces, each of 
 _CONNECTION, _END = b"c", b"q"
 _OUTPUT_SECONDS = 2.0  # for what an ended process has said; somebody else may hold the pipe's other end
 COMMAND = (sys.executable, "-m", "agent_deploy.local.serving.model_process")
+# Isolated from the environment and from its working folder, too, which is the model's to write.
+_FIRST = (sys.executable, "-I", "-m", "agent_deploy.local.serving.shut_off")
 
 
 class BuildFailed(Exception):
@@ -83,20 +85,21 @@ class ModelProcess:
         temporary = Path(tempfile.mkdtemp(prefix="agent-deploy-"))
         with theirs:
             try:
-                process = _spawn(order, theirs, temporary)
+                process = _spawn(order, theirs)
             except BaseException:
                 ours.close()
                 temporary.rmdir()
                 raise
         record(store, process.pid, temporary)
         started = cls(process, ours, log, store, temporary)
+        wanted = isolation.terms(order.hidden, [order.model, *order.readable], [order.folder, temporary])
+        first = {"isolation": wanted if order.isolated else None}
+        first["environment"] = {"TMPDIR": str(temporary), **order.environment}
         header = {"model": str(order.model), "endpoint": order.endpoint, "check_requirements": order.check_requirements}
         header["seconds"] = order.seconds
-        wanted = isolation.terms(order.hidden, [order.model, *order.readable], [order.folder, temporary])
-        header["isolation"] = wanted if order.isolated else None
         try:
             with suppress(ConnectionError):  # it died at once; `ready` tells
-                await asyncio.get_running_loop().sock_sendall(ours, wire.pack(header))
+                await asyncio.get_running_loop().sock_sendall(ours, wire.pack(first) + wire.pack(header))
         except BaseException:
             started.kill()
             raise
@@ -185,15 +188,15 @@ class ModelProcess:
         return _exit(self.exited.result()) if self.exited.done() else "running"
 
 
-def _spawn(order: Order, control: socket.socket, temporary: Path) -> subprocess.Popen[bytes]:
+def _spawn(order: Order, control: socket.socket) -> subprocess.Popen[bytes]:
     # The server's main thread spawns: on Linux a child may die with the thread that made it.
     return subprocess.Popen(
-        COMMAND,
+        (*_FIRST, *COMMAND),
         stdin=control.fileno(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=order.folder,
-        env={"TMPDIR": str(temporary), **order.environment},
+        env=environment.inherited(),
         start_new_session=True,
     )
 

@@ -5,11 +5,13 @@ The model's process imports this, so it imports little.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
 
 Header = dict[str, Any]
 
@@ -39,7 +41,7 @@ async def receive_from(reader: asyncio.StreamReader) -> tuple[Header, bytes] | N
     try:
         header_length, body_length = _LENGTHS.unpack(await reader.readexactly(_LENGTHS.size))
         content = await reader.readexactly(header_length + body_length)
-    except (asyncio.IncompleteReadError, ConnectionError):
+    except (EOFError, ConnectionError):  # asyncio's IncompleteReadError is the first
         return None
     return json.loads(content[:header_length]), content[header_length:]
 

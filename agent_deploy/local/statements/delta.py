@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
@@ -20,6 +22,8 @@ from agent_deploy.local.statements.errors import SqlError
 
 if TYPE_CHECKING:
     from agent_deploy.local.catalog.metastore import Metastore
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 class DeltaTables:
@@ -55,6 +59,7 @@ class DeltaTables:
             return table.to_pyarrow_dataset()
         except DeltaProtocolError:
             # Deletion vectors and column mapping are beyond the dataset; Delta's own engine reads them.
+            _require_own_files(table, document)
             found = QueryBuilder().register("data", table).execute("SELECT * FROM data").read_all()
             return pa.table(found)
 
@@ -97,6 +102,14 @@ class DeltaTables:
             write_deltalake(path, rows, **how)
         except DeltaError as error:
             raise SqlError("QUERY_EXECUTION_FAILED", f"The Delta table cannot be written: {error}.") from error
+
+
+def _require_own_files(table: DeltaTable, document: Document) -> None:
+    """Raises SqlError where the log names files elsewhere: the source of a pipeline writes logs as well."""
+    paths = [unquote(path) for path in pa.table(table.get_add_actions()).column("path").to_pylist()]
+    if any(_SCHEME.match(path) or not {"", ".", ".."}.isdisjoint(path.split("/")) for path in paths):
+        message = f"The log of '{document['full_name']}' names files outside of its folder, which are not read."
+        raise SqlError("QUERY_EXECUTION_FAILED", message)
 
 
 def conformed(rows: pa.Table, schema: pa.Schema) -> pa.Table:

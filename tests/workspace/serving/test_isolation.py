@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -167,6 +169,35 @@ def test_a_model_does_not_reach(attack: str, isolated: None, run: Callable[[str]
 @pytest.mark.parametrize("need", _NEEDS)
 def test_a_model_still(need: str, run: Callable[[str], str]) -> None:
     assert run(f"{textwrap.dedent(_NEEDS[need])}\nprint('WORKS')") == "WORKS\n"
+
+
+def test_where_the_server_writes_too_it_is_led_nowhere_by_a_link(isolated: None, tmp_path: Path) -> None:
+    own, shared, secret = (tmp_path / name for name in ("own", "shared", "secret"))
+    own.mkdir()
+    shared.mkdir()
+    secret.write_text("CANARY")
+    given = isolation.terms([], [], [own], plain=[shared])
+    code = f"""
+        import os
+        from agent_deploy.local.serving import isolation
+        isolation.apply({given!r})
+        os.chdir({str(tmp_path)!r})
+        open('shared/file', 'w').close(); os.mkdir('shared/folder'); os.rename('shared/file', 'shared/folder/file')
+        os.symlink({str(secret)!r}, 'own/link')
+        for plant in (
+            lambda: os.symlink({str(secret)!r}, 'shared/link'), lambda: os.rename('own/link', 'shared/link'),
+            lambda: os.link('own/link', 'shared/link', follow_symlinks=False), lambda: os.mkfifo('shared/link'),
+            lambda: os.link({str(secret)!r}, 'shared/link'),
+        ):
+            try:
+                plant()
+            except OSError:
+                continue
+            print('REACHED')
+    """
+    said = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert said.stdout == ""
+    assert sorted(path.name for path in shared.rglob("*")) == ["file", "folder"]
 
 
 _NAMES = st.text("ab", min_size=1, max_size=2)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from agent_deploy.local.core.store import Store
-from agent_deploy.local.serving import process, scoring, wire
+from agent_deploy.local.serving import isolation, landlock, process, scoring, wire
 from agent_deploy.local.serving.connections import Connections, ProcessGone
 from agent_deploy.local.serving.logs import Log, Mask, read
 from agent_deploy.local.serving.process import BuildFailed, ModelProcess, Order
@@ -71,10 +71,11 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "COMMAND", (sys.executable, "-c", textwrap.dedent(_STUB)))
 
 
-async def start(folder: Path, load: str = "pass", seconds: float = 60) -> Running:
+async def start(folder: Path, load: str = "pass", seconds: float = 60, more: dict[str, str] | None = None) -> Running:
     """Spawned, not yet ready."""
     store = Store(folder / "state.db")
-    order = Order(Path(load), "agent", dict(os.environ), folder / "home", check_requirements=False, seconds=seconds)
+    whole = {**os.environ, **(more or {})}
+    order = Order(Path(load), "agent", whole, folder / "home", check_requirements=False, seconds=seconds)
     log = Log(folder / "logs", "first", Mask())
     return Running(await ModelProcess.start(order, log, store), folder / "logs")
 
@@ -129,9 +130,9 @@ def test_a_main_thread_that_is_interrupted_ends_the_process_whatever_threads_the
 
 def test_a_load_that_hangs_ends_and_its_log_says_where(stub: None, tmp_path: Path) -> None:
     async def run() -> Running:
-        running = await start(tmp_path, "import time\ndef connect(): time.sleep(600)\nconnect()", seconds=2)
-        with pytest.raises(BuildFailed, match=r"not loaded within 2 s.*serving_build_seconds"):
-            await running.model.ready(2)
+        running = await start(tmp_path, "import time\ndef connect(): time.sleep(600)\nconnect()", seconds=4)
+        with pytest.raises(BuildFailed, match=r"not loaded within 4 s.*serving_build_seconds"):
+            await running.model.ready(4)
         await running.model.end()
         return running
 
@@ -154,6 +155,57 @@ def test_what_a_model_started_ends_with_it_in_a_session_of_its_own_too(stub: Non
 
     asyncio.run(run())
     assert not alive(int(pid.read_text()))
+
+
+@pytest.fixture
+def isolated() -> None:
+    """Says so where this machine offers nothing."""
+    if not landlock.version():
+        pytest.skip(isolation.offered())
+
+
+def test_what_a_model_left_in_its_home_runs_shut_off_as_the_model(isolated: None, stub: None, tmp_path: Path) -> None:
+    home, outside = tmp_path / "home", tmp_path / "outside"
+    packages = home / ".local" / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    packages.mkdir(parents=True)
+    planted = f"""
+        import os
+        open({str(home / "ran")!r}, "a").close()
+        try:
+            open({str(outside)!r}, "w").close()
+        finally:
+            os._exit(1)
+    """
+    for module in (home / "agent_deploy.py", home / "socket.py", home / "struct.py", packages / "usercustomize.py"):
+        module.write_text(textwrap.dedent(planted))
+
+    async def run() -> None:
+        running = await start(tmp_path, more={"HOME": str(home)})
+        with pytest.raises(BuildFailed, match="exit code 1"):
+            await running.model.ready(60)
+        await running.model.end()
+
+    asyncio.run(run())
+    assert (home / "ran").exists()
+    assert not outside.exists()
+
+
+@pytest.mark.parametrize("variable", ["PYTHONPATH", "SSL_CERT_DIR", "LD_LIBRARY_PATH"])
+def test_no_variable_of_whoever_deploys_opens_a_folder(
+    isolated: None, stub: None, variable: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "users"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(f"open({str(folder / 'ran')!r}, 'w').close()")
+
+    async def run() -> None:
+        running = await start(tmp_path, f"open({str(folder / 'sitecustomize.py')!r})", more={variable: str(folder)})
+        with pytest.raises(BuildFailed, match="PermissionError"):
+            await running.model.ready(60)
+        await running.model.end()
+
+    asyncio.run(run())
+    assert not (folder / "ran").exists()
 
 
 class _Raising:
