@@ -71,10 +71,10 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "COMMAND", (sys.executable, "-c", textwrap.dedent(_STUB)))
 
 
-async def start(folder: Path, load: str = "pass", seconds: float = 60, **variables: str) -> Running:
+async def start(folder: Path, load: str = "pass", seconds: float = 60, more: dict[str, str] | None = None) -> Running:
     """Spawned, not yet ready."""
     store = Store(folder / "state.db")
-    whole = {**os.environ, **variables}
+    whole = {**os.environ, **(more or {})}
     order = Order(Path(load), "agent", whole, folder / "home", check_requirements=False, seconds=seconds)
     log = Log(folder / "logs", "first", Mask())
     return Running(await ModelProcess.start(order, log, store), folder / "logs")
@@ -180,7 +180,7 @@ def test_what_a_model_left_in_its_home_runs_shut_off_as_the_model(isolated: None
         module.write_text(textwrap.dedent(planted))
 
     async def run() -> None:
-        running = await start(tmp_path, HOME=str(home))
+        running = await start(tmp_path, more={"HOME": str(home)})
         with pytest.raises(BuildFailed, match="exit code 1"):
             await running.model.ready(60)
         await running.model.end()
@@ -199,7 +199,7 @@ def test_no_variable_of_whoever_deploys_opens_a_folder(
     (folder / "sitecustomize.py").write_text(f"open({str(folder / 'ran')!r}, 'w').close()")
 
     async def run() -> None:
-        running = await start(tmp_path, f"open({str(folder / 'sitecustomize.py')!r})", **{variable: str(folder)})
+        running = await start(tmp_path, f"open({str(folder / 'sitecustomize.py')!r})", more={variable: str(folder)})
         with pytest.raises(BuildFailed, match="PermissionError"):
             await running.model.ready(60)
         await running.model.end()
