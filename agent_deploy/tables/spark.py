@@ -21,7 +21,8 @@ from agent_deploy.tables.java import find_java
 from agent_deploy.tables.scratch import remove_scratch
 
 DRIVER_MEMORY: Final = "2g"
-COMMAND: Final = (sys.executable, "-m", "agent_deploy.tables.spark_process")
+MODULE: Final = "agent_deploy.tables.spark_process"
+COMMAND: Final = (sys.executable, "-m", MODULE)
 _LOG_TAIL_LINES = 15
 # Spark compiles each plan to code: in the room that Java gives to it without the second compiler, it would be compiled
 # again and again.

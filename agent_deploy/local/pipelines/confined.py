@@ -17,7 +17,7 @@ from agent_deploy.local.serving import isolation
 from agent_deploy.tables.jars import delta_jars
 from agent_deploy.tables.java import find_java
 from agent_deploy.tables.refresh import Target
-from agent_deploy.tables.spark import COMMAND
+from agent_deploy.tables.spark import MODULE
 
 _PASSED_ON = ("PATH", "TZ", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH", "TMPDIR")
 
@@ -37,7 +37,7 @@ def command(wanted: Mapping[str, Any]) -> tuple[str, ...]:
     # Debian's Java has its settings there, and links to them.
     settings = map(str, Path("/etc").glob("java-*"))
     readable = [*wanted["readable"], str(java.resolve()), *jars, *settings]
-    return (sys.executable, "-m", __name__, json.dumps({**wanted, "readable": readable}), *COMMAND)
+    return (sys.executable, "-m", __name__, json.dumps({**wanted, "readable": readable}), *isolation.command(MODULE))
 
 
 def environment(scratch: Path) -> dict[str, str]:

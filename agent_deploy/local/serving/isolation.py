@@ -28,6 +28,17 @@ _SYSTEM = (
     *("/proc/uptime", "/proc/sys"),
 )  # fmt: skip
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "shm", "dri", "kfd", "nvidia*")
+# Runs a module of this package, and does not look it up in the folder that the package lies in. In a checkout the
+# workspace's own folder may lie there as well, beside the package: then that folder may not be listed.
+_RUN = """
+import importlib.util, runpy, sys
+package, module = sys.argv[1:3]
+del sys.argv[1:3]
+spec = importlib.util.spec_from_file_location("agent_deploy", package + "/__init__.py")
+sys.modules["agent_deploy"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules["agent_deploy"])
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
 _IN_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "LD_LIBRARY_PATH")
 
 
@@ -50,6 +61,11 @@ def terms(
     """
     named = {"hidden": hidden, "readable": readable, "writable": writable, "plain": plain}
     return {name: [str(path.resolve()) for path in paths] for name, paths in named.items()}
+
+
+def command(module: str) -> tuple[str, ...]:
+    """What a process becomes that is isolated: a module of this package."""
+    return (sys.executable, "-c", _RUN, str(Path(__file__).parents[2]), module)
 
 
 def apply(wanted: Mapping[str, Any] | None) -> None:

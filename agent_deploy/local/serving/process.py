@@ -30,7 +30,7 @@ _LINE_BYTES = 1 << 20
 _PIECE_BYTES = 16 << 10  # a longer line of output is masked in pieces, each of which takes a moment
 _CONNECTION, _END = b"c", b"q"
 _OUTPUT_SECONDS = 2.0  # for what an ended process has said; somebody else may hold the pipe's other end
-COMMAND = (sys.executable, "-m", "agent_deploy.local.serving.model_process")
+COMMAND = isolation.command("agent_deploy.local.serving.model_process")
 # Isolated from the environment and from its working folder, too, which is the model's to write.
 _FIRST = (sys.executable, "-I", "-m", "agent_deploy.local.serving.shut_off")
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import agent_deploy
 from agent_deploy.local.core.store import Store
 from agent_deploy.local.serving import isolation, landlock, process, scoring, wire
 from agent_deploy.local.serving.connections import Connections, ProcessGone
@@ -71,11 +72,17 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "COMMAND", (sys.executable, "-c", textwrap.dedent(_STUB)))
 
 
-async def start(folder: Path, load: str = "pass", seconds: float = 60, more: dict[str, str] | None = None) -> Running:
+async def start(
+    folder: Path,
+    load: str = "pass",
+    seconds: float = 60,
+    more: dict[str, str] | None = None,
+    hidden: tuple[Path, ...] = (),
+) -> Running:
     """Spawned, not yet ready."""
     store = Store(folder / "state.db")
     whole = {**os.environ, **(more or {})}
-    order = Order(Path(load), "agent", whole, folder / "home", check_requirements=False, seconds=seconds)
+    order = Order(Path(load), "agent", whole, folder / "home", check_requirements=False, seconds=seconds, hidden=hidden)
     log = Log(folder / "logs", "first", Mask())
     return Running(await ModelProcess.start(order, log, store), folder / "logs")
 
@@ -206,6 +213,18 @@ def test_no_variable_of_whoever_deploys_opens_a_folder(
 
     asyncio.run(run())
     assert not (folder / "ran").exists()
+
+
+def test_a_package_beside_what_is_hidden_is_imported_all_the_same(isolated: None, tmp_path: Path) -> None:
+    beside = Path(agent_deploy.__file__).parent.with_name("docs")
+
+    async def run() -> None:
+        running = await start(tmp_path, str(tmp_path / "no-model"), hidden=(beside,))
+        with pytest.raises(BuildFailed, match="no-model"):
+            await running.model.ready(60)
+        await running.model.end()
+
+    asyncio.run(run())
 
 
 class _Raising:
