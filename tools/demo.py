@@ -26,6 +26,7 @@ from agent_deploy.local.databricks_plugin.selection import Plugin, select_plugin
 from agent_deploy.local.pages.links import sign_in_link
 from agent_deploy.local.workspace import WorkspaceError
 from agent_deploy.rules.tables import derived_tables
+from agent_deploy.tables.jars import JarsMissing, delta_jars
 from agent_deploy.tables.java import JavaMissing, find_java
 from agent_deploy.tables.refresh import table_folder
 
@@ -238,8 +239,9 @@ class Demo:
     def _show_logs(self) -> None:
         _step("Request logs", "The job that the deployment made derives them each hour; here it is started at once.")
         try:
-            find_java()
-        except JavaMissing as error:
+            # Delta Lake's jars are fetched once; where that cannot be, the message says what to do.
+            delta_jars(find_java())
+        except (JavaMissing, JarsMissing) as error:
             _say(f"left out: {error}")
             return
         [job] = self._get("/api/2.2/jobs/list")["jobs"]
@@ -252,9 +254,7 @@ class Demo:
 
         state = _awaited("the end of the job", SPARK_SECONDS, ended)
         if state["result_state"] != "SUCCESS":
-            # Delta Lake's jars are fetched once; where that cannot be, the message says what to do.
-            _say(f"left out: {state['state_message']}")
-            return
+            raise Failed(f"the job ended with {state['result_state']}: {state['state_message']}")
         self._command("agent-deploy", "tables", "show", ENDPOINT, "requests", "--folder", str(FOLDER / "workspace"))
 
     def _rows(self) -> list[dict[str, Any]]:
