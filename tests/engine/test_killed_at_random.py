@@ -20,7 +20,7 @@ from tests.engine.test_cut_at_every_write import MODEL, NAME, program
 from tests.engine.test_cut_at_every_write import site as site  # a fixture
 from tests.engine.toolbox import Fact, Toolbox
 
-KILLS = int(os.environ.get("AGENT_DEPLOY_KILLS", "6"))
+KILLS = int(os.environ.get("AGENT_DEPLOY_KILLS", "4"))
 SEED = int(os.environ.get("AGENT_DEPLOY_KILLS_SEED", "15"))
 LETTERS = {"1": "a", "2": "b"}
 # Between two looks at how far a run has come, and after the write at which it is killed, in seconds.

@@ -6,6 +6,7 @@ operations are those of `up`, under `protect`, and with the plan that the previe
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -182,10 +183,12 @@ def test_what_a_preview_says_of_an_unknown_value_is_what_happens(
         site.workspace.post("/api/2.0/mlflow/experiments/create", {"name": f"/Shared/{name}"})["experiment_id"]
     )
     wrong: dict[str, Any] = {}
-    for step in steps:
-        args = step.applied(args)
+    # Two at a time: each takes a preview and a run. One alone, and any number, is what the components' tests have.
+    for pair in itertools.zip_longest(steps[::2], steps[1::2]):
+        for step in filter(None, pair):
+            args = step.applied(args)
         if found := differences(stack, program(args, protect=True).replace("EXPERIMENT", experiment)):
-            wrong[step.path] = found
+            wrong[", ".join(step.path for step in filter(None, pair))] = found
     assert wrong == {}
     stack.preview("--expect-no-changes")
 
