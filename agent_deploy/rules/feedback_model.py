@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent_deploy.rules.feedback import COLUMNS
+from agent_deploy.rules.groups import ACCOUNT_USERS
 from agent_deploy.rules.names import split_model_name
 
 MODEL = "feedback"
 # Who may use it: everybody in the account, as databricks.agents.deploy() grants.
-EXECUTED_BY = "account users"
+EXECUTED_BY = ACCOUNT_USERS
 # Tags of the registered model: whose run made it, and, with a suffix for each, who uses it.
 MADE_BY_TAG = "agent_deploy_made_by"
 USED_BY_TAG = "agent_deploy_used_by_"
