@@ -7,6 +7,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from agent_deploy.local.core.folders import make
+
 OTHERS = 0o077  # what the group and everybody may
 # What lies in a workspace's folder and is ours; a user may have put other things there.
 _OURS = (
@@ -26,7 +28,7 @@ _OURS = (
 
 def make_private(folder: Path) -> None:
     """The folder, made when it is missing, and closed to others; raises PermissionError when it is another user's."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make(folder, 0o700)
     _close(folder)
 
 

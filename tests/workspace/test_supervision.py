@@ -63,7 +63,7 @@ class _Client:
 def workspace(tmp_path: Path) -> Workspace:
     """Of the test's own, in this process."""
     opened = Workspace.open(tmp_path / "workspace")
-    opened.host = "http://testserver"
+    opened.host = "http://127.0.0.1"
     opened.principals.bootstrap(_TOKEN)
     return opened
 
@@ -71,7 +71,7 @@ def workspace(tmp_path: Path) -> Workspace:
 @pytest.fixture
 def client(workspace: Workspace) -> Iterator[_Client]:
     """Its administrator; afterwards the workspace still answers, and stops in order."""
-    with TestClient(create_app(workspace)) as http:
+    with TestClient(create_app(workspace), base_url=workspace.host) as http:
         made = _Client(http)
         yield made
         assert made.call("GET", "/api/2.0/preview/scim/v2/Me")["active"]

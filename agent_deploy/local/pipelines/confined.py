@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agent_deploy.local.core.folders import make
 from agent_deploy.local.serving import isolation
 from agent_deploy.tables.jars import delta_jars
 from agent_deploy.tables.java import find_java
@@ -25,7 +26,7 @@ _PASSED_ON = ("PATH", "TZ", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH", "TMPDIR")
 def terms(folder: Path, payload: str, scratch: Path) -> dict[str, Any]:
     """Of one payload table's derivation, in the workspace of ``folder``; for `command`."""
     target = Target(folder, payload)
-    target.storage.mkdir(parents=True, exist_ok=True)
+    make(target.storage)
     # The derived tables' folders come and go; what they lie in stays.
     return isolation.terms([folder], [], [scratch], plain=[target.path().parent, target.storage])
 

@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError
+from agent_deploy.local.core.folders import make
 from agent_deploy.local.statements import changes, definitions, descriptions, parsing, privileges
 from agent_deploy.local.statements.bench import Bench
 from agent_deploy.local.statements.binding import Binder
@@ -80,7 +81,7 @@ class Engine:
         self.limits = Limits.of(workspace.options)
         self._files = workspace.folder / "scratch" / "sql"
         shutil.rmtree(self._files, ignore_errors=True)  # what a killed server left
-        self._files.mkdir(parents=True, mode=0o700)
+        make(self._files, 0o700)
 
     def run(self, statement: str, session: Session, row_limit: int | None = None) -> pa.Table:
         """The rows of a statement; without columns when it has none. Raises SqlError; Canceled when it was canceled.
