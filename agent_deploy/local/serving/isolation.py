@@ -28,6 +28,7 @@ _SYSTEM = (
     *("/proc/uptime", "/proc/sys"),
 )  # fmt: skip
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "shm", "dri", "kfd", "nvidia*")
+_PACKAGE = Path(__file__).parents[2]
 # Runs a module of this package, and does not look it up in the folder that the package lies in. In a checkout the
 # workspace's own folder may lie there as well, beside the package: then that folder may not be listed.
 _RUN = """
@@ -65,7 +66,7 @@ def terms(
 
 def command(module: str) -> tuple[str, ...]:
     """What a process becomes that is isolated: a module of this package."""
-    return (sys.executable, "-c", _RUN, str(Path(__file__).parents[2]), module)
+    return (sys.executable, "-c", _RUN, str(_PACKAGE), module)
 
 
 def apply(wanted: Mapping[str, Any] | None) -> None:
@@ -89,6 +90,7 @@ def apply(wanted: Mapping[str, Any] | None) -> None:
 
 def _python() -> Iterator[str]:
     yield from (sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(sys.executable).resolve().parent.parent))
+    yield str(_PACKAGE)  # `command` finds it where no path for imports leads to it
     # Where packages are imported from, those that are installed as links to their source included.
     yield from (path for path in sys.path if os.path.isabs(path))
 
