@@ -38,7 +38,8 @@ def command(wanted: Mapping[str, Any]) -> tuple[str, ...]:
     # Debian's Java has its settings there, and links to them.
     settings = map(str, Path("/etc").glob("java-*"))
     readable = [*wanted["readable"], str(java.resolve()), *jars, *settings]
-    return (sys.executable, "-m", __name__, json.dumps({**wanted, "readable": readable}), *isolation.command(MODULE))
+    order = json.dumps({**wanted, "readable": readable})
+    return (*isolation.command(__name__), order, *isolation.command(MODULE))
 
 
 def environment(scratch: Path) -> dict[str, str]:

@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -32,7 +31,7 @@ _CONNECTION, _END = b"c", b"q"
 _OUTPUT_SECONDS = 2.0  # for what an ended process has said; somebody else may hold the pipe's other end
 COMMAND = isolation.command("agent_deploy.local.serving.model_process")
 # Isolated from the environment and from its working folder, too, which is the model's to write.
-_FIRST = (sys.executable, "-I", "-m", "agent_deploy.local.serving.shut_off")
+_FIRST = isolation.command("agent_deploy.local.serving.shut_off", "-I")
 
 
 class BuildFailed(Exception):
