@@ -1,4 +1,4 @@
-"""Runs the real Pulumi engine on a program of a test: a folder, a state file and a passphrase of its own."""
+"""Runs the real Pulumi engine on a program of a test: a folder, a state file and a key of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from agent_deploy.local.databricks_plugin.selection import select_plugin
-from tests.engine import pip_list
+from tests.engine import pip_list, vault
+from tests.engine import warm as interpreters
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLCHAIN_VARIABLE = "AGENT_DEPLOY_TOOLCHAIN"
@@ -96,19 +97,26 @@ class Stack:
         plugins: Mapping[str, Path] | None = None,
         name: str = "test",
         project: str = "project",
+        passphrase: str = "",
+        warm: bool = True,
     ) -> None:
         self.folder, self.name, self.project = folder, name, project
         self._backend = folder / "state"
         self._backend.mkdir(parents=True)
         self._environment = dict(environment or {})
         self.store = folder  # for tests that keep a workspace of their own
+        self._key = {"PULUMI_CONFIG_PASSPHRASE": passphrase} if passphrase else vault.variables()
         self._started: list[subprocess.Popen[str]] = []
-        providers = {"agent-deploy": BIN} if plugins is None else plugins
+        providers = {"agent-deploy": BIN} if plugins is None else dict(plugins)
+        self._python = [str(interpreters.python(folder / "warm"))] if warm else []
+        if warm:
+            for plugin, path in providers.items():
+                providers[plugin] = interpreters.plugin(path / f"pulumi-resource-{plugin}", folder / "warm")
         lines = [f"name: {project}", "runtime: python", "plugins:", "  providers:"]
         lines += [f"    - {{name: {plugin}, path: {path}}}" for plugin, path in providers.items()]
         (folder / "Pulumi.yaml").write_text("\n".join(lines if providers else lines[:2]) + "\n")
         self.write(program)
-        self.run("stack", "init", name)
+        self.run("stack", "init", name, *([] if passphrase else ["--secrets-provider", vault.PROVIDER]))
         for key, value in (config or {}).items():
             self.run("config", "set", key, value)
 
@@ -179,14 +187,14 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """The environment of the engine, and so of program and plugins."""
         folder = toolchain()
-        path = [str(BIN), *([str(folder)] if folder else []), os.environ.get("PATH", "")]
+        path = [*self._python, str(BIN), *([str(folder)] if folder else []), os.environ.get("PATH", "")]
         clean = clean_environment()
         return {
             **clean,
             "PATH": os.pathsep.join(path),
             "PULUMI_HOME": str(self.folder / "home"),
             "PULUMI_BACKEND_URL": self._backend.as_uri(),
-            "PULUMI_CONFIG_PASSPHRASE": "x",
+            **self._key,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_DEBUG_COMMANDS": "true",  # for --event-log

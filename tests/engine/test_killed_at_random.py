@@ -31,7 +31,8 @@ def test_what_stands_after_the_next_run_is_what_the_program_declares(
     site: Toolbox, open_stack: Callable[..., Stack], tmp_path: Path
 ) -> None:
     chance, before = random.Random(SEED), site.standing()
-    stack = open_stack(program("1", "value"), environment=site.environment, plugins=both_plugins(tmp_path / "plugins"))
+    plugins = both_plugins(tmp_path / "plugins")
+    stack = open_stack(program("1", "value"), environment=site.environment, plugins=plugins, warm=False)
     stack.up()
     stands(site, before, "1")
     site.forget_requests()
