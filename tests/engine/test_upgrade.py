@@ -23,7 +23,7 @@ def test_a_recorded_state_has_nothing_to_do(
     site = Site(local_workspace_factory(serving_start="on_request"))
     recorded.prepare(site)
     state = recorded.replay(site, json.loads(file.read_text()))
-    stack = open_stack(recorded.PROGRAM, environment=recorded.environment(site), passphrase="x")
+    stack = open_stack(recorded.PROGRAM, environment=recorded.environment(site), passphrase=recorded.PASSPHRASE)
     filled = tmp_path / "state.json"
     filled.write_text(json.dumps(state))
     stack.run("stack", "import", "--file", str(filled))
