@@ -3,8 +3,8 @@
 To import Pulumi's SDK takes each of them half a second of a processor, more than most of what they do then. A shim is
 an executable that has a `warm_interpreter` run the script in a fork, with the shim's arguments, environment, folder and
 files, and that ends as the script ends. Signals go on to the script; when the shim is killed, or whoever started it, so
-is the script. What is not a script starts Python as ever. The demo's test, and those that look at the processes
-themselves, do without (`Stack(…, warm=False)`).
+is the script. What is not a script, and what is to import another package than this, starts
+Python as ever. The demo's test, and the one that kills at random, do without (`Stack(…, warm=False)`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from tests.engine import pip_list
+
 _SHIM = """#!{python} -IS
 import json, os, select, signal, socket, sys
 
 arguments = {first!r} + sys.argv[1:]
 while arguments[:1] == ["-u"]:
     arguments = arguments[1:]
-if not arguments or arguments[0].startswith("-"):
-    os.execv({python!r}, [{python!r}] + sys.argv[1:])
+if not arguments or arguments[0].startswith("-") or os.environ.get("PYTHONPATH") != {imported!r}:
+    os.execv({python!r}, [{python!r}] + {first!r} + sys.argv[1:])
 parent = os.getppid()
 connection = socket.socket(socket.AF_UNIX)
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -59,7 +61,8 @@ def plugin(executable: Path, folder: Path) -> Path:
 
 def _write(path: Path, first: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_SHIM.format(python=sys.executable, first=first, address=_address()))
+    shim = _SHIM.format(python=sys.executable, first=first, address=_address(), imported=pip_list.answered())
+    path.write_text(shim)
     path.chmod(0o755)
 
 
