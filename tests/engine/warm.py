@@ -3,8 +3,8 @@
 To import Pulumi's SDK takes each of them half a second of a processor, more than most of what they do then. A shim is
 an executable that has a `warm_interpreter` run the script in a fork, with the shim's arguments, environment, folder and
 files, and that ends as the script ends. Signals go on to the script; when the shim is killed, or whoever started it, so
-is the script. What is not a script, and what is to import another package than this, starts
-Python as ever. The demo's test, and the one that kills at random, do without (`Stack(…, warm=False)`).
+is the script. What is not a script, and what is to import another package than this, starts Python as ever. The demo's
+test, and the one that kills at random, do without (`Stack(…, warm=False)`).
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ _MODULES = (
     "agent_deploy.provider.package",
     "agent_deploy.local.databricks_plugin.package",
 )
-# A script's own exit code, or minus the signal that ended it, in text; before it, nothing is answered.
+# What a shim sends: arguments, environment and folder. It is answered once, by the script's exit code as text: minus
+# the signal where that has ended it.
 _MESSAGE_BYTES = 1 << 20
 
 
