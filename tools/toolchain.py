@@ -1,4 +1,5 @@
-"""Puts a Pulumi toolchain at hand: the one on PATH where it is new enough, else one built from the Go modules here.
+"""Puts a Pulumi toolchain at hand: the one on PATH where it is new enough, else Pulumi's own release, else one that is
+built from the Go modules here.
 
 Standard library only, Python 3.10 or newer, Linux and macOS. Run it as a script: progress goes to stderr; with
 ``--print-path`` the folder to put first on PATH goes to stdout.
@@ -24,6 +25,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from pulumi_release import NotFetched, fetch
 
 TOOLS = Path(__file__).resolve().parent
 CACHE_VARIABLE = "AGENT_DEPLOY_TOOLCHAIN"
@@ -275,39 +278,59 @@ def place_python_files(folder: Path, environment: Mapping[str, str]) -> None:
         placed.chmod(0o755)
 
 
-def check_built(folder: Path) -> None:
-    """Raises ToolchainError unless the built engine runs and is the pinned one."""
+def check_version(folder: Path) -> None:
+    """Raises ToolchainError unless the engine there runs and is the pinned one."""
     answer = subprocess.run([folder / "pulumi", "version"], capture_output=True, text=True, timeout=60, check=False)
     if answer.stdout.strip() != COMMANDS[0].version:
         said = (answer.stdout + answer.stderr).strip()
-        raise ToolchainError(f"The pulumi just built does not say {COMMANDS[0].version}, but: {said}")
+        raise ToolchainError(f"The pulumi in {folder} does not say {COMMANDS[0].version}, but: {said}")
 
 
-def built_toolchain(cache: Path) -> Path:
-    """The folder of the pinned toolchain, built now unless it was before."""
-    finished = cache / pinned_key() / "bin"
-    if is_complete(finished):
-        return finished
+def fetched_or_built(cache: Path) -> Path:
+    """The folder of the pinned toolchain, fetched or built now unless it was before."""
+    fetched, built = (
+        cache / name / "bin" for name in (f"pulumi-{COMMANDS[0].version.lstrip('v')}-release", pinned_key())
+    )
+    if found := _finished(fetched, built):
+        return found
     cache.mkdir(parents=True, exist_ok=True)
     with locked(cache):
-        if is_complete(finished):
-            return finished
+        if found := _finished(fetched, built):
+            return found
         for left_by_a_kill in cache.glob("building-*"):
             shutil.rmtree(left_by_a_kill)
+        try:
+            with _staged(cache, fetched) as folder:
+                fetch(COMMANDS[0].version.lstrip("v"), folder, PROGRAMS, tell)
+                check_version(folder)
+            return fetched
+        except NotFetched as error:
+            tell(f"not Pulumi's own release ({error}), but one that is built from Go modules")
         environment = go_environment(cache)
-        tell(f"building Pulumi once into {finished}; cold: about 6 minutes on two cores and 3 GB in Go's caches")
-        with tempfile.TemporaryDirectory(prefix="building-", dir=cache, ignore_cleanup_errors=True) as staging:
-            folder = Path(staging) / "toolchain" / "bin"
-            folder.mkdir(parents=True)
+        tell(f"building Pulumi once into {built}; cold: about 6 minutes on two cores and 3 GB in Go's caches")
+        with _staged(cache, built) as folder:
             for command in COMMANDS:
                 build(command, folder, environment)
             place_python_files(folder, environment)
-            check_built(folder)
-            # One rename makes all of it visible; what lies there was incomplete.
-            shutil.rmtree(finished.parent, ignore_errors=True)
-            folder.parent.rename(finished.parent)
-    tell(f"ready: {finished}")
-    return finished
+            check_version(folder)
+    tell(f"ready: {built}")
+    return built
+
+
+def _finished(*folders: Path) -> Path | None:
+    return next((folder for folder in folders if is_complete(folder)), None)
+
+
+@contextlib.contextmanager
+def _staged(cache: Path, finished: Path) -> Iterator[Path]:
+    """A folder that takes the place of ``finished`` when the block is through; of one that fails nothing is left."""
+    with tempfile.TemporaryDirectory(prefix="building-", dir=cache, ignore_cleanup_errors=True) as staging:
+        folder = Path(staging) / "toolchain" / "bin"
+        folder.mkdir(parents=True)
+        yield folder
+        # One rename makes all of it visible; what lies there was incomplete.
+        shutil.rmtree(finished.parent, ignore_errors=True)
+        folder.parent.rename(finished.parent)
 
 
 def main() -> int:
@@ -319,7 +342,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         cache = cache_folder()
-        folder = installed_on_path(cache) or built_toolchain(cache)
+        folder = installed_on_path(cache) or fetched_or_built(cache)
     except (ToolchainError, OSError) as error:
         tell(f"error: {error}")
         return 1

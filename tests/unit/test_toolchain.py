@@ -1,23 +1,37 @@
-"""tools/toolchain.py: the user's Pulumi where it will do, else one built once, whole or not at all."""
+"""tools/toolchain.py: the user's Pulumi where it will do, else its release or one that is built, once and whole."""
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import http.server
 import importlib.util
+import io
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import tarfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "toolchain.py"
+VERSION = "v3.256.0"
+SYSTEMS = ("linux", "darwin")
 PROGRAMS = {"pulumi", "pulumi-language-python", "pulumi-language-python-exec", "pulumi-resource-pulumi-python"}
+
+# A port that nobody listens on.
+NOBODY = "http://127.0.0.1:1"
 
 # Stands for Go: logs what it is asked, and "builds" programs that print the version they were given.
 FAKE_GO = f"""#!{sys.executable}
@@ -76,11 +90,12 @@ def set_go(folder: Path, tmp_path: Path, version: str = "go1.99.0", toolchain: s
 
 @pytest.fixture
 def start(tmp_path: Path, go: Path) -> Callable[..., subprocess.Popen[str]]:
-    def run(*path: Path) -> subprocess.Popen[str]:
+    def run(*path: Path, releases: str = "off") -> subprocess.Popen[str]:
         environment = {
             "PATH": os.pathsep.join(str(folder) for folder in (path or (go,))),
             "HOME": str(tmp_path),
             "AGENT_DEPLOY_TOOLCHAIN": str(tmp_path / "cache"),
+            "AGENT_DEPLOY_PULUMI_RELEASES": releases,
         }
         return subprocess.Popen(
             [sys.executable, str(SCRIPT), "--print-path"],
@@ -131,6 +146,7 @@ def test_builds_once_and_is_used_from_then_on(start: Callable[..., subprocess.Po
     before = (go / "asked").read_text()
     assert all("-mod=readonly" in line for line in before.splitlines() if not line.startswith("env"))
     assert finish(start()) == (0, path, "")
+    assert finish(start(releases=NOBODY)) == (0, path, "")
     assert (go / "asked").read_text() == before
 
 
@@ -173,6 +189,100 @@ def test_a_pulumi_that_will_not_do_is_passed_over(
     assert (code, Path(path).is_relative_to(tmp_path / "cache")) == (0, True)
     assert why in told
     assert "passed over" in told
+
+
+@pytest.fixture
+def releases(tmp_path: Path) -> Iterator[Releases]:
+    """What Pulumi publishes, on this machine."""
+    folder = tmp_path / "releases" / VERSION
+    folder.mkdir(parents=True)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Releases(folder, f"http://127.0.0.1:{server.server_address[1]}")
+        server.shutdown()
+
+
+@dataclass
+class Releases:
+    """The folder of one version's files, and where all versions are served."""
+
+    folder: Path
+    url: str
+
+    def publish(self, says: str = VERSION, without: str = "", checksum: str = "", cut: int = 0) -> None:
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            for name in sorted(PROGRAMS - {without}):
+                content = f"#!/bin/sh\necho {says}\n".encode()
+                member = tarfile.TarInfo(f"pulumi/{name}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+        content = packed.getvalue()
+        digest = checksum or hashlib.sha256(content).hexdigest()
+        names = [f"pulumi-{VERSION}-{system}-{machine}.tar.gz" for system in SYSTEMS for machine in ("x64", "arm64")]
+        for name in names:
+            (self.folder / name).write_bytes(content[: len(content) - cut])
+        listed = "".join(f"{digest}  {name}\n" for name in names)
+        (self.folder / f"pulumi-{VERSION.lstrip('v')}-checksums.txt").write_text(listed)
+
+
+def test_the_official_release_needs_no_go(
+    start: Callable[..., subprocess.Popen[str]], releases: Releases, tmp_path: Path
+) -> None:
+    releases.publish()
+    (tmp_path / "empty").mkdir()
+    code, path, told = finish(start(tmp_path / "empty", releases=releases.url))
+    assert code == 0, told
+    assert {file.name for file in Path(path).iterdir()} == PROGRAMS
+    assert "the official release, its checksum verified" in told
+    assert left_over(tmp_path) == {"lock", Path(path).parent.name}
+    assert finish(start(tmp_path / "empty", releases=NOBODY)) == (0, path, "")
+
+
+@pytest.mark.parametrize(
+    ("published", "why"),
+    [
+        (None, "404"),
+        ({"checksum": "0" * 64}, "and the release says 0000"),
+        ({"cut": 10}, "has the SHA-256"),
+        ({"without": "pulumi-language-python-exec"}, "has no pulumi-language-python-exec"),
+    ],
+)
+def test_a_release_that_will_not_do_is_built_instead(
+    start: Callable[..., subprocess.Popen[str]],
+    go: Path,
+    releases: Releases,
+    tmp_path: Path,
+    published: dict[str, Any] | None,
+    why: str,
+) -> None:
+    if published is not None:
+        releases.publish(**published)
+    code, path, told = finish(start(releases=releases.url))
+    assert code == 0, told
+    assert why in told
+    assert "but one that is built from Go modules" in told
+    assert asked(go, "build") == 2
+    assert left_over(tmp_path) == {"lock", Path(path).parent.name}
+
+
+def test_a_release_of_another_version_is_an_error(
+    start: Callable[..., subprocess.Popen[str]], releases: Releases, tmp_path: Path
+) -> None:
+    releases.publish(says="v3.1.0")
+    code, path, told = finish(start(releases=releases.url))
+    assert (code, path) == (1, "")
+    assert f"does not say {VERSION}, but: v3.1.0" in told
+    assert left_over(tmp_path) == {"lock"}
+
+
+def test_a_machine_without_a_network_finds_out_soon(start: Callable[..., subprocess.Popen[str]], go: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, and says nothing
+        code, _, told = finish(start(releases=f"http://127.0.0.1:{silent.getsockname()[1]}"))
+    assert code == 0, told
+    assert "did not answer within 5 s" in told or "timed out" in told
+    assert finish(start(releases=NOBODY))[0] == 0
 
 
 def test_no_go(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
@@ -259,12 +369,13 @@ def test_two_at_once_build_once(start: Callable[..., subprocess.Popen[str]], go:
 
 
 @pytest.fixture
-def module() -> ModuleType:
+def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     spec = importlib.util.spec_from_file_location("toolchain", SCRIPT)
     assert spec
     assert spec.loader
     loaded = importlib.util.module_from_spec(spec)
     sys.modules["toolchain"] = loaded
+    monkeypatch.syspath_prepend(SCRIPT.parent)
     spec.loader.exec_module(loaded)
     return loaded
 
