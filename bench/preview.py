@@ -3,6 +3,8 @@
 Both programs run on the same engine, the same databricks plugin and the same workspace, in turn. The programs' memory
 is the peak of the process that runs the program. Endpoints are made without waiting for a build: previews are measured.
 What an AgentDeployment declares besides by default (derived tables, feedback model) is off: the resources are the same.
+The floor is the same registrations again, by our thin classes, with no arguments to read and no verification. Where
+AGENT_DEPLOY_BENCH_BASE names another checkout, such as an older commit's, its components are measured beside today's.
 """
 
 from __future__ import annotations
@@ -71,6 +73,32 @@ for number in range(AGENTS):
     databricks.Permissions(f"agent{number}-permissions", serving_endpoint_id=endpoint.serving_endpoint_id,
         access_controls=[databricks.PermissionsAccessControlArgs(group_name="users", permission_level="CAN_QUERY")])
 """
+FLOOR = """
+import pulumi
+from agent_deploy.resources.databricks import Permissions
+from agent_deploy.resources.secret import Secret
+from agent_deploy.resources.secret_scope import SecretScope
+from agent_deploy.resources.serving_endpoint import ServingEndpoint
+key = pulumi.Config().require_secret("key")
+for number in range(AGENTS):
+    name = f"floor-AGENTS-{number}"
+    group = pulumi.ComponentResource("bench:index:Agent", f"agent{number}")
+    under = pulumi.ResourceOptions(parent=group)
+    scope = SecretScope(f"agent{number}-secrets", name=name, opts=under)
+    secret = Secret(f"agent{number}-secret", scope=scope.name, name="KEY", value=key, opts=under)
+    variables = {"KEY": secret.reference, "ENABLE_MLFLOW_TRACING": "true",
+                 "ENABLE_LANGCHAIN_STREAMING": "true", "RETURN_REQUEST_ID_IN_RESPONSE": "true"}
+    endpoint = ServingEndpoint(f"agent{number}", name=name, traffic={"echo_1": 100}, opts=under,
+        served_entities={"echo_1": {"entity_name": "main.default.echo", "entity_version": "1", "workload_size": "Small",
+                                    "workload_type": "CPU", "scale_to_zero_enabled": False,
+                                    "environment_vars": variables}},
+        ai_gateway={"inference_table_config": {"catalog_name": "main", "schema_name": "default",
+                                               "table_name_prefix": f"floor_AGENTS_{number}"}})
+    Permissions(f"agent{number}-permissions", serving_endpoint_id=endpoint.endpoint_id, opts=under,
+        access_controls=[{"groupName": "users", "permissionLevel": "CAN_QUERY"}])
+    group.register_outputs({})
+"""
+BASE_VARIABLE = "AGENT_DEPLOY_BENCH_BASE"
 
 
 def run(progress: Progress) -> list[Row]:
@@ -83,12 +111,12 @@ def run(progress: Progress) -> list[Row]:
         models.register(MODEL, folder, workspace.env())
         for agents in AGENTS:
             programs = {
-                which: Program(folder / f"{which}{agents}", source, agents, workspace)
-                for which, source in (("ours", OURS), ("theirs", THEIRS))
+                which: Program(folder / f"{which}{agents}", source, agents, workspace, package)
+                for which, (source, package) in _programs().items()
             }
             for phase in ("first", "no-op"):
                 progress(f"{agents} agents, {phase} preview")
-                taken: dict[str, list[tuple[float, float]]] = {"ours": [], "theirs": []}
+                taken: dict[str, list[tuple[float, float]]] = {which: [] for which in programs}
                 for _ in range(ROUNDS):
                     for which, program in programs.items():
                         taken[which].append(program.preview())
@@ -109,21 +137,33 @@ def run(progress: Progress) -> list[Row]:
     return [*rows, Row("calls per agent, 50 agents against 10", "calls", per_agent[-1], per_agent[-2], goal=1.05)]
 
 
+def _programs() -> dict[str, tuple[str, str]]:
+    """Which → its source, and the folder that our package comes from, unless that is this one."""
+    programs = {"ours": (OURS, ""), "theirs": (THEIRS, ""), "floor": (FLOOR, "")}
+    if base := os.environ.get(BASE_VARIABLE):
+        compileall.compile_dir(Path(base) / "agent_deploy", quiet=1)
+        programs["base"] = (OURS.replace("ours", "base"), base)
+    return programs
+
+
 def _rows(what: str, taken: dict[str, list[tuple[float, float]]]) -> list[Row]:
     seconds, megabytes = (
         {which: statistics.median(round_[figure] for round_ in rounds) for which, rounds in taken.items()}
         for figure in (0, 1)
     )
-    return [
-        Row(f"{what}: time", "s", seconds["ours"], seconds["theirs"], goal=0.65),
-        Row(f"{what}: program's memory", "MB", megabytes["ours"], megabytes["theirs"], goal=0.4),
+    rows = [
+        Row(f"{what}: time", "s", seconds["ours"], seconds["theirs"], 0.65, floor=seconds["floor"], floor_goal=1.15),
+        Row(f"{what}: program's memory", "MB", megabytes["ours"], megabytes["theirs"], 0.4, floor=megabytes["floor"]),
     ]
+    if "base" in seconds:
+        rows.append(Row(f"{what}: time, against {BASE_VARIABLE}", "s", seconds["ours"], seconds["base"], goal=1.1))
+    return rows
 
 
 class Program:
     """One Pulumi program in a folder and a stack of its own."""
 
-    def __init__(self, folder: Path, source: str, agents: int, workspace: LocalWorkspace) -> None:
+    def __init__(self, folder: Path, source: str, agents: int, workspace: LocalWorkspace, package: str = "") -> None:
         self._folder = folder
         (folder / "state").mkdir(parents=True)
         (folder / "__main__.py").write_text(MEASURE + source.replace("AGENTS", str(agents)))
@@ -133,6 +173,7 @@ class Program:
             **os.environ,
             **workspace.env(),
             **plugin.environment(os.environ),
+            **({"PYTHONPATH": package} if package else {}),
             "PEAK_FILE": str(folder / "peak"),
             "PULUMI_BACKEND_URL": (folder / "state").as_uri(),
             "PULUMI_CONFIG_PASSPHRASE": "bench",

@@ -11,7 +11,10 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Row:
-    """``ours`` and ``theirs`` in ``unit``; ``goal`` bounds ours/theirs from above, or from below when ``at_least``."""
+    """``ours`` and ``theirs`` in ``unit``; ``goal`` bounds ours/theirs from above, or from below when ``at_least``.
+
+    ``floor`` is what ours would take that did nothing but what cannot be left out; ``floor_goal`` bounds ours/floor.
+    """
 
     what: str
     unit: str
@@ -19,6 +22,8 @@ class Row:
     theirs: float | None = None
     goal: float | None = None
     at_least: bool = False
+    floor: float | None = None
+    floor_goal: float | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -38,13 +43,31 @@ Progress = Callable[[str], None]
 
 def show(title: str, rows: Iterable[Row], console: Console) -> None:
     """One table."""
+    rows = list(rows)
     table = Table(title=title, title_justify="left")
-    for column in ("", "ours", "theirs", "unit", "ratio", "goal", "met"):
+    columns = ["", "ours", "theirs", "unit", "ratio", "goal", "met"]
+    if has_floor := any(row.floor is not None for row in rows):
+        columns += ["floor", "of floor", "goal", "met"]
+    for column in columns:
         table.add_column(column, justify="left" if column in ("", "unit", "met") else "right")
     for row in rows:
         bound = "" if row.goal is None else f"{'≥' if row.at_least else '≤'} {row.goal:g}"
-        ratio = "" if row.ratio is None else f"{row.ratio:.{2 if abs(row.ratio) >= 0.1 else 4}f}"
-        theirs = "" if row.theirs is None else f"{row.theirs:.4g}"
-        met = {None: "", True: "yes", False: "no"}[row.met]
-        table.add_row(row.what, f"{row.ours:.4g}", theirs, row.unit, ratio, bound, met)
+        cells = [row.what, f"{row.ours:.4g}", _figure(row.theirs), row.unit, _ratio(row.ratio), bound, _MET[row.met]]
+        if has_floor:
+            above = row.ours / row.floor if row.floor else None
+            met = None if above is None or row.floor_goal is None else above <= row.floor_goal
+            bound = "" if row.floor_goal is None else f"≤ {row.floor_goal:g}"
+            cells += [_figure(row.floor), _ratio(above), bound, _MET[met]]
+        table.add_row(*cells)
     console.print(table)
+
+
+_MET = {None: "", True: "yes", False: "no"}
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.{2 if abs(value) >= 0.1 else 4}f}"
