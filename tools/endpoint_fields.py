@@ -38,7 +38,7 @@ def _row(rule: FieldRule) -> str:
 def _default(value: object) -> str:
     if value is None:
         return ""
-    if value == "":
+    if value in ("", []):
         return "empty"
     return f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value}`"
 

@@ -26,7 +26,7 @@ from agent_deploy.components.inference_tables import (
 )
 from agent_deploy.components.outputs import join, of_its_own
 from agent_deploy.components.owner_marks import owner_marks
-from agent_deploy.components.parsing import Parsed, outputs_in, parse, resolve, to_input
+from agent_deploy.components.parsing import outputs_in, parse, resolve, to_input
 from agent_deploy.components.signature import takes_keywords
 from agent_deploy.components.verification import Verified
 from agent_deploy.resources.databricks import Permissions
@@ -35,6 +35,7 @@ from agent_deploy.resources.properties import to_wire
 from agent_deploy.resources.serving_endpoint import ServingEndpoint
 from agent_deploy.rules import deployment as rules
 from agent_deploy.rules.declaration import DERIVATION
+from agent_deploy.rules.endpoint_fields import PLAIN_ARGUMENTS
 from agent_deploy.rules.environment import agent_environment
 from agent_deploy.rules.review import endpoint_access
 from agent_deploy.rules.values import Unknown
@@ -104,10 +105,8 @@ class AgentDeployment(Component):
             traffic=declared.apply(_traffic),
             ai_gateway=verified.apply(lambda v: to_input(to_wire(rules.ai_gateway(v.deployment)))),
             tags=verified.apply(lambda v: to_input(rules.endpoint_tags(v.deployment.tags, v.experiment_id))),
-            description=_given(verified, "description", parsed),
-            budget_policy_id=_given(verified, "budget_policy_id", parsed),
-            route_optimized=parsed.tree.get("route_optimized"),
             owner_mark=owner_mark,
+            **{argument: _plain(verified, argument) for argument in PLAIN_ARGUMENTS if argument in parsed.tree},
             opts=self.for_child(
                 "endpoint",
                 custom_timeouts=_timeouts(parsed.tree.get("timeouts") or {}),
@@ -208,9 +207,8 @@ def _described(declared: _Declared) -> Any:
     return described(declared.verified, ids)
 
 
-def _given(verified: pulumi.Output[Verified], field: str, parsed: Parsed) -> pulumi.Output[Any] | None:
-    """What was given for a field of the endpoint; None where nothing was."""
-    return verified.apply(lambda v: to_input(getattr(v.deployment, field))) if field in parsed.tree else None
+def _plain(verified: pulumi.Output[Verified], argument: str) -> pulumi.Output[Any]:
+    return verified.apply(lambda v: to_input(v.deployment.plain_fields[argument]))
 
 
 def _access_controls(verified: Verified) -> list[Any]:

@@ -15,6 +15,7 @@ import pulumi
 
 from agent_deploy.components.errors import DeploymentError
 from agent_deploy.rules import names
+from agent_deploy.rules.endpoint_fields import PLAIN_ARGUMENTS
 from agent_deploy.rules.problems import Problem
 
 Paths = tuple[tuple[str, str], ...]  # (child's role, path of its property)
@@ -47,9 +48,7 @@ ROUTES: Mapping[str, Routes] = {
             **_endpoint(
                 endpoint_name="name",
                 tags="tags",
-                description="description",
-                budget_policy_id="budgetPolicyId",
-                route_optimized="routeOptimized",
+                **{argument: rule.path for argument, rule in PLAIN_ARGUMENTS.items()},
                 traffic="traffic",
                 instance_profile_arn=f"{_ENTITIES}.instanceProfileArn",
                 **{name: f"{_ENTITIES}.{of_entity}" for name, of_entity in _ENTITY_FIELDS.items()},

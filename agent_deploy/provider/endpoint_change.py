@@ -23,7 +23,7 @@ from agent_deploy.provider.endpoint_telling import kept_line
 from agent_deploy.provider.endpoint_waiting import EndpointFailed, get, wait_until_ready, when_free
 from agent_deploy.provider.resource import Cancelled, Context, PartialFailure, Values
 from agent_deploy.provider.unity_tables import same_name
-from agent_deploy.rules.endpoint_fields import OWNER_TAG
+from agent_deploy.rules.endpoint_fields import OWNER_TAG, PLAIN_FIELDS, FieldRule
 
 
 class EndpointChange:
@@ -48,12 +48,12 @@ class EndpointChange:
         self._remote: Remote = {"name": name}
         # Whether anything was changed: before that a failure leaves the state as it was.
         self._touched = False
-        # The API never tells the policy: what it was last given.
-        self._policy: str | None = None
+        # What the API never tells, by field: what it was last given.
+        self._unseen: Values = {}
 
     def created(self, remote: Remote, inputs: Values) -> None:
         """The endpoint was just made by a request that held all of the inputs; waits for it."""
-        self._remote, self._touched, self._policy = remote, True, inputs.get("budgetPolicyId")
+        self._remote, self._touched, self._unseen = remote, True, _unseen(inputs)
         with self._told(inputs):
             self._wait(config_body(inputs), is_new=True)
 
@@ -65,7 +65,7 @@ class EndpointChange:
 
     def update(self, remote: Remote, old_inputs: Values, old: Values, inputs: Values) -> None:
         """Brings the endpoint from what it is to the wanted state."""
-        self._policy = old.get("budgetPolicyId")
+        self._unseen = _unseen(old)
         with self._told(inputs):
             self._bring(remote, (old_inputs, old), inputs)
 
@@ -105,7 +105,7 @@ class EndpointChange:
             self._remote = get(self._workspace.during(None, patience=10.0), self._name)
         except WorkspaceError as error:
             reason = f"{reason}\n(the endpoint could not be read again: {error})"
-        known = {**inputs, "budgetPolicyId": self._policy}
+        known = {**inputs, **dict.fromkeys(_unseen(inputs)), **self._unseen}
         found = states.inputs_of(self._remote, {key: value for key, value in known.items() if value is not None})
         properties = {**found, **states.outputs_of(self._remote, self._workspace.host), **self._record(found)}
         return PartialFailure(self._name, properties, found, [reason])
@@ -115,8 +115,9 @@ class EndpointChange:
         self._bring_config(inputs)
         self._bring_tags(before, inputs)
         self._bring_gateway(before, inputs)
-        self._bring_description(before, inputs)
-        self._bring_policy(inputs)
+        for name, rule in PLAIN_FIELDS.items():
+            if rule.call:
+                self._bring_field(name, rule, before, inputs)
         self._bring_notifications(before, inputs)
 
     def _bring_config(self, inputs: Values) -> None:
@@ -205,18 +206,14 @@ class EndpointChange:
     def _put_gateway(self, body: Mapping[str, Any]) -> None:
         self._send(lambda: self._workspace.put(f"{self._url}/ai-gateway", body))
 
-    def _bring_description(self, before: tuple[Values, ...], inputs: Values) -> None:
-        wanted = str(inputs.get("description") or "")
-        if _declared("description", before, inputs) and wanted != (self._remote.get("description") or ""):
-            body = {"name": self._name, "description": wanted}
-            self._send(lambda: self._workspace.patch(f"{self._url}/description", body))
-
-    def _bring_policy(self, inputs: Values) -> None:
-        wanted = str(inputs.get("budgetPolicyId") or "")
-        if wanted != (self._remote.get("budget_policy_id") or self._policy or ""):
-            body = {"name": self._name, "budget_policy_id": wanted}
-            self._send(lambda: self._workspace.patch(f"{self._url}/budget-policy", body))
-            self._policy = wanted
+    def _bring_field(self, name: str, rule: FieldRule, before: tuple[Values, ...], inputs: Values) -> None:
+        wanted = inputs.get(name) or rule.default
+        present = self._remote.get(rule.wire) or (None if rule.echoed else self._unseen.get(name)) or rule.default
+        if _declared(name, before, inputs) and wanted != present:
+            body = {"name": self._name, rule.wire: wanted}
+            self._send(lambda: self._workspace.patch(f"{self._url}/{rule.call}", body))
+            if not rule.echoed:
+                self._unseen[name] = wanted
 
     def _bring_notifications(self, before: tuple[Values, ...], inputs: Values) -> None:
         wanted = notifications_body(inputs.get("emailNotifications") or {})
@@ -229,6 +226,11 @@ class EndpointChange:
     def _send(self, call: Callable[[], object], is_done: Callable[[Remote], bool] | None = None) -> None:
         when_free(self._context, self._workspace, self._name, self._deadline, call, is_done)
         self._touched = True
+
+
+def _unseen(properties: Values) -> Values:
+    """Of these, what the workspace never tells."""
+    return {name: properties[name] for name, rule in PLAIN_FIELDS.items() if not rule.echoed and name in properties}
 
 
 def _declared(field: str, before: tuple[Values, ...], inputs: Values) -> bool:
@@ -244,4 +246,4 @@ def _same_gateway(wanted: Mapping[str, Any], present: Mapping[str, Any]) -> bool
 
 
 def _same_place(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    return all(same_name(ours.get(key, theirs.get(key)), theirs.get(key)) for key in states.TABLE_PLACE)
+    return all(same_name(ours.get(key, theirs.get(key)), theirs.get(key)) for key in states.TABLE_NAME_FIELDS)

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent_deploy.provider.resource import Values
-from agent_deploy.rules.endpoint_fields import ENTITY_FIELDS, OWNER_TAG
+from agent_deploy.rules.endpoint_fields import ENTITY_FIELDS, OWNER_TAG, PLAIN_FIELDS, below, body_of
 from agent_deploy.rules.names import FEEDBACK_ENTITY
 
 Body = dict[str, Any]
-# What a request always says, so that no default of the platform's decides.
-_ALWAYS_SENT = ("workloadSize", "scaleToZeroEnabled")
 _CONCURRENCY = ("minProvisionedConcurrency", "maxProvisionedConcurrency")
 
 
@@ -55,13 +53,7 @@ def create_body(inputs: Mapping[str, Any]) -> Body:
     gateway = gateway_body(inputs.get("aiGateway") or {})
     if is_on(gateway.get("inference_table_config")) or is_on(gateway.get("usage_tracking_config")):
         body["ai_gateway"] = gateway
-    for ours, theirs in (
-        ("description", "description"),
-        ("budgetPolicyId", "budget_policy_id"),
-        ("routeOptimized", "route_optimized"),
-    ):
-        if inputs.get(ours):
-            body[theirs] = inputs[ours]
+    body |= {rule.wire: inputs[name] for name, rule in PLAIN_FIELDS.items() if inputs.get(name)}
     if inputs.get("emailNotifications"):
         body["email_notifications"] = notifications_body(inputs["emailNotifications"])
     return body
@@ -69,19 +61,8 @@ def create_body(inputs: Mapping[str, Any]) -> Body:
 
 def gateway_body(gateway: Mapping[str, Any]) -> Body:
     """The body of PUT …/ai-gateway; what is off is said to be off, as leaving it out leaves it on."""
-    body: Body = {}
-    if (table := gateway.get("inferenceTableConfig")) is not None:
-        body["inference_table_config"] = {"enabled": table.get("enabled", True)}
-        for ours, theirs in (
-            ("catalogName", "catalog_name"),
-            ("schemaName", "schema_name"),
-            ("tableNamePrefix", "table_name_prefix"),
-        ):
-            if table.get(ours):
-                body["inference_table_config"][theirs] = table[ours]
-    if (usage := gateway.get("usageTrackingConfig")) is not None:
-        body["usage_tracking_config"] = {"enabled": usage.get("enabled", False)}
-    return body
+    parts = {name: rule for name, rule in below("aiGateway").items() if gateway.get(name) is not None}
+    return {rule.wire: body_of(rule.path, gateway[name]) for name, rule in parts.items()}
 
 
 def is_on(part: Mapping[str, Any] | None) -> bool:
@@ -102,10 +83,7 @@ def tag_list(tags: Mapping[str, str]) -> list[Body]:
 
 def notifications_body(notifications: Mapping[str, Any]) -> Body:
     """E-mail addresses; an empty list clears."""
-    return {
-        "on_update_success": list(notifications.get("onUpdateSuccess") or []),
-        "on_update_failure": list(notifications.get("onUpdateFailure") or []),
-    }
+    return body_of("emailNotifications", notifications)
 
 
 def completed(entity: Mapping[str, Any]) -> Values:
@@ -118,10 +96,8 @@ def completed(entity: Mapping[str, Any]) -> Values:
 
 def _entity_body(name: str, entity: Mapping[str, Any]) -> Body:
     full = completed(entity)
-    sent = {field for field, value in entity.items() if value is not None} | set(_ALWAYS_SENT)
-    body: Body = {"name": name}
-    for field, rule in ENTITY_FIELDS.items():
-        if field in sent and field in full:
-            body[rule.wire] = full[field]
-    body["entity_version"] = str(body["entity_version"])
-    return body
+    said = {field: full.get(field) for field, rule in ENTITY_FIELDS.items() if rule.always or field in entity}
+    body = {"name": name, **body_of("servedEntities.*", said)}
+    if "workloadSize" not in full:
+        del body["workload_size"]
+    return {**body, "entity_version": str(body["entity_version"])}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 # Asked for here by all who deal with an endpoint's state.
@@ -14,7 +14,13 @@ from agent_deploy.client.serving import routes_of as routes_of
 from agent_deploy.client.serving import tags_of as tags_of
 from agent_deploy.provider.endpoint_request import completed, is_on
 from agent_deploy.provider.resource import Values
-from agent_deploy.rules.endpoint_fields import ENTITY_FIELDS, OWNER_TAG
+from agent_deploy.rules.endpoint_fields import (
+    ENTITY_FIELDS,
+    NOTIFICATION_FIELDS,
+    OWNER_TAG,
+    PLAIN_FIELDS,
+    TABLE_FIELDS,
+)
 from agent_deploy.rules.tables import payload_table
 
 # state.config_update, state.ready and a served entity's state.deployment. Source: serving endpoints API reference.
@@ -93,12 +99,12 @@ def outputs_of(remote: Remote, host: str) -> Values:
 
 
 # What of an inference_table_config names its table.
-TABLE_PLACE = ("catalog_name", "schema_name", "table_name_prefix")
+TABLE_NAME_FIELDS = tuple(rule.wire for rule in TABLE_FIELDS.values())
 
 
 def payload_table_in(config: Mapping[str, Any]) -> str:
     """Full name of the raw inference table, from an inference_table_config."""
-    return payload_table(*(config.get(field) for field in TABLE_PLACE))
+    return payload_table(*(config.get(field) for field in TABLE_NAME_FIELDS))
 
 
 def inputs_of(remote: Remote, old: Mapping[str, Any]) -> Values:
@@ -121,12 +127,10 @@ def inputs_of(remote: Remote, old: Mapping[str, Any]) -> Values:
         inputs["ownerMark"] = mark
     if tags or "tags" in old:
         inputs["tags"] = tags
-    if remote.get("description") or "description" in old:
-        inputs["description"] = str(remote.get("description") or "")
-    if policy := remote.get("budget_policy_id") or old.get("budgetPolicyId"):
-        inputs["budgetPolicyId"] = policy
-    if remote.get("route_optimized") or "routeOptimized" in old:
-        inputs["routeOptimized"] = bool(remote.get("route_optimized"))
+    for name, rule in PLAIN_FIELDS.items():
+        value = remote.get(rule.wire) or (rule.default if rule.echoed else old.get(name))
+        if value or (rule.echoed and name in old):
+            inputs[name] = value
     if (notifications := _notification_inputs(remote, old)) is not None:
         inputs["emailNotifications"] = notifications
     return inputs
@@ -180,11 +184,7 @@ def _table_inputs(remote: Mapping[str, Any], before: Mapping[str, Any] | None) -
             return None
         # Turned off by hand, or off as declared: the names stay as they were declared.
         return {**before, "enabled": False}
-    table: Values = {
-        "catalogName": remote.get("catalog_name"),
-        "schemaName": remote.get("schema_name"),
-        "tableNamePrefix": remote.get("table_name_prefix"),
-    }
+    table: Values = {name: remote.get(rule.wire) for name, rule in TABLE_FIELDS.items()}
     if before is not None and "enabled" in before:
         table["enabled"] = True
     # Ours: the workspace knows nothing of these.
@@ -194,13 +194,7 @@ def _table_inputs(remote: Mapping[str, Any], before: Mapping[str, Any] | None) -
 
 def _notification_inputs(remote: Remote, old: Mapping[str, Any]) -> Values | None:
     before = old.get("emailNotifications")
-    found: Values = {}
-    for ours, addresses in _addresses(remote.get("email_notifications") or {}):
-        if addresses or ours in (before or {}):
-            found[ours] = addresses
+    there = remote.get("email_notifications") or {}
+    addresses = {name: list(there.get(rule.wire) or []) for name, rule in NOTIFICATION_FIELDS.items()}
+    found = {name: told for name, told in addresses.items() if told or name in (before or {})}
     return found if found or before is not None else None
-
-
-def _addresses(remote: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
-    yield "onUpdateSuccess", list(remote.get("on_update_success") or [])
-    yield "onUpdateFailure", list(remote.get("on_update_failure") or [])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from agent_deploy.provider import schema_identity
+from agent_deploy.rules.endpoint_fields import Changing, FieldRule, below
 
 PACKAGE = "agent-deploy"
 Schema = dict[str, Any]
@@ -46,42 +48,30 @@ CONFIGURATION: Schema = {
     "authType": _of(_STRING, "How to sign in, as Databricks' SDKs name it: pat, oauth-m2m, azure-cli, …"),
 }
 
-_SERVED_ENTITY = {
-    "entityName": _of(_STRING, "Registered model in Unity Catalog: catalog.schema.model."),
-    "entityVersion": _of(_STRING, "Number of the model version."),
-    "workloadSize": _of(_STRING, "Small (4 requests at once), Medium (16) or Large (64). Default Small."),
-    "workloadType": _of(_STRING, "CPU, or a kind of GPU. Default CPU."),
-    "scaleToZeroEnabled": _of(_BOOLEAN, "Whether the compute stops when idle. Default false."),
-    "environmentVars": _of(_map(_STRING), "Environment variables; secrets as references {{secrets/scope/key}}."),
-    "instanceProfileArn": _of(_STRING, "AWS instance profile that the model's code assumes."),
-    "minProvisionedConcurrency": _of(_INTEGER, "Least number of requests at once, instead of a size."),
-    "maxProvisionedConcurrency": _of(_INTEGER, "Greatest number of requests at once, instead of a size."),
-}
+_PLAIN: Mapping[str, Schema] = {"string": _STRING, "integer": _INTEGER, "boolean": _BOOLEAN, "strings": _STRINGS}
+
+
+def _endpoint_fields(path: str) -> Schema:
+    """The fields directly below a path of ServingEndpoint."""
+    return {name: _endpoint_field(rule) for name, rule in below(path).items()}
+
+
+def _endpoint_field(rule: FieldRule) -> Schema:
+    name = rule.type.removesuffix(" by name")
+    type_ = _PLAIN.get(name) or _ref(name)
+    replaces = {"willReplaceOnChanges": True} if rule.changing is Changing.REPLACES and rule.path != "name" else {}
+    return _of(type_ if name == rule.type else _map(type_), rule.description, **replaces)
+
+
 TYPES: Schema = {
-    "ServedEntity": {"properties": _SERVED_ENTITY, "required": ["entityName", "entityVersion"]},
-    "AiGateway": {
-        "properties": {
-            "inferenceTableConfig": _of(_ref("InferenceTableConfig"), "Where requests and responses are kept."),
-            "usageTrackingConfig": _of(_ref("UsageTrackingConfig"), "Whether usage is kept in system tables."),
-        }
+    "ServedEntity": {
+        "properties": _endpoint_fields("servedEntities.*"),
+        "required": ["entityName", "entityVersion"],
     },
-    "InferenceTableConfig": {
-        "properties": {
-            "enabled": _of(_BOOLEAN, "Default true."),
-            "catalogName": _of(_STRING, "Catalog of the table."),
-            "schemaName": _of(_STRING, "Schema of the table."),
-            "tableNamePrefix": _of(_STRING, "The table is `{prefix}_payload`; must be free when the endpoint is made."),
-            "tableNamePrefixHint": _of(_STRING, "Prefix to take, or to number until it is free; kept from then on."),
-            "deleteOnDestroy": _of(_BOOLEAN, "Whether the table goes with the endpoint. Default false: it is kept."),
-        }
-    },
-    "UsageTrackingConfig": {"properties": {"enabled": _of(_BOOLEAN, "Default false.")}},
-    "EmailNotifications": {
-        "properties": {
-            "onUpdateSuccess": _of(_STRINGS, "E-mail addresses to tell when an update succeeds."),
-            "onUpdateFailure": _of(_STRINGS, "E-mail addresses to tell when an update fails."),
-        }
-    },
+    "AiGateway": {"properties": _endpoint_fields("aiGateway")},
+    "InferenceTableConfig": {"properties": _endpoint_fields("aiGateway.inferenceTableConfig")},
+    "UsageTrackingConfig": {"properties": _endpoint_fields("aiGateway.usageTrackingConfig")},
+    "EmailNotifications": {"properties": _endpoint_fields("emailNotifications")},
     "ServedEntityCondition": {
         "properties": {
             "deployment": _of(_STRING, "DEPLOYMENT_READY, or what else the workspace says."),
@@ -219,18 +209,6 @@ TYPES: Schema = {
         ],
     },
 }
-_ENDPOINT_INPUTS = {
-    "name": _of(_STRING, "Name of the endpoint, which is also its id."),
-    "servedEntities": _of(_map(_ref("ServedEntity")), "Served entity's name to what it serves. None: none yet."),
-    "traffic": _of(_map(_INTEGER), "Served entity's name to percentage. A single entity has 100."),
-    "aiGateway": _of(_ref("AiGateway"), "Inference table and usage tracking."),
-    "tags": _of(_map(_STRING), "Tags."),
-    "description": _of(_STRING, "Description."),
-    "budgetPolicyId": _of(_STRING, "Serverless usage policy that pays. The API never tells it: drift is not seen."),
-    "routeOptimized": _of(_BOOLEAN, "Optimised route; cannot be changed later.", willReplaceOnChanges=True),
-    "emailNotifications": _of(_ref("EmailNotifications"), "Who is told of updates."),
-    "ownerMark": _of(_STRING, "By what a stack knows its endpoint again after an interruption; kept as a tag."),
-}
 _ENDPOINT_OUTPUTS = {
     "endpointId": _of(_STRING, "Hexadecimal id, by which the permissions API knows the endpoint."),
     "endpointUrl": _of(_STRING, "Only route-optimised endpoints have one; else empty."),
@@ -337,7 +315,7 @@ RESOURCES: Schema = {
     **schema_identity.RESOURCES,
     "ServingEndpoint": _resource(
         "A model serving endpoint: waited for, changed in place, told truthfully when it fails.",
-        _ENDPOINT_INPUTS,
+        _endpoint_fields(""),
         _ENDPOINT_OUTPUTS,
         ["name"],
     ),

@@ -7,6 +7,9 @@ import pulumi
 
 from agent_deploy.resources.own import OwnResource
 from agent_deploy.resources.properties import output, to_wire
+from agent_deploy.rules.endpoint_fields import below
+
+_FIELDS = frozenset(rule.argument for rule in below("").values())
 
 
 class ServingEndpoint(OwnResource):
@@ -47,27 +50,10 @@ class ServingEndpoint(OwnResource):
         resource_name: str,
         *,
         name: pulumi.Input[str],
-        served_entities: pulumi.Input[Mapping[str, Any]] | None = None,
-        traffic: pulumi.Input[Mapping[str, Any]] | None = None,
-        ai_gateway: pulumi.Input[Mapping[str, Any]] | None = None,
-        tags: pulumi.Input[Mapping[str, Any]] | None = None,
-        description: pulumi.Input[str] | None = None,
-        budget_policy_id: pulumi.Input[str] | None = None,
-        route_optimized: pulumi.Input[bool] | None = None,
-        email_notifications: pulumi.Input[Mapping[str, Any]] | None = None,
-        owner_mark: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
+        **fields: Any,
     ) -> None:
-        inputs = {
-            "name": name,
-            "served_entities": served_entities,
-            "traffic": traffic,
-            "ai_gateway": ai_gateway,
-            "tags": tags,
-            "description": description,
-            "budget_policy_id": budget_policy_id,
-            "route_optimized": route_optimized,
-            "email_notifications": email_notifications,
-            "owner_mark": owner_mark,
-        }
-        super().__init__(resource_name, to_wire(inputs), opts)
+        """``fields`` are those of rules/endpoint_fields.py, in snake_case; another one is a TypeError."""
+        if unknown := sorted(fields.keys() - _FIELDS):
+            raise TypeError(f"a serving endpoint has no {', '.join(unknown)}")
+        super().__init__(resource_name, to_wire({"name": name, **fields}), opts)

@@ -13,6 +13,7 @@ from typing import Any
 
 from agent_deploy.rules import names
 from agent_deploy.rules.credentials import AUTHS, CLIENT_SECRET, MANUAL, PASSTHROUGH, SERVICE_PRINCIPAL
+from agent_deploy.rules.endpoint_fields import PLAIN_ARGUMENTS
 from agent_deploy.rules.environment import EXPERIMENT_VARIABLE
 from agent_deploy.rules.feedback_model import beside
 from agent_deploy.rules.numbers import whole
@@ -121,8 +122,8 @@ class Deployment:
     identity: Identity = attribute(default_factory=Identity)
     experiment: Named | None = None  # where the program names it
     tags: Mapping[str, Text] | Unknown = attribute(default_factory=dict)
-    description: Text | None = None
-    budget_policy_id: Text | None = None
+    # The endpoint's fields that hold one value, by argument, as far as they were given.
+    plain_fields: Mapping[str, Any] = attribute(default_factory=dict)
     permissions: tuple[Access, ...] = ()
     review: Reviewing = attribute(default_factory=Reviewing)
     tables: Tables = attribute(default_factory=Tables)
@@ -194,8 +195,7 @@ def declared(args: Mapping[str, Any], late: Collection[str] = ()) -> Deployment:
         identity=_identity(args),
         experiment=named_experiment(args),
         tags=args.get("tags") or {},
-        description=args.get("description"),
-        budget_policy_id=args.get("budget_policy_id"),
+        plain_fields={argument: args[argument] for argument in PLAIN_ARGUMENTS if argument in args},
         permissions=tuple(_accesses("permissions", args.get("permissions") or (), late)),
         review=Reviewing(
             enabled=review.get("enabled", True) is not False,

@@ -1,13 +1,16 @@
-"""How each field of a serving endpoint can be changed, and what the platform makes of one that is left out.
+"""The fields of a serving endpoint, one row a field: what it is, how it is changed, its name on the platform's wire.
 
-One row a field; paths are those of our resource's inputs, with ``*`` for a served entity's or a variable's name.
+The schema, the requests, what is read back, the comparison and the documents' table follow from these rows. Paths are
+those of our resource's inputs, with ``*`` for a served entity's or a variable's name.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class Changing(enum.Enum):
@@ -20,85 +23,266 @@ class Changing(enum.Enum):
 
 @dataclass(frozen=True)
 class FieldRule:
-    """One field: how it changes, its name on the platform's wire, what leaving it out means, and who says so."""
+    """One field.
+
+    ``type`` is string, integer, boolean, strings, or another type of the schema; ``… by name`` is a map of these.
+    ``call`` is the last part of the route that changes it: PUT …/config, PATCH …/tags. ``wire`` is its name there; a
+    field without one is ours. ``default`` is what leaving it out means; ``always`` says it in each request all the
+    same, so that no default of the platform's decides. ``echoed``: whether the platform tells it again.
+    """
 
     path: str
+    type: str
+    description: str
     changing: Changing
     source: str
+    call: str = ""
     wire: str = ""
     default: object = None
+    always: bool = False
+    echoed: bool = True
+
+    @property
+    def argument(self) -> str:
+        """What it is called in a program: budgetPolicyId is budget_policy_id."""
+        return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", self.path.rpartition(".")[2])
 
 
 _API = "Databricks, serving endpoints API reference"
-_CONFIG = f"{_API}: PUT …/config"
 _DEPLOY = "observation of databricks-agents 1.13"
+CONFIG, TAGS, GATEWAY, NOTIFICATIONS = "config", "tags", "ai-gateway", "notifications"
+_TABLE = "aiGateway.inferenceTableConfig"
 
 # The tag by which a stack knows its own endpoint again; not a tag of the user's.
 OWNER_TAG = "agent_deploy_stack"
 
+
+def _config(
+    path: str, type_: str, description: str, wire: str = "", default: object = None, always: bool = False
+) -> FieldRule:
+    source = f"{_API}: PUT …/config"
+    return FieldRule(path, type_, description, Changing.IN_PLACE, source, CONFIG, wire, default, always)
+
+
+def _entity(
+    name: str, type_: str, description: str, wire: str, default: object = None, always: bool = False
+) -> FieldRule:
+    return _config(f"servedEntities.*.{name}", type_, description, wire, default, always)
+
+
+def _tags(path: str, type_: str, description: str) -> FieldRule:
+    return FieldRule(path, type_, description, Changing.IN_PLACE, f"{_API}: PATCH …/tags", TAGS, "tags")
+
+
+def _gateway(
+    path: str, type_: str, description: str, wire: str, source: str = _API, default: object = None
+) -> FieldRule:
+    # What is off is said to be off, as leaving it out leaves it on.
+    return FieldRule(path, type_, description, Changing.IN_PLACE, source, GATEWAY, wire, default, wire == "enabled")
+
+
+def _notified(name: str, wire: str, when: str) -> FieldRule:
+    description = f"E-mail addresses to tell when an update {when}."
+    path = f"emailNotifications.{name}"
+    # An empty list clears.
+    return FieldRule(path, "strings", description, Changing.IN_PLACE, _API, NOTIFICATIONS, wire, [], True)
+
+
 FIELDS = (
-    FieldRule("name", Changing.REPLACES, "no route renames an endpoint"),
-    FieldRule("routeOptimized", Changing.REPLACES, "no route changes it; databricks provider: ForceNew", default=False),
-    FieldRule("servedEntities", Changing.IN_PLACE, _CONFIG),
-    FieldRule("servedEntities.*", Changing.IN_PLACE, _CONFIG),
-    FieldRule("servedEntities.*.entityName", Changing.IN_PLACE, _CONFIG, "entity_name"),
-    FieldRule("servedEntities.*.entityVersion", Changing.IN_PLACE, _CONFIG, "entity_version"),
-    FieldRule("servedEntities.*.workloadSize", Changing.IN_PLACE, _CONFIG, "workload_size", "Small"),
-    FieldRule("servedEntities.*.workloadType", Changing.IN_PLACE, _CONFIG, "workload_type", "CPU"),
-    FieldRule("servedEntities.*.scaleToZeroEnabled", Changing.IN_PLACE, _CONFIG, "scale_to_zero_enabled", False),
-    FieldRule("servedEntities.*.environmentVars", Changing.IN_PLACE, _CONFIG, "environment_vars"),
-    FieldRule("servedEntities.*.environmentVars.*", Changing.IN_PLACE, _CONFIG),
-    FieldRule("servedEntities.*.instanceProfileArn", Changing.IN_PLACE, _CONFIG, "instance_profile_arn"),
-    FieldRule("servedEntities.*.minProvisionedConcurrency", Changing.IN_PLACE, _CONFIG, "min_provisioned_concurrency"),
-    FieldRule("servedEntities.*.maxProvisionedConcurrency", Changing.IN_PLACE, _CONFIG, "max_provisioned_concurrency"),
-    FieldRule("traffic", Changing.IN_PLACE, _CONFIG),
-    FieldRule("traffic.*", Changing.IN_PLACE, _CONFIG, default=0),
-    FieldRule("tags", Changing.IN_PLACE, f"{_API}: PATCH …/tags"),
-    FieldRule("tags.*", Changing.IN_PLACE, f"{_API}: PATCH …/tags"),
-    FieldRule("ownerMark", Changing.IN_PLACE, "ours, kept as a tag"),
-    FieldRule("aiGateway", Changing.IN_PLACE, f"{_API}: PUT …/ai-gateway"),
-    FieldRule("aiGateway.inferenceTableConfig", Changing.IN_PLACE, f"{_API}: PUT …/ai-gateway"),
     FieldRule(
-        "aiGateway.inferenceTableConfig.enabled",
+        "name",
+        "string",
+        "Name of the endpoint, which is also its id.",
+        Changing.REPLACES,
+        "no route renames an endpoint",
+        wire="name",
+    ),
+    FieldRule(
+        "routeOptimized",
+        "boolean",
+        "Optimised route; cannot be changed later.",
+        Changing.REPLACES,
+        "no route changes it; databricks provider: ForceNew",
+        wire="route_optimized",
+        default=False,
+    ),
+    _config("servedEntities", "ServedEntity by name", "Served entity's name to what it serves. None: none yet."),
+    _config("servedEntities.*", "ServedEntity", "What it serves."),
+    _entity("entityName", "string", "Registered model in Unity Catalog: catalog.schema.model.", "entity_name"),
+    _entity("entityVersion", "string", "Number of the model version.", "entity_version"),
+    _entity(
+        "workloadSize",
+        "string",
+        "Small (4 requests at once), Medium (16) or Large (64). Default Small.",
+        "workload_size",
+        "Small",
+        True,
+    ),
+    _entity("workloadType", "string", "CPU, or a kind of GPU. Default CPU.", "workload_type", "CPU"),
+    _entity(
+        "scaleToZeroEnabled",
+        "boolean",
+        "Whether the compute stops when idle. Default false.",
+        "scale_to_zero_enabled",
+        False,
+        True,
+    ),
+    _entity(
+        "environmentVars",
+        "string by name",
+        "Environment variables; secrets as references {{secrets/scope/key}}.",
+        "environment_vars",
+    ),
+    _config("servedEntities.*.environmentVars.*", "string", "A variable."),
+    _entity(
+        "instanceProfileArn", "string", "AWS instance profile that the model's code assumes.", "instance_profile_arn"
+    ),
+    _entity(
+        "minProvisionedConcurrency",
+        "integer",
+        "Least number of requests at once, instead of a size.",
+        "min_provisioned_concurrency",
+    ),
+    _entity(
+        "maxProvisionedConcurrency",
+        "integer",
+        "Greatest number of requests at once, instead of a size.",
+        "max_provisioned_concurrency",
+    ),
+    _config("traffic", "integer by name", "Served entity's name to percentage. A single entity has 100."),
+    _config("traffic.*", "integer", "Percentage.", default=0),
+    _tags("tags", "string by name", "Tags."),
+    _tags("tags.*", "string", "A tag."),
+    FieldRule(
+        "ownerMark",
+        "string",
+        "By what a stack knows its endpoint again after an interruption; kept as a tag.",
         Changing.IN_PLACE,
-        "explicit false turns it off; left out it stays on (terraform-provider-databricks#5504)",
+        "ours, kept as a tag",
+        TAGS,
+    ),
+    _gateway(
+        "aiGateway", "AiGateway", "Inference table and usage tracking.", "ai_gateway", f"{_API}: PUT …/ai-gateway"
+    ),
+    _gateway(
+        _TABLE,
+        "InferenceTableConfig",
+        "Where requests and responses are kept.",
+        "inference_table_config",
+        f"{_API}: PUT …/ai-gateway",
+    ),
+    _gateway(
+        f"{_TABLE}.enabled",
+        "boolean",
+        "Default true.",
         "enabled",
+        "explicit false turns it off; left out it stays on (terraform-provider-databricks#5504)",
         True,
     ),
     # The three change only while the table is off: it is turned off with one call and on again with the next.
-    FieldRule("aiGateway.inferenceTableConfig.catalogName", Changing.IN_PLACE, _API, "catalog_name"),
-    FieldRule("aiGateway.inferenceTableConfig.schemaName", Changing.IN_PLACE, _API, "schema_name"),
-    FieldRule("aiGateway.inferenceTableConfig.tableNamePrefix", Changing.IN_PLACE, _API, "table_name_prefix"),
+    _gateway(f"{_TABLE}.catalogName", "string", "Catalog of the table.", "catalog_name"),
+    _gateway(f"{_TABLE}.schemaName", "string", "Schema of the table.", "schema_name"),
+    _gateway(
+        f"{_TABLE}.tableNamePrefix",
+        "string",
+        "The table is `{prefix}_payload`; must be free when the endpoint is made.",
+        "table_name_prefix",
+    ),
     FieldRule(
-        "aiGateway.inferenceTableConfig.tableNamePrefixHint",
+        f"{_TABLE}.tableNamePrefixHint",
+        "string",
+        "Prefix to take, or to number until it is free; kept from then on.",
         Changing.IGNORED,
         "ours: chooses the prefix once, when the endpoint is created",
     ),
     FieldRule(
-        "aiGateway.inferenceTableConfig.deleteOnDestroy",
+        f"{_TABLE}.deleteOnDestroy",
+        "boolean",
+        "Whether the table goes with the endpoint. Default false: it is kept.",
         Changing.IN_PLACE,
         "ours: whether the table is dropped when the endpoint is deleted; no call until then",
         default=False,
     ),
-    FieldRule("aiGateway.usageTrackingConfig", Changing.IN_PLACE, f"{_API}: PUT …/ai-gateway"),
-    FieldRule("aiGateway.usageTrackingConfig.enabled", Changing.IN_PLACE, _API, "enabled", False),
-    FieldRule("description", Changing.IN_PLACE, f"{_DEPLOY}: PATCH …/description", default=""),
-    FieldRule("budgetPolicyId", Changing.IN_PLACE, f"{_DEPLOY}: PATCH …/budget-policy; never echoed", default=""),
-    FieldRule("emailNotifications", Changing.IN_PLACE, f"{_API}: PATCH …/notifications"),
-    FieldRule("emailNotifications.onUpdateSuccess", Changing.IN_PLACE, _API, "on_update_success"),
-    FieldRule("emailNotifications.onUpdateFailure", Changing.IN_PLACE, _API, "on_update_failure"),
+    _gateway(
+        "aiGateway.usageTrackingConfig",
+        "UsageTrackingConfig",
+        "Whether usage is kept in system tables.",
+        "usage_tracking_config",
+        f"{_API}: PUT …/ai-gateway",
+    ),
+    _gateway("aiGateway.usageTrackingConfig.enabled", "boolean", "Default false.", "enabled", default=False),
+    FieldRule(
+        "description",
+        "string",
+        "Description.",
+        Changing.IN_PLACE,
+        f"{_DEPLOY}: PATCH …/description",
+        "description",
+        "description",
+        "",
+    ),
+    FieldRule(
+        "budgetPolicyId",
+        "string",
+        "Serverless usage policy that pays. The API never tells it: drift is not seen.",
+        Changing.IN_PLACE,
+        f"{_DEPLOY}: PATCH …/budget-policy; never echoed",
+        "budget-policy",
+        "budget_policy_id",
+        "",
+        echoed=False,
+    ),
+    FieldRule(
+        "emailNotifications",
+        "EmailNotifications",
+        "Who is told of updates.",
+        Changing.IN_PLACE,
+        f"{_API}: PATCH …/notifications",
+        NOTIFICATIONS,
+        "email_notifications",
+    ),
+    _notified("onUpdateSuccess", "on_update_success", "succeeds"),
+    _notified("onUpdateFailure", "on_update_failure", "fails"),
 )
 _BY_PATH = {rule.path: rule for rule in FIELDS}
 # Keys below these are names that the user gives.
-_KEYED = frozenset({"servedEntities", "servedEntities.*.environmentVars", "traffic", "tags"})
+_KEYED = frozenset(rule.path for rule in FIELDS if rule.type.endswith(" by name"))
 
 INPUTS = tuple(rule.path for rule in FIELDS if "." not in rule.path)
-# A served entity's fields: ours → the platform's.
-ENTITY_FIELDS = {
-    rule.path.rsplit(".", 1)[1]: rule
-    for rule in FIELDS
-    if rule.path.startswith("servedEntities.*.") and rule.wire
-}  # fmt: skip
+
+
+def below(path: str) -> dict[str, FieldRule]:
+    """The fields directly below a path; those of the endpoint itself below the empty one."""
+    return {
+        rule.path.rpartition(".")[2]: rule
+        for rule in FIELDS
+        if rule.path.rpartition(".")[0] == path and not rule.path.endswith("*")
+    }
+
+
+ENTITY_FIELDS = below("servedEntities.*")
+TABLE_FIELDS = {name: rule for name, rule in below(_TABLE).items() if rule.wire and name != "enabled"}
+NOTIFICATION_FIELDS = below("emailNotifications")
+# Those of the endpoint itself that hold one value and stand in its document by themselves.
+PLAIN_FIELDS = {
+    name: rule
+    for name, rule in below("").items()
+    if rule.wire and rule.type in ("string", "boolean", "integer") and name != "name"
+}
+
+PLAIN_ARGUMENTS = {rule.argument: rule for rule in PLAIN_FIELDS.values()}
+
+
+def body_of(path: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a request says of the fields directly below a path: those given, and those that are always said."""
+    body = {}
+    for name, rule in below(path).items():
+        value = values.get(name)
+        if value is None or value in ("", {}):
+            value = rule.default if rule.always else None
+        if rule.wire and value is not None:
+            body[rule.wire] = value
+    return body
 
 
 def is_field(path: Sequence[str | int]) -> bool:
