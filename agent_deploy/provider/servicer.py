@@ -135,8 +135,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     async def Configure(self, request: Any, context: Any) -> Any:
         secrets = _secrets_of(request, self._package.secret_configuration)
         values = {name: _unpacked(value) for name, value in decode(request.args, secrets).items()}
-        for name, *_ in secrets.paths & {(name,) for name in values}:
-            secrets.found((name,), values[name])
+        for name, value in values.items():
+            if (name,) in secrets.paths:
+                secrets.found((name,), value)
 
         async def configure() -> Any:
             self._configuration = self._package.configure(values)
