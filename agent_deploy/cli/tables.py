@@ -15,6 +15,7 @@ import typer
 from agent_deploy.cli.errors import CommandError
 from agent_deploy.cli.folder import DEFAULT_FOLDER, Folder, running_status
 from agent_deploy.cli.showing import output, show_table, waiting
+from agent_deploy.rules.problems import not_one_of
 
 if TYPE_CHECKING:
     from agent_deploy.client.workspace import Workspace
@@ -73,7 +74,7 @@ def show(
     from agent_deploy.tables.refresh import RefreshFailed
 
     if table not in KEYS:
-        raise CommandError(f"table {table!r}: expected one of {', '.join(KEYS)}")
+        raise CommandError(str(not_one_of("table", table, KEYS)))
     try:
         start = parse_since(since, datetime.datetime.now(datetime.timezone.utc)) if since else None
     except ValueError:

@@ -16,7 +16,7 @@ import pulumi
 from agent_deploy.components.errors import DeploymentError
 from agent_deploy.rules import names
 from agent_deploy.rules.endpoint_fields import PLAIN_ARGUMENTS
-from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.problems import Problem, not_one_of
 
 Paths = tuple[tuple[str, str], ...]  # (child's role, path of its property)
 
@@ -127,14 +127,14 @@ def routed(kind: str, name: str, opts: pulumi.ResourceOptions | None, args: Mapp
         for path in getattr(opts, option, None) or ():
             found = list(_paths(routes, path, args))
             if not found:
-                can = ", ".join(sorted(routes.arguments))
-                problems.append(Problem(f"opts.{option}", path, f"one of {kind}'s arguments {can}, or a place in one"))
+                can = f"one of {kind}'s arguments {', '.join(sorted(routes.arguments))}, or a place in one"
+                problems.append(not_one_of(f"opts.{option}", path, routes.arguments, can))
             for role, property_path in found:
                 of_children.setdefault(role, {}).setdefault(option, []).append(property_path)
     secret = [_snake_case(output) for output in opts.additional_secret_outputs or ()]
-    unknown = [output for output in secret if output not in routes.outputs]
+    unknown, outputs = [output for output in secret if output not in routes.outputs], ", ".join(routes.outputs)
     problems += [
-        Problem("opts.additional_secret_outputs", output, f"one of {kind}'s outputs {', '.join(routes.outputs)}")
+        not_one_of("opts.additional_secret_outputs", output, routes.outputs, f"one of {kind}'s outputs {outputs}")
         for output in unknown
     ]
     if problems:

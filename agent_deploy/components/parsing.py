@@ -6,7 +6,6 @@ Output, a bare type is plain, since what is declared depends on it.
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import pulumi
 from typing_extensions import NotRequired, is_typeddict
 
-from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.problems import Problem, nearest
 from agent_deploy.rules.values import Hidden, Secret, Unknown
 
 # What is shown of an argument that holds others, by its name.
@@ -360,8 +359,8 @@ def _shown(name: str, value: object) -> object:
 
 
 def _unknown_name(path: str, name: str, names: tuple[str, ...], component: str) -> Problem:
-    near = difflib.get_close_matches(name, names, n=1)
-    remedy = f"Did you mean {near[0]}?" if near else "There is: " + ", ".join(names)
+    near = nearest(name, names)
+    remedy = f"Did you mean {near}?" if near else "There is: " + ", ".join(names)
     return Problem(path, None, f"a name that {component} knows", remedy)
 
 

@@ -28,7 +28,7 @@ from agent_deploy.provider.resource import (
 )
 from agent_deploy.rules.groups import ADMINS
 from agent_deploy.rules.object_permissions import IS_OWNER, OBJECT_TYPES, ObjectType
-from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.problems import Problem, not_one_of
 from agent_deploy.rules.resources import ROUTES
 
 PERMISSIONS = "/api/2.0/permissions"
@@ -198,7 +198,7 @@ def _check_object(inputs: Values) -> list[Problem]:
     id, name = inputs.get("objectId"), inputs.get("objectName")
     problems = []
     if kind is not UNKNOWN and kind not in OBJECT_TYPES:
-        problems.append(Problem("objectType", kind, "one of " + ", ".join(OBJECT_TYPES)))
+        problems.append(not_one_of("objectType", kind, OBJECT_TYPES))
     if (id is None) == (name is None):
         problems.append(Problem("objectId", None, "either objectId or objectName"))
     if name is not None and kind is not UNKNOWN and kind in OBJECT_TYPES and kind not in ROUTES:
@@ -210,7 +210,7 @@ def _check_principal(inputs: Values) -> list[Problem]:
     kind, principal = inputs.get("principalKind"), inputs.get("principal")
     problems = []
     if kind is not UNKNOWN and kind not in PRINCIPAL_KINDS:
-        problems.append(Problem("principalKind", kind, "one of " + ", ".join(PRINCIPAL_KINDS)))
+        problems.append(not_one_of("principalKind", kind, PRINCIPAL_KINDS))
     if principal is not UNKNOWN and not (isinstance(principal, str) and principal):
         problems.append(
             Problem("principal", principal, "an e-mail address, a group's name or a service principal's application id")
@@ -228,8 +228,9 @@ def _check_level(inputs: Values) -> list[Problem]:
     levels = [each for each in OBJECT_TYPES[kind].levels if each != IS_OWNER]
     if level in levels:
         return []
-    remedy = "An object has one owner: ownership is handed over, not added" if level == IS_OWNER else ""
-    return [Problem("level", level, f"one of {', '.join(levels)} ({OBJECT_TYPES[kind].title})", remedy)]
+    owned = "An object has one owner: ownership is handed over, not added" if level == IS_OWNER else ""
+    expected = f"one of {', '.join(levels)} ({OBJECT_TYPES[kind].title})"
+    return [not_one_of("level", level, levels, expected, otherwise=owned)]
 
 
 def _place(workspace: Workspace, inputs: Values) -> Place | None:

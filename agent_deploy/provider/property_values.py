@@ -45,6 +45,10 @@ class Secrets:
         self.paths.add(path[:index])
         self._texts.update(text for text in _texts(value) if len(text) >= _MIN_HIDDEN)
 
+    def also_hide(self, others: Secrets) -> None:
+        """No message shows the texts of these either; where they were does not become secret."""
+        self._texts |= others._texts
+
     def hidden(self, text: str) -> str:
         """The text with every secret blotted out, and every credential that this process signs in with."""
         for secret in sorted(self._texts, key=len, reverse=True):
@@ -144,6 +148,8 @@ def _encode_plain(value: Any, path: Path, secret_paths: set[Path]) -> Any:
 def _texts(value: Any) -> Iterable[str]:
     if isinstance(value, str):
         yield value
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(value)
     elif isinstance(value, Mapping):
         for item in value.values():
             yield from _texts(item)

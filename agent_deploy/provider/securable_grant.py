@@ -22,7 +22,7 @@ from agent_deploy.provider.resource import (
     UserError,
     Values,
 )
-from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.problems import Problem, not_one_of
 from agent_deploy.rules.unity_catalog import PRIVILEGES, Securable
 
 PATIENCE = 300.0  # seconds that one operation may take
@@ -106,11 +106,12 @@ def _problems(inputs: Values) -> Iterator[Problem]:
         return
     grantable = PRIVILEGES.get(Securable.of(str(type_), "").type)
     if grantable is None:
-        yield Problem("securableType", type_, "one of " + ", ".join(PRIVILEGES))
+        yield not_one_of("securableType", type_, PRIVILEGES)
         return
     for index, privilege in enumerate(privileges if isinstance(privileges, list) else ()):
         if privilege is not UNKNOWN and privilege not in grantable:
-            yield Problem(f"privileges[{index}]", privilege, f"on a {type_} one of " + ", ".join(sorted(grantable)))
+            expected = f"on a {type_} one of " + ", ".join(sorted(grantable))
+            yield not_one_of(f"privileges[{index}]", privilege, grantable, expected)
 
 
 def _workspace(context: Context) -> Workspace:

@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import grpc
@@ -112,10 +112,16 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     # ---- configuration
 
     async def CheckConfig(self, request: Any, context: Any) -> Any:
-        secrets = Secrets(self._package.secret_configuration)
+        secrets = _secrets_of(request, self._package.secret_configuration)
         values = decode(request.news, secrets)
-        failures = self._package.check_configuration(values)
-        return provider_pb2.CheckResponse(inputs=encode(values, secrets), failures=_check_failures(failures, secrets))
+
+        async def check() -> Any:
+            failures = self._package.check_configuration(values)
+            return provider_pb2.CheckResponse(
+                inputs=encode(values, secrets), failures=_check_failures(failures, secrets)
+            )
+
+        return await self._guarded(context, secrets, check())
 
     async def DiffConfig(self, request: Any, context: Any) -> Any:
         secrets = Secrets()
@@ -127,8 +133,11 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.DiffResponse(changes=changes, diffs=changed)
 
     async def Configure(self, request: Any, context: Any) -> Any:
-        secrets = Secrets(self._package.secret_configuration)
+        secrets = _secrets_of(request, self._package.secret_configuration)
         values = {name: _unpacked(value) for name, value in decode(request.args, secrets).items()}
+        for name, value in values.items():
+            if (name,) in secrets.paths:
+                secrets.found((name,), value)
 
         async def configure() -> Any:
             self._configuration = self._package.configure(values)
@@ -142,7 +151,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     async def Check(self, request: Any, context: Any) -> Any:
         resource, secrets = self._resource(request)
-        old = decode(request.olds, Secrets(resource.secrets))
+        old = decode(request.olds, Secrets())  # what was secret need not be so in the new inputs
         new = decode(request.news, secrets)
         operation = self._operation(request, secrets)
 
@@ -225,7 +234,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     # ---- functions and components
 
     async def Invoke(self, request: Any, context: Any) -> Any:
-        secrets = Secrets()
+        secrets = _secrets_of(request)
         arguments = decode(request.args, secrets)
         operation = self._operation(request, secrets)
 
@@ -250,9 +259,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 raise UserError(f"There is no component {request.type}.")
             return await components.construct(request, context)
 
-        secrets = Secrets()
-        decode(request.inputs, secrets)
-        return await self._guarded(context, secrets, construct())
+        return await self._guarded(context, _secrets_of(request), construct())
 
     async def Call(self, request: Any, context: Any) -> Any:
         async def call() -> Any:
@@ -260,7 +267,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 raise UserError(f"There is no method {request.tok}.")
             return await components.call(request, context)
 
-        return await self._guarded(context, Secrets(), call())
+        return await self._guarded(context, _secrets_of(request), call())
 
     async def _with_components(self) -> Components | None:
         """What makes the components, if there are any; loaded the first time that somebody needs it."""
@@ -276,7 +283,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def _resource(self, request: Any) -> tuple[Resource, Secrets]:
         token = request.type or _type_of(request.urn)
         resource = self._package.resources.get(token, _Missing(self._package, token))
-        return resource, Secrets(resource.secrets)
+        return resource, _secrets_of(request, resource.secrets)
 
     def _operation(self, request: Any, secrets: Secrets) -> _Operation:
         urn = getattr(request, "urn", "")
@@ -443,6 +450,19 @@ def _diff_response(diff: Diff) -> Any:
         hasDetailedDiff=True,
         deleteBeforeReplace=diff.delete_before_replace,
     )
+
+
+def _secrets_of(request: Any, always: Iterable[str] = ()) -> Secrets:
+    """What no message about the request may show: every secret in it, in whichever of its fields."""
+    secrets, met = Secrets(always), Secrets(always)
+    for field, value in request.ListFields():
+        if isinstance(value, struct_pb2.Struct):
+            decode(value, met)
+        elif field.name == "configSecretKeys":
+            for key in value:
+                met.found((key,), [request.config[key], _unpacked(request.config[key])])
+    secrets.also_hide(met)
+    return secrets
 
 
 def _type_of(urn: str) -> str:

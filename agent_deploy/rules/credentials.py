@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_deploy.rules.numbers import whole
-from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.problems import Problem, not_one_of
 from agent_deploy.rules.secrets import looks_like_reference, parse_reference
 from agent_deploy.rules.values import known
 
@@ -71,7 +71,7 @@ def check_auth(args: Mapping[str, object]) -> list[Problem]:
     """Problems of ``auth`` and of what goes with it."""
     auth = args.get("auth") or PASSTHROUGH
     if auth not in AUTHS:
-        return [Problem("auth", auth, "one of " + ", ".join(AUTHS))]
+        return [not_one_of("auth", auth, AUTHS)]
     problems = []
     if auth == MANUAL and args.get("resources"):
         remedy = "Take resources out, or choose PASSTHROUGH or SERVICE_PRINCIPAL"

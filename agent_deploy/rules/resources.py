@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent_deploy.rules.object_permissions import OBJECT_TYPES
-from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.problems import Problem, not_one_of
 from agent_deploy.rules.unity_catalog import Requirement, Securable, requirements
 from agent_deploy.rules.values import is_known
 
@@ -144,8 +144,8 @@ def check_resources(field: str, resources: Sequence[Resource]) -> list[Problem]:
         where = f"{field}[{index}]"
         kind = KINDS.get(resource.kind)
         if kind is None:
-            remedy = "A kind that a newer MLflow knows needs a newer agent_deploy"
-            problems.append(Problem(f"{where}.kind", resource.kind, "one of " + ", ".join(KINDS), remedy))
+            newer = "A kind that a newer MLflow knows needs a newer agent_deploy"
+            problems.append(not_one_of(f"{where}.kind", resource.kind, KINDS, otherwise=newer))
         elif is_known(resource.name) and not kind.syntax.pattern.fullmatch(resource.name):
             expected = f"{kind.syntax.expected}, such as {kind.syntax.example!r} ({kind.title})"
             problems.append(Problem(f"{where}.name", resource.name, expected))

@@ -13,7 +13,7 @@ from typing import Any
 
 from agent_deploy.rules.groups import ADMINS
 from agent_deploy.rules.object_permissions import OBJECT_TYPES
-from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.problems import Problem, not_one_of
 from agent_deploy.rules.values import Unknown, is_known
 
 ENDPOINTS, EXPERIMENTS = "serving-endpoints", "experiments"
@@ -119,7 +119,7 @@ def _check_reviewers(given: Sequence[Mapping[str, Any]]) -> list[Problem]:
 def _check_permission(field: str, permission: Mapping[str, Any]) -> list[Problem]:
     problems = []
     if is_known(level := permission.get("level")) and level not in PERMISSION_LEVELS:
-        problems.append(Problem(f"{field}.level", level, "one of " + ", ".join(PERMISSION_LEVELS)))
+        problems.append(not_one_of(f"{field}.level", level, PERMISSION_LEVELS))
     return problems + _check_principal(field, permission)
 
 

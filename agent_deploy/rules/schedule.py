@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
-from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.problems import Problem, meant, not_one_of
 
 CONTINUOUS: Final = "continuous"
 TRIGGERED: Final = "triggered"
@@ -52,8 +52,8 @@ def check_schedule(field: str, value: object, timezone_id: object = None) -> lis
     problems = _check_timezone(f"{field}_timezone", timezone_id)
     if value is None:
         return problems
-    words = ", ".join([*NAMED, CONTINUOUS, TRIGGERED])
-    expected = f"{words}, or a Quartz cron expression such as '0 15 * * * ?' (seconds first)"
+    words = (*NAMED, CONTINUOUS, TRIGGERED)
+    expected = f"{', '.join(words)}, or a Quartz cron expression such as '0 15 * * * ?' (seconds first)"
     if not isinstance(value, str) or not value.strip():
         return [*problems, Problem(field, value, expected)]
     schedule = parse_schedule(value)
@@ -62,8 +62,8 @@ def check_schedule(field: str, value: object, timezone_id: object = None) -> lis
     try:
         times = _Times(schedule.cron)
     except ValueError as error:
-        remedy = _unix_remedy(schedule.cron)
-        return [*problems, Problem(field, value, expected, f"{error}{remedy}")]
+        near = meant(value.strip(), words)
+        return [*problems, Problem(field, value, expected, near or f"{error}{_unix_remedy(schedule.cron)}")]
     # Quartz, and so the creation of the job, refuses what never comes.
     if times.years is None and schedule.next_after(_ANY_MOMENT) is None:
         return [*problems, Problem(field, value, expected, "No year has such a day")]
@@ -76,7 +76,8 @@ def _check_timezone(field: str, timezone_id: object) -> list[Problem]:
     try:
         ZoneInfo(str(timezone_id))
     except (LookupError, ValueError, OSError):  # unknown; malformed; a folder of zones
-        return [Problem(field, timezone_id, "a time zone's name such as Europe/Berlin or UTC")]
+        expected = "a time zone's name such as Europe/Berlin or UTC"
+        return [not_one_of(field, timezone_id, available_timezones(), expected)]
     return []
 
 

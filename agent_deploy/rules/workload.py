@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from agent_deploy.rules.problems import Problem
+from agent_deploy.rules.problems import Problem, not_one_of
 from agent_deploy.rules.values import is_known
 
 WORKLOAD_SIZES = ("Small", "Medium", "Large")
@@ -20,12 +18,7 @@ def check_workload(prefix: str, size: object, kind: object) -> list[Problem]:
     """Problems of ``workload_size`` and ``workload_type``; None is the default and passes."""
     rows = (("workload_size", size, WORKLOAD_SIZES), ("workload_type", kind, WORKLOAD_TYPES))
     return [
-        Problem(f"{prefix}{field}", value, "one of " + ", ".join(allowed), _remedy(value, allowed))
+        not_one_of(f"{prefix}{field}", value, allowed)
         for field, value, allowed in rows
         if value is not None and is_known(value) and value not in allowed
     ]
-
-
-def _remedy(value: object, allowed: Iterable[str]) -> str:
-    meant = [name for name in allowed if name.lower() == str(value).lower()]
-    return f"Names are case-sensitive: write {meant[0]!r}" if meant else ""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import subprocess
 import sys
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from google.protobuf import json_format, struct_pb2
 from pulumi.runtime import proto
-from pulumi.runtime.proto import provider_pb2, status_pb2
+from pulumi.runtime.proto import provider_pb2, resource_pb2, status_pb2
 
 from agent_deploy.provider.package import package
 from agent_deploy.provider.property_values import (
@@ -24,7 +26,17 @@ from agent_deploy.provider.property_values import (
     encode,
     path_text,
 )
-from agent_deploy.provider.resource import UNKNOWN, Context, Package, PartialFailure, Resource, Values, differences
+from agent_deploy.provider.resource import (
+    UNKNOWN,
+    Context,
+    Failure,
+    Package,
+    PartialFailure,
+    Resource,
+    UserError,
+    Values,
+    differences,
+)
 from agent_deploy.provider.servicer import Servicer, merged
 
 
@@ -162,6 +174,107 @@ def test_a_partial_failure_carries_the_truth_in_the_trailing_metadata() -> None:
     assert status.details[0].Unpack(detail)
     assert json_format.MessageToDict(detail.properties) == {"token": secret("hush-hush"), "n": 1}
     assert list(detail.reasons) == ["half-way with [secret]"]
+
+
+OLD, NEW, CONFIGURED = "hush-of-old", "hush-of-new", "hush-of-configuration"
+ALL = f"old {OLD}, older {OLD}-outputs, new {NEW}, number 271828, configured {CONFIGURED}, inner {CONFIGURED}-inner"
+URN = "urn:pulumi:s::p::toy:index:Quoting::name"
+
+
+class Quoting(Resource):
+    """Fails at whatever it is asked to do, and quotes all that the engine said in the call."""
+
+    secrets = frozenset({"token"})
+
+    def __init__(self, error: type[Exception]) -> None:
+        self._error = error
+
+    def quote(self, *_: Any) -> Any:
+        raise self._error(ALL)
+
+    check = diff = foresee = create = read = update = delete = quote  # type: ignore[assignment]
+
+
+class Telling(Resource):
+    """Fails by what it returns, and says the same in a line of its log."""
+
+    secrets = frozenset({"token"})
+
+    def check(self, context: Context, old_inputs: Values, inputs: Values) -> tuple[Values, list[Failure]]:
+        context.info(ALL)
+        return inputs, [Failure(("token",), ALL)]
+
+
+OLDER = {"token": f"{OLD}-outputs"}
+NEWS = {"parts": [secret(NEW)], "count": secret(271828)}
+INPUTS = {"olds": struct({"token": OLD}), "news": struct(NEWS)}
+# Call → the request; fields that only some versions of the protocol have are set where they are there.
+REQUESTS: dict[str, Any] = {
+    "Check": provider_pb2.CheckRequest(urn=URN, **INPUTS),
+    "Diff": provider_pb2.DiffRequest(urn=URN, id="i", old_inputs=struct(OLDER), **INPUTS),
+    "Create": provider_pb2.CreateRequest(urn=URN, properties=struct({"token": OLD, **NEWS})),
+    "Read": provider_pb2.ReadRequest(urn=URN, id="i", inputs=struct(NEWS), properties=struct({"token": OLD})),
+    "Update": provider_pb2.UpdateRequest(urn=URN, id="i", old_inputs=struct(OLDER), **INPUTS),
+    "Delete": provider_pb2.DeleteRequest(urn=URN, id="i", old_inputs=struct(NEWS), properties=struct({"token": OLD})),
+    "CheckConfig": provider_pb2.CheckRequest(urn=URN, **INPUTS),
+    "Configure": provider_pb2.ConfigureRequest(args=struct({"token": json.dumps({"a": [OLD]}), **NEWS})),
+    "Invoke": resource_pb2.ResourceInvokeRequest(tok="toy:index:quote", args=struct({"token": secret(OLD), **NEWS})),
+    "Construct": provider_pb2.ConstructRequest(inputs=struct({"token": secret(OLD), **NEWS})),
+    "Call": provider_pb2.CallRequest(tok="x", args=struct({"token": secret(OLD), **NEWS})),
+}
+for request in REQUESTS.values():
+    if "old_outputs" in request.DESCRIPTOR.fields_by_name:
+        request.old_outputs.update(OLDER)
+    if "configSecretKeys" in request.DESCRIPTOR.fields_by_name:
+        request.configSecretKeys.extend(["s:key", "s:json"])
+        request.config.update({"s:key": CONFIGURED, "s:json": json.dumps({"a": f"{CONFIGURED}-inner"})})
+
+
+def given_in(request: Any) -> set[str]:
+    """The secrets of ``ALL`` that the engine sent in the request."""
+    return {text for text in (OLD, NEW, CONFIGURED, "271828") if text in str(request)}
+
+
+@pytest.mark.parametrize("error", [UserError, ValueError])
+@pytest.mark.parametrize("call", REQUESTS)
+def test_no_error_shows_a_secret_that_the_engine_gave(call: str, error: type[Exception]) -> None:
+    def quote(*_: Any) -> Any:
+        raise error(ALL)
+
+    package = Package(
+        "toy",
+        "1.0.0",
+        {"toy:index:Quoting": Quoting(error)},
+        functions={"toy:index:quote": quote},
+        components=quote,
+        check_configuration=quote,
+        configure=quote,
+        secret_configuration=frozenset({"token"}),
+    )
+    answer, context = None, Call()
+    with contextlib.suppress(Aborted):
+        answer = asyncio.run(getattr(Servicer(package), call)(REQUESTS[call], context))
+    told = f"{context.details}\n{answer}"
+    assert "older" in told
+    assert given_in(REQUESTS[call])
+    assert [text for text in given_in(REQUESTS[call]) if text in told] == []
+
+
+def test_what_a_check_finds_and_logs_shows_no_secret_of_the_old_inputs(capsys: pytest.CaptureFixture[str]) -> None:
+    lines: list[str] = []
+
+    class Engine:
+        async def Log(self, request: Any, timeout: float) -> None:
+            lines.append(request.message)
+
+    servicer = Servicer(Package("toy", "1.0.0", {"toy:index:Quoting": Telling()}), "127.0.0.1:1")
+    servicer._engine = cast(Any, Engine())
+    answer = asyncio.run(servicer.Check(REQUESTS["Check"], Call()))
+    told = "\n".join([*lines, *(failure.reason for failure in answer.failures)])
+    assert told.count("older") == 2
+    assert [text for text in given_in(REQUESTS["Check"]) if text in told] == []
+    # What was secret in the old inputs alone does not make the new ones secret.
+    assert json_format.MessageToDict(answer.inputs) == {"parts": secret([NEW]), "count": secret(271828)}
 
 
 def test_an_unknown_type_says_that_a_newer_plugin_may_be_needed() -> None:

@@ -107,6 +107,20 @@ class TestSecurables:
         assert created.options == {"host": "db.example.com", "user": "u"}
         admin.sdk.connections.delete(name)
 
+    def test_what_a_connection_signs_in_with_is_neither_kept_nor_listed(
+        self, admin: Caller, local_workspace: LocalWorkspace, name: str
+    ) -> None:
+        names = ("authorization_code", "pkce_verifier", "client_secret", "bearer_token", "pem_private_key")
+        hidden = {each: f"hush-{name}-{each}" for each in names}
+        shown = {"host": "h", "client_id": "i", "oauth_redirect_uri": "u", "oauth_scope": "s"}
+        made = admin.sdk.connections.create(name, ConnectionType.SNOWFLAKE, {**shown, **hidden})
+        changed = admin.sdk.connections.update(name, {**shown, **hidden})
+        listed = next(each for each in admin.sdk.connections.list() if each.name == name)
+        assert made.options == changed.options == listed.options == shown
+        for file in local_workspace.folder.glob("workspace.db*"):
+            assert f"hush-{name}".encode() not in file.read_bytes()
+        admin.sdk.connections.delete(name)
+
     def test_each_kind_is_listed_and_changed(self, admin: Caller, schema: str, name: str) -> None:
         sdk, schema_name = admin.sdk, schema.partition(".")[2]
         assert sdk.metastores.summary().metastore_id == sdk.metastores.current().metastore_id

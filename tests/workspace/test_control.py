@@ -141,7 +141,8 @@ class TestRecording:
 
     def test_credentials_of_connections_and_of_signed_urls_are_masked(self, admin: Caller, name: str) -> None:
         value, connections = f"hush-{name}", "/api/2.1/unity-catalog/connections"
-        hidden = {"bearer_token": value, "private_key": value, "api_key": value, "clientSecret": value}
+        names = ("bearer_token", "private_key", "api_key", "clientSecret", "authorization_code", "pkce_verifier")
+        hidden = dict.fromkeys(names, value)
         admin.http.post(connections, json={"name": name, "options": {"host": "h", **hidden}}).raise_for_status()
         admin.http.patch(f"{connections}/{name}", json={"options": hidden}).raise_for_status()
         admin.sdk.connections.delete(name)
@@ -156,6 +157,27 @@ class TestRecording:
         assert value not in text
         assert url.rpartition("/")[2] not in text
         assert "/_signed/[secret]" in text
+
+    def test_credentials_in_the_body_of_an_endpoint_are_masked(self, admin: Caller, name: str) -> None:
+        value, since = f"hush-{name}", _last(admin)
+        openai = {"openai_api_key_plaintext": value, "openai_api_base": "https://example.com"}
+        model = {"provider": "openai", "task": "llm/v1/chat", "openai_config": openai, "odd_plaintext": [{"a": value}]}
+        environment = {"API_KEY": value, "password": "{{secrets/a/b}}", "TOKEN_LIMIT": "4000"}
+        entities = [{"external_model": model, "environment_vars": environment}]
+        for method, path in (("POST", ""), ("PUT", f"/{name}/config")):
+            body = {"name": name, "config": {"served_entities": entities}, "served_entities": entities}
+            assert not admin.http.request(method, f"/api/2.0/serving-endpoints{path}", json=body).is_success
+        recorded = admin.http.get("/_local/requests", params={"since": since, "path": "/api/2.0/serving-endpoints*"})
+        assert value not in recorded.text
+        assert len(recorded.json()["requests"]) == 2
+        for request in recorded.json()["requests"]:
+            (entity,) = request["body"]["served_entities"]
+            assert entity["external_model"]["openai_config"] == {
+                "openai_api_key_plaintext": "[secret]",
+                "openai_api_base": "https://example.com",
+            }
+            assert entity["external_model"]["odd_plaintext"] == [{"a": "[secret]"}]
+            assert entity["environment_vars"] == {**environment, "API_KEY": "[secret]"}
 
 
 class TestTransitions:

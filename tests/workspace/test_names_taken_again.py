@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import time
 import uuid
@@ -169,6 +170,39 @@ def test_everything_that_has_an_owner_is_taken_from_the_former_one(
     after.leave()
     securables = {kind for kind, field in OWNERS.items() if field == "owner"} - theirs.keys()
     assert {*OWNERS} == {*theirs, *run_as, *securables}
+
+
+@pytest.mark.parametrize("prefix", ["/Users", "/Workspace/Users"])
+@pytest.mark.parametrize("again", ["user", "service_principal"])
+def test_the_next_one_has_a_home_of_his_own_and_sees_nothing_of_the_former_ones(
+    local_workspace: LocalWorkspace, admin: Caller, prefix: str, again: str
+) -> None:
+    called = str(uuid.uuid4())
+    home, files = f"{prefix}/{called}", "/api/2.0/workspace"
+    contents = {}
+    for turn, kind in enumerate(("user", again, "user")):
+        bearer = Bearer(admin.http, local_workspace.host, kind, called)
+        if turn:
+            assert bearer.http.get(f"{files}/list?path={home}").json() == {"objects": []}
+            assert bearer.http.get(f"{files}/export?path={home}/inner/notes.txt").status_code == 404
+        ok(bearer.http.post(f"{files}/mkdirs", json={"path": f"{home}/inner"}))
+        contents[turn] = base64.b64encode(f"of turn {turn}".encode()).decode()
+        file = {"path": f"{home}/inner/notes.txt", "format": "AUTO", "content": contents[turn]}
+        number = ok(bearer.http.post(f"{files}/import", json=file))["object_id"]
+        assert ok(bearer.http.get(f"{files}/export?path={home}/inner/notes.txt"))["content"] == contents[turn]
+        for former in range(1, turn + 1):
+            aside = f"{home}_backup_{former}"
+            for path in (aside, f"{aside}/inner/notes.txt"):
+                assert bearer.http.get(f"{files}/get-status?path={path}").status_code == 403
+            # What administrators look for is still there.
+            kept = ok(admin.http.get(f"{files}/export?path={aside}/inner/notes.txt"))["content"]
+            assert kept == contents[former - 1]
+        shown = ok(bearer.http.get(f"{files}/list?path=/Users"))["objects"]
+        assert [each["path"] for each in shown if called in each["path"]] == [f"/Users/{called}"]
+        ok(bearer.http.get(f"/api/2.0/permissions/files/{number}"))
+        bearer.leave()
+    for folder in (home, f"{home}_backup_1", f"{home}_backup_2"):
+        ok(admin.http.post(f"{files}/delete", json={"path": folder, "recursive": True}))
 
 
 def test_a_group_keeps_what_it_has_under_another_name_and_its_old_name_gives_nothing(

@@ -7,10 +7,11 @@ creator; ``acl`` by ``type/id`` with ``entries`` [{kind, name, level}]. Types ar
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from agent_deploy.local.core.errors import ApiError, forbidden, invalid, not_found
 from agent_deploy.local.core.principals import Principal, Principals
-from agent_deploy.local.core.store import Document, Store
+from agent_deploy.local.core.store import Document, Store, Transaction
 from agent_deploy.rules import unity_catalog
 from agent_deploy.rules.groups import ADMINS
 from agent_deploy.rules.object_permissions import CAN_MANAGE, OBJECT_TYPES, ObjectType
@@ -119,20 +120,33 @@ class Authorization:
 
     # Objects -----------------------------------------------------------------------------------------------------
 
-    def register_object(self, object_type: str, object_id: str, creator: Principal, name: str = "") -> None:
-        """A new object with its creator's entry; ``object_type`` is the path of the permissions API."""
+    def register_object(
+        self,
+        object_type: str,
+        object_id: str,
+        creator: Principal,
+        name: str = "",
+        transaction: Transaction | None = None,
+    ) -> None:
+        """A new object with its creator's entry; ``object_type`` is the path of the permissions API.
+
+        ``transaction``: the one in which the object itself is written.
+        """
         kind, key = _type(object_type), f"{object_type}/{object_id}"
         entry = {"kind": creator.kind, "name": creator.name, "level": kind.creator_level}
         document = {"type": object_type, "id": object_id, "creator": creator.name, "name": name or object_id}
-        with self._store.transaction() as transaction:
-            transaction.put("object", key, document)
-            transaction.put("acl", key, {"key": key, "entries": [entry]})
+        with self._within(transaction) as writes:
+            writes.put("object", key, document)
+            writes.put("acl", key, {"key": key, "entries": [entry]})
 
-    def forget_object(self, object_type: str, object_id: str) -> None:
-        """The object is gone, and its ACL with it."""
-        with self._store.transaction() as transaction:
-            transaction.delete("object", f"{object_type}/{object_id}")
-            transaction.delete("acl", f"{object_type}/{object_id}")
+    def forget_object(self, object_type: str, object_id: str, transaction: Transaction | None = None) -> None:
+        """The object is gone, and its ACL with it; ``transaction`` as of `register_object`."""
+        with self._within(transaction) as writes:
+            writes.delete("object", f"{object_type}/{object_id}")
+            writes.delete("acl", f"{object_type}/{object_id}")
+
+    def _within(self, transaction: Transaction | None) -> AbstractContextManager[Transaction]:
+        return self._store.transaction() if transaction is None else nullcontext(transaction)
 
     def object(self, object_type: str, object_id: str) -> Document:
         """The registered object; raises 404 when there is none."""

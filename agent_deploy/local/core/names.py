@@ -7,6 +7,7 @@ is left under it must not be the next one's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 
 from agent_deploy.local.core.authorization import KINDS
 from agent_deploy.local.core.store import Document, Transaction
@@ -40,6 +41,7 @@ def start_anew(transaction: Transaction, name: str) -> None:
     forget(transaction, name)
     # Who takes this as his name gets it no more than others do.
     _owners(transaction, name, f"deleted principal {name}")
+    _set_homes_aside(transaction, name)
 
 
 def carry(transaction: Transaction, name: str, new_name: str) -> None:
@@ -80,6 +82,30 @@ def _grants(transaction: Transaction, name: str, new_name: str | None) -> None:
 def _owners(transaction: Transaction, name: str, new_name: str) -> None:
     for kind, field in OWNERS.items():
         transaction.revise(kind, _owned(field, name, new_name))
+
+
+def _set_homes_aside(transaction: Transaction, name: str) -> None:
+    """What lies in the former one's home stays, for administrators; the name's home is free for the next one.
+
+    Source of the suffix: Databricks, "Manage users", what becomes of a removed user's folder when he is added again.
+    """
+    paths = {document["path"] for document in transaction.list("workspace_object")}
+    for home in sorted(path for path in paths if path.count("/") == 2 and _same(path, f"/Users/{name}")):
+        aside = next(path for number in count(1) if (path := f"{home}_backup_{number}") not in paths)
+        _move(transaction, home, aside)
+
+
+def _move(transaction: Transaction, path: str, to: str) -> None:
+    """The object at a path, and all that is below it; contents and lists of access are kept by its id."""
+
+    def moved(name: str) -> str:
+        return to + name.removeprefix(path) if name == path or name.startswith(f"{path}/") else name
+
+    for document in transaction.list("workspace_object"):
+        if (new := moved(document["path"])) != document["path"]:
+            transaction.delete("workspace_object", document["path"])
+            transaction.put("workspace_object", new, {**document, "path": new}, parent=new.rpartition("/")[0])
+    transaction.revise("object", lambda document: {**document, "name": moved(document["name"])})
 
 
 def _owned(field: str, name: str, new_name: str) -> Callable[[Document], Document]:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.json_text import parse
 from agent_deploy.local.core.vault import CREDENTIAL
+from agent_deploy.rules.credentials import looks_like_credential
 
 _KEPT = 10_000  # requests; older ones leave
 _BODY_BYTES = 16 * 1024  # of a body are kept: both bound the memory that this takes
@@ -23,12 +24,15 @@ _MASK = "[secret]"
 # Fields whose values no recording shows, wherever they stand in a body.
 _SECRET_FIELDS = re.compile(
     r"string_value|bytes_value|secret|client_secret|token|token_value|access_token|password|client_assertion"
+    r"|.*_plaintext",  # as an external model's openai_api_key_plaintext
+    re.DOTALL,
 )
 # What is a secret only in requests to these paths; elsewhere (SCIM, tags) it is data that golden tests compare.
 _SECRET_FIELDS_OF: Mapping[str, re.Pattern[str]] = {
     "/api/2.0/secrets/": re.compile("value"),
     "/api/2.1/unity-catalog/connections": CREDENTIAL,
 }
+_ENVIRONMENT = "environment_vars"  # of a served entity: its names are the user's
 _SCALARS = (str, int, float)
 _SECRET_PATH = re.compile(r"(?<=^/_signed/).+")  # the URL itself is the credential
 _UNRECORDED_BODIES = (
@@ -140,14 +144,19 @@ def _readable(path: str, body: bytes) -> Any:
     return _masked(value, [found for start, found in _SECRET_FIELDS_OF.items() if path.startswith(start)])
 
 
-def _masked(value: Any, more: list[re.Pattern[str]]) -> Any:
-    """Without the values of the secret fields; ``more`` are such fields, by any part of their names."""
+def _masked(value: Any, more: list[re.Pattern[str]], within: str = "", secret: bool = False) -> Any:
+    """Without what the secret fields hold; ``more`` are such fields, by any part of their names."""
     if isinstance(value, dict):
         return {
-            name: _MASK
-            if isinstance(item, _SCALARS)
-            and (_SECRET_FIELDS.fullmatch(name) or any(each.search(name) for each in more))
-            else _masked(item, more)
+            name: _masked(item, more, name, secret or _is_secret(name, item, within, more))
             for name, item in value.items()
         }
-    return [_masked(item, more) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_masked(item, more, within, secret) for item in value]
+    return _MASK if secret and isinstance(value, _SCALARS) else value
+
+
+def _is_secret(name: str, value: object, within: str, more: list[re.Pattern[str]]) -> bool:
+    if within == _ENVIRONMENT:
+        return looks_like_credential(name, value)
+    return bool(_SECRET_FIELDS.fullmatch(name)) or any(each.search(name) for each in more)

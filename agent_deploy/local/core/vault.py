@@ -9,8 +9,11 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
-# Names of a connection's options that are credentials: kept encrypted, shown by no answer and no recording.
-CREDENTIAL = re.compile(r"password|secret|token|key|credential", re.IGNORECASE)
+# Names of a connection's options that are credentials: kept encrypted, shown by no answer and no recording. The code of
+# an OAuth sign-in and its verifier are exchanged for tokens.
+CREDENTIAL = re.compile(
+    r"password|passphrase|secret|token|key|credential|authorization_?code|(pkce|code)_?verifier", re.IGNORECASE
+)
 
 
 class Vault:

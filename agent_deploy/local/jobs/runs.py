@@ -69,8 +69,8 @@ class Runs:
                 message = "The maximum number of concurrent runs of this job was reached."
                 skipped = {**state, "life_cycle_state": SKIPPED, "result_state": "MAXIMUM_CONCURRENT_RUNS_REACHED"}
                 return self._put({**run, "state": {**skipped, "state_message": message}, "end_time": now})
+            self._put(run)
             active = self._active[run_id] = _Active(job["job_id"])
-        self._put(run)
         active.thread = threading.Thread(target=self._run, args=(run, job, active), name=f"run {run_id}")
         active.thread.start()
         return run

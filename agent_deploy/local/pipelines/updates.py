@@ -96,15 +96,15 @@ class Updates:
     def start(self, pipeline: Document, cause: str) -> str:
         """Start an update; returns its id. Raises 409 while another one runs."""
         pipeline_id, update_id = pipeline["pipeline_id"], str(uuid.uuid4())
+        document = {"update_id": update_id, "pipeline_id": pipeline_id, "state": "QUEUED", "cause": cause}
+        document |= {"creation_time": int(time.time() * 1000), "full_refresh": False}
         with self._lock:
             if (active := self._runs.get(pipeline_id)) is not None:
                 message = f"An active update {active.update_id} already exists for pipeline '{pipeline['name']}'."
                 raise conflict(message)
+            self._store.put("pipeline_update", update_id, document, parent=pipeline_id)
+            self._pipelines.note(pipeline_id, state=RUNNING)
             run = self._runs[pipeline_id] = _Run(update_id)
-        document = {"update_id": update_id, "pipeline_id": pipeline_id, "state": "QUEUED", "cause": cause}
-        document |= {"creation_time": int(time.time() * 1000), "full_refresh": False}
-        self._store.put("pipeline_update", update_id, document, parent=pipeline_id)
-        self._pipelines.note(pipeline_id, state=RUNNING)
         run.thread = threading.Thread(target=self._run, args=(pipeline_id, run), name=f"pipeline {update_id}")
         run.thread.start()
         return update_id

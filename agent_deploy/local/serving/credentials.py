@@ -74,12 +74,12 @@ class Credentials:
         for document in self._workspace.store.list(_KIND):
             if document["key"] in served:
                 continue
-            self._masks.pop(document["key"], None)
             self._workspace.principals.delete("service_principal", document["principal_id"])
             with self._workspace.store.transaction() as transaction:
                 names.forget(transaction, document["application_id"])
             self._workspace.services["conversations"].forget(document["application_id"])
             self._workspace.store.delete(_KIND, document["key"])
+            self._masks.pop(document["key"], None)
             shutil.rmtree(self._folder / document["application_id"], ignore_errors=True)
 
     def principal_of(self, version: str) -> Document | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import logging
 from typing import Any
 
@@ -23,9 +22,11 @@ _logger = logging.getLogger(__name__)
 def refuse_while_updating(endpoint: Endpoint) -> None:
     """Raises 409, as the platform does for changes of an endpoint that is being updated.
 
-    Not so while a model hangs: here nobody need wait for the end of its time before he may mend it.
+    Not so while a model hangs: here nobody need wait for the end of its time before he may mend it. Nor when the update
+    ended and that could not be saved.
     """
-    if endpoint.document["config_update"] == IN_PROGRESS and not _stuck(endpoint):
+    lost = endpoint.update is not None and endpoint.update.done()
+    if endpoint.document["config_update"] == IN_PROGRESS and not lost and not _stuck(endpoint):
         raise conflict(f"Endpoint {endpoint.name} is currently updating: try again when the update has ended.")
 
 
@@ -55,10 +56,9 @@ def _pending(endpoint: Endpoint) -> list[Replica]:
 
 def begin(endpoints: Endpoints, endpoint: Endpoint, config: Document) -> None:
     """Record the config as pending, then build it in the background."""
-    document = endpoint.document
-    version = document["last_version"] + 1
-    document["pending_config"] = {**config, "config_version": version, "start_time": now()}
-    endpoints.change(endpoint, config_update=IN_PROGRESS, last_version=version)
+    version = endpoint.document["last_version"] + 1
+    pending = {**config, "config_version": version, "start_time": now()}
+    endpoints.change(endpoint, pending_config=pending, config_update=IN_PROGRESS, last_version=version)
     endpoint.update = endpoints.in_background(_deploy(endpoints, endpoint))
 
 
@@ -82,6 +82,7 @@ async def _wake(replica: Replica) -> None:
 async def _deploy(endpoints: Endpoints, endpoint: Endpoint) -> None:
     try:
         await _build(endpoints, endpoint)
+        _switch(endpoints, endpoint)
     except BuildFailed:
         _fail(endpoints, endpoint, _pending(endpoint))
     except Exception as error:
@@ -90,8 +91,6 @@ async def _deploy(endpoints: Endpoints, endpoint: Endpoint) -> None:
         for replica in _pending(endpoint):
             replica.set_failed(explained(error))
         _fail(endpoints, endpoint, _pending(endpoint))
-    else:
-        _switch(endpoints, endpoint)
 
 
 async def _build(endpoints: Endpoints, endpoint: Endpoint) -> None:
@@ -115,30 +114,32 @@ async def _end(builds: list[asyncio.Task[Any]]) -> None:
 
 def _switch(endpoints: Endpoints, endpoint: Endpoint) -> None:
     """In one step of the loop, so that no request sees half of it."""
-    document = endpoint.document
-    config = {key: value for key, value in document["pending_config"].items() if key != "start_time"}
-    kept = {entity["id"] for entity in config["served_entities"]}
-    old = [replica for key, replica in endpoint.replicas.items() if key not in kept]
-    endpoint.replicas = {key: replica for key, replica in endpoint.replicas.items() if key in kept}
+    pending = endpoint.document["pending_config"]
+    config = {key: value for key, value in pending.items() if key != "start_time"}
+    config["served_entities"] = [
+        {**entity, "state": {"deployment": "DEPLOYMENT_READY", "deployment_state_message": ""}}
+        for entity in pending["served_entities"]
+    ]
+    serving = {entity["id"]: endpoint.replicas[entity["id"]] for entity in config["served_entities"]}
+    old = [replica for key, replica in endpoint.replicas.items() if key not in serving]
+    tasks = [replica.task for replica in serving.values() if replica.task]
+    task = tasks[0] if tasks else endpoint.document["task"]
+    endpoints.change(endpoint, config=config, pending_config=None, config_update=NOT_UPDATING, task=task)
+    endpoint.replicas = serving
     for entity in config["served_entities"]:
-        endpoint.replicas[entity["id"]].entity = entity
-        entity["state"] = {"deployment": "DEPLOYMENT_READY", "deployment_state_message": ""}
-    tasks = [replica.task for replica in endpoint.replicas.values() if replica.task]
-    if tasks:
-        document["task"] = tasks[0]
-    endpoints.change(endpoint, config=config, pending_config=None, config_update=NOT_UPDATING)
+        serving[entity["id"]].entity = entity
     endpoints.retire(endpoint, old, _DRAIN_SECONDS)
 
 
 def _fail(endpoints: Endpoints, endpoint: Endpoint, replicas: list[Replica]) -> None:
     """The old config serves on; the pending one stays to be seen, with the reason at each entity."""
     failed = [replica.entity["name"] for replica in replicas if replica.status == FAILED]
+    message = f"Not deployed, as the update failed at: {', '.join(failed)}"
+    aborted = {"deployment": "DEPLOYMENT_ABORTED", "deployment_state_message": message}
+    states = {each.entity["id"]: dict(each.state if each.status == FAILED else aborted) for each in replicas}
+    pending = endpoint.document["pending_config"]
+    entities = [{**each, "state": states.get(each["id"], each["state"])} for each in pending["served_entities"]]
+    endpoints.change(endpoint, pending_config={**pending, "served_entities": entities}, config_update=UPDATE_FAILED)
     for replica in replicas:
-        state = replica.state
-        if replica.status != FAILED:
-            message = f"Not deployed, as the update failed at: {', '.join(failed)}"
-            state = {"deployment": "DEPLOYMENT_ABORTED", "deployment_state_message": message}
-        replica.entity["state"] = copy.copy(state)
         del endpoint.replicas[replica.entity["id"]]
     endpoints.retire(endpoint, replicas, 0)
-    endpoints.change(endpoint, config_update=UPDATE_FAILED)

@@ -136,34 +136,44 @@ class Endpoints:
         document = {**document, "id": secrets.token_hex(16), "creator": creator.name}
         document |= {"creation_timestamp": now(), "last_updated_timestamp": now(), "config_update": "NOT_UPDATING"}
         document |= {"config": None, "pending_config": None, "last_version": 0}
-        endpoint = self._endpoints[document["name"]] = Endpoint(document)
-        self.workspace.authorization.register_object(OBJECT, document["id"], creator, document["name"])
-        self.save(endpoint)
+        endpoint = Endpoint(document, payload_folder=gateway.folder_of(self.workspace, document["ai_gateway"]))
+        with self.workspace.store.transaction() as transaction:
+            transaction.put(KIND, endpoint.name, document)
+            register = self.workspace.authorization.register_object
+            register(OBJECT, document["id"], creator, endpoint.name, transaction)
+        # Only now, here as in the rest: what could not be saved must not be seen.
+        self._endpoints[endpoint.name] = endpoint
         return endpoint
 
-    def save(self, endpoint: Endpoint) -> None:
+    def save(self, endpoint: Endpoint, document: Document | None = None) -> None:
         """Make the document durable; it names every entity that was ever served, of which logged rows have ids only.
 
-        Raises 404 when the endpoint was deleted while its caller waited for something else.
+        ``document`` is the one that is to be the endpoint's when it is saved; left out, the one that it has. Raises 404
+        when the endpoint was deleted while its caller waited for something else.
         """
         if self.find(endpoint.name) is not endpoint:
             raise not_found(f"The endpoint with name '{endpoint.name}' does not exist.")
-        for entity in (endpoint.document["config"] or {}).get("served_entities", ()):
-            names = endpoint.document.setdefault("entities_served", {})
-            names[entity["id"]] = [entity["name"], entity["entity_version"], entity["entity_name"]]
-        endpoint.payload_folder = gateway.folder_of(self.workspace, endpoint.document["ai_gateway"])
-        self.workspace.store.put(KIND, endpoint.name, endpoint.document)
+        document = endpoint.document if document is None else document
+        names = {
+            entity["id"]: [entity["name"], entity["entity_version"], entity["entity_name"]]
+            for entity in (document["config"] or {}).get("served_entities", ())
+        }
+        if names:
+            document = {**document, "entities_served": {**document.get("entities_served", {}), **names}}
+        folder = gateway.folder_of(self.workspace, document["ai_gateway"])
+        self.workspace.store.put(KIND, endpoint.name, document)
+        endpoint.document, endpoint.payload_folder = document, folder
 
     def change(self, endpoint: Endpoint, **fields: Any) -> None:
         """Set fields, with the time of the change; raises 404 when it is gone."""
-        endpoint.document.update(fields, last_updated_timestamp=now())
-        self.save(endpoint)
+        self.save(endpoint, {**endpoint.document, **fields, "last_updated_timestamp": now()})
 
     async def delete(self, endpoint: Endpoint) -> None:
         """The endpoint is gone when this returns; its processes end on their own time."""
+        with self.workspace.store.transaction() as transaction:
+            transaction.delete(KIND, endpoint.name)
+            self.workspace.authorization.forget_object(OBJECT, endpoint.document["id"], transaction)
         del self._endpoints[endpoint.name]
-        self.workspace.store.delete(KIND, endpoint.name)
-        self.workspace.authorization.forget_object(OBJECT, endpoint.document["id"])
         await endpoint.give_up()
         replicas, endpoint.replicas = {*endpoint.replicas.values(), *endpoint.leaving}, {}
         await asyncio.gather(*(self._retire(replica, drain=0, grace=0) for replica in replicas))
