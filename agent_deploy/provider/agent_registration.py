@@ -15,6 +15,7 @@ from agent_deploy.client.agents_service import NoAgentsService
 from agent_deploy.client.errors import ApiError, ConnectionLost, WorkspaceError
 from agent_deploy.client.workspace import Workspace, is_missing, segment
 from agent_deploy.provider.claims import Claims
+from agent_deploy.provider.connection import workspace_of
 from agent_deploy.provider.endpoint_state import PATH, tags_of
 from agent_deploy.provider.resource import (
     UNKNOWN,
@@ -30,7 +31,6 @@ from agent_deploy.provider.resource import (
 from agent_deploy.rules.environment import EXPERIMENT_TAG
 from agent_deploy.rules.names import review_app_url, served_entity_url
 
-PATIENCE = 300.0  # seconds that one operation may take
 # Our input → the register's field.
 _RECORD = {
     "modelName": "model_name",
@@ -79,7 +79,7 @@ class AgentRegistration(Resource):
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """What the register says; None when it has no record of the version, or only one of a deleted endpoint."""
         model, version = (str(old["modelName"]), str(old["modelVersion"])) if old else _parse(id)
-        workspace, ours = _workspace(context), old_inputs.get("endpointName")
+        workspace, ours = workspace_of(context), old_inputs.get("endpointName")
         try:
             found = service.records(workspace, model, version)
         except NoAgentsService as error:
@@ -124,7 +124,7 @@ class AgentRegistration(Resource):
             return
         with self._turn[_key(inputs)]:
             try:
-                _Leaving(_workspace(context), inputs, old).leave()
+                _Leaving(workspace_of(context), inputs, old).leave()
             except NoAgentsService:
                 return
 
@@ -143,7 +143,7 @@ class _Registering:
 
     def __init__(self, context: Context, inputs: Values, old: Values) -> None:
         self._context, self._inputs, self._old = context, inputs, old
-        self._workspace = _workspace(context)
+        self._workspace = workspace_of(context)
         self._model, self._endpoint = str(inputs["modelName"]), str(inputs["endpointName"])
         self._joined = str(old.get("experimentId") or "")  # whose Review App knows the agent, until it has left it
 
@@ -328,8 +328,3 @@ def _parse(id: str) -> tuple[str, str]:
     if not model or not version.isdecimal():
         raise UserError(f"{id!r} is not the id of an agent's registration: expected <catalog.schema.model>/<version>")
     return model, version
-
-
-def _workspace(context: Context) -> Workspace:
-    workspace: Workspace = context.configuration
-    return workspace.during(context.cancelled, context.timeout or PATIENCE)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.provider.connection import LOOK_UP_PATIENCE, workspace_of
 from agent_deploy.provider.endpoint_telling import kept_tables_line
 from agent_deploy.provider.endpoint_waiting import Polling
 from agent_deploy.provider.resource import (
@@ -33,7 +34,6 @@ from agent_deploy.rules.tables import sql_name
 PIPELINES = "/api/2.0/pipelines"
 # The first update makes the tables; serverless compute starts within minutes.
 PATIENCE = 20 * 60.0
-LOOK_PATIENCE = 60.0
 _REPLACED = ("pipelineId", "payloadTable")
 _ENDED_BADLY = ("FAILED", "CANCELED")
 _OUTPUT_OF = {"requests": "requestLogs", "assessments": "assessmentLogs", "quarantine": "quarantine"}
@@ -51,7 +51,7 @@ class DerivedTables(Resource):
         payload: Any = inputs.get("payloadTable")
         if payload is UNKNOWN or old_inputs.get("payloadTable") == payload:
             return inputs, []
-        workspace = _workspace(context, LOOK_PATIENCE)
+        workspace = workspace_of(context, LOOK_UP_PATIENCE)
         taken = [
             reason
             for name, pipeline in _pipelines_of(workspace, payload).items()
@@ -65,7 +65,7 @@ class DerivedTables(Resource):
 
     def create(self, context: Context, inputs: Values) -> Created:
         """Takes tables over that an earlier pipeline left; waits for the first ones where somebody is to read them."""
-        workspace, id = _workspace(context, PATIENCE), str(inputs["pipelineId"])
+        workspace, id = workspace_of(context, PATIENCE), str(inputs["pipelineId"])
         for name, pipeline in _pipelines_of(workspace, inputs["payloadTable"]).items():
             if pipeline != id:
                 _take_over(context, workspace, name, pipeline, inputs)
@@ -76,7 +76,7 @@ class DerivedTables(Resource):
 
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """There as long as the pipeline is."""
-        pipeline = _workspace(context, LOOK_PATIENCE).find(f"{PIPELINES}/{id}")
+        pipeline = workspace_of(context, LOOK_UP_PATIENCE).find(f"{PIPELINES}/{id}")
         if pipeline is None:
             return None
         # The pipeline's configuration has the name in backquotes.
@@ -87,7 +87,7 @@ class DerivedTables(Resource):
 
     def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
         """Only what is done at the end changes, or whether there must be tables by now."""
-        workspace, properties = _workspace(context, PATIENCE), {**inputs, **_outputs(inputs["payloadTable"])}
+        workspace, properties = workspace_of(context, PATIENCE), {**inputs, **_outputs(inputs["payloadTable"])}
         _remove_former(context, workspace, inputs)
         _await_tables(context, workspace, inputs, properties)
         return properties
@@ -96,7 +96,7 @@ class DerivedTables(Resource):
         """Deletes the pipeline without its tables; where they are to go, they go with it."""
         if old_inputs.get("deleteOnDestroy"):
             return
-        workspace = _workspace(context, PATIENCE)
+        workspace = workspace_of(context, PATIENCE)
         kept = [name for name, pipeline in _pipelines_of(workspace, old_inputs["payloadTable"]).items() if pipeline]
         workspace.remove(f"{PIPELINES}/{id}?cascade=false")
         polling = Polling(context, context.deadline(PATIENCE))
@@ -106,11 +106,6 @@ class DerivedTables(Resource):
                 raise UserError(f"The workspace accepted the deletion of pipeline {id}, but it is still there.")
         if kept:
             context.info(kept_tables_line(kept))
-
-
-def _workspace(context: Context, default: float) -> Workspace:
-    workspace: Workspace = context.configuration
-    return workspace.during(context.cancelled, context.timeout or default)
 
 
 def _outputs(payload: Any) -> Values:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider import endpoint_state as states
+from agent_deploy.provider.connection import workspace_of
 from agent_deploy.provider.endpoint_checks import TablePrefixes
 from agent_deploy.provider.endpoint_request import is_on
 from agent_deploy.provider.endpoint_telling import kept_line
@@ -41,7 +42,7 @@ class EndpointInferenceTable(Resource):
         names = ("endpointName", "catalogName", "schemaName")
         if UNKNOWN in [inputs.get(name) for name in (*names, "tableNamePrefix", "tableNamePrefixHint")]:
             return inputs, []
-        workspace = _workspace(context, LOOK_TIMEOUT)
+        workspace = workspace_of(context, LOOK_TIMEOUT)
         same_endpoint = old_inputs.get("endpointName") == inputs["endpointName"]
         present = _table(find(workspace, str(inputs["endpointName"])) or {})
         if not same_endpoint and is_on(present):
@@ -74,7 +75,7 @@ class EndpointInferenceTable(Resource):
 
     def create(self, context: Context, inputs: Values) -> Created:
         """Turns the table on, unless it is on in this very place already."""
-        workspace, name = _workspace(context, CHANGE_TIMEOUT), str(inputs["endpointName"])
+        workspace, name = workspace_of(context, CHANGE_TIMEOUT), str(inputs["endpointName"])
         remote = find(workspace, name)
         if remote is None:
             raise UserError(f"There is no serving endpoint {name}: correct endpointName, or create it first.")
@@ -89,7 +90,7 @@ class EndpointInferenceTable(Resource):
 
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """None when the endpoint or its table is off."""
-        remote = find(_workspace(context, LOOK_TIMEOUT), id)
+        remote = find(workspace_of(context, LOOK_TIMEOUT), id)
         if remote is None or not is_on(present := _table(remote)):
             return None
         inputs = {**old_inputs, "endpointName": id, **{ours: present[theirs] for ours, theirs in _PLACE.items()}}
@@ -99,7 +100,7 @@ class EndpointInferenceTable(Resource):
     def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
         """Another place is turned off here and on there: a table's place is fixed while it is on."""
         _leave_alone(old_inputs, old, inputs)
-        workspace = _workspace(context, CHANGE_TIMEOUT)
+        workspace = workspace_of(context, CHANGE_TIMEOUT)
         remote = get(workspace, id)
         present, wanted = _table(remote), _wanted(inputs)
         moves = any(not same_name(present.get(field), wanted[field]) for field in _PLACE.values())
@@ -117,7 +118,7 @@ class EndpointInferenceTable(Resource):
 
     def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
         """Turns off what we have turned on; the rows stay unless the inputs say otherwise."""
-        workspace = _workspace(context, CHANGE_TIMEOUT)
+        workspace = workspace_of(context, CHANGE_TIMEOUT)
         remote = find(workspace, id)
         # One that is off already is what a run left that was cut between the two writes.
         if old.get("switchedOn") and remote is not None and _table(remote):
@@ -129,11 +130,6 @@ class EndpointInferenceTable(Resource):
             drop_table(workspace, table)
         else:
             context.info(kept_line(table))
-
-
-def _workspace(context: Context, default: float) -> Workspace:
-    workspace: Workspace = context.configuration
-    return workspace.during(context.cancelled, context.timeout or default)
 
 
 def _table(remote: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from agent_deploy.client.errors import ApiError, ConnectionLost, WorkspaceError
 from agent_deploy.client.model_registry import ModelRegistry, RegisteredModel
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.provider import endpoint_state as states
+from agent_deploy.provider.connection import LOOK_UP_PATIENCE, workspace_of
 from agent_deploy.provider.feedback_look_up import FeedbackModel, feedback_model
 from agent_deploy.provider.resource import (
     UNKNOWN,
@@ -34,8 +35,6 @@ from agent_deploy.provider.unity_tables import same_name
 from agent_deploy.rules.feedback_model import EXECUTED_BY, MADE_BY_TAG, USED_BY_TAG, files
 from agent_deploy.rules.names import check_model_name
 
-PATIENCE = 300.0  # seconds that one operation may take
-LOOK_PATIENCE = 60.0  # a preview or refresh does not go on asking a workspace that says "later" for longer
 DESCRIPTION = "Takes feedback on the answers of this schema's agents, and refuses what is none. Made by agent_deploy."
 
 
@@ -59,7 +58,7 @@ class FeedbackModelVersion(Resource):
             return inputs, [Failure("", str(problem)) for problem in problems]
         if old_inputs.get("modelName") != name:
             try:
-                feedback_model(ModelRegistry(_workspace(context, LOOK_PATIENCE), str(name)), str(name))
+                feedback_model(ModelRegistry(workspace_of(context, LOOK_UP_PATIENCE), str(name)), str(name))
             except UserError as error:
                 return inputs, [Failure("", str(error))]
         return inputs, []
@@ -70,7 +69,7 @@ class FeedbackModelVersion(Resource):
 
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """Whether the version is still there."""
-        registry = ModelRegistry(_workspace(context, LOOK_PATIENCE), id)
+        registry = ModelRegistry(workspace_of(context, LOOK_UP_PATIENCE), id)
         model = registry.model()
         version = str(old.get("version") or "")
         if model is not None and not old_inputs:
@@ -84,13 +83,13 @@ class FeedbackModelVersion(Resource):
         """Goes on where an earlier run stopped, or writes another owner's mark."""
         properties = self._settled(context, inputs, str(old.get("version") or ""))
         if properties["created"] and old_inputs.get("ownerMark") != inputs.get("ownerMark"):
-            _unmark(ModelRegistry(_workspace(context), id), old_inputs)
+            _unmark(ModelRegistry(workspace_of(context), id), old_inputs)
         return properties
 
     def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
         """Removes the model when a run of ours made it and nobody uses it any more; else says why it stays."""
         with self._lock:
-            registry = ModelRegistry(_workspace(context), id)
+            registry = ModelRegistry(workspace_of(context), id)
             model = registry.model()
             if model is None:
                 return
@@ -98,7 +97,7 @@ class FeedbackModelVersion(Resource):
                 context.info(f"{id} is kept: it was there before, and was only used")
                 return
             _unmark(registry, old_inputs)
-            if users := _users(_workspace(context), id, model, _tag_of(old_inputs)):
+            if users := _users(workspace_of(context), id, model, _tag_of(old_inputs)):
                 context.info(f"{id} is kept: it is still used by {', '.join(users)}, and leaves with the last of them")
                 return
             try:
@@ -110,7 +109,7 @@ class FeedbackModelVersion(Resource):
     def _settled(self, context: Context, inputs: Values, version: str = "") -> Values:
         name = str(inputs["modelName"])
         with self._lock:
-            registry = ModelRegistry(_workspace(context), name)
+            registry = ModelRegistry(workspace_of(context), name)
             found = feedback_model(registry, name)
             if not found.exists:
                 found = _made(registry, name, inputs)
@@ -126,11 +125,6 @@ class FeedbackModelVersion(Resource):
                 # The model is there: the next run goes on from here, and a destroy takes it away.
                 raise PartialFailure(name, partial, inputs, [str(error)]) from error
             return partial
-
-
-def _workspace(context: Context, patience: float = PATIENCE) -> Workspace:
-    workspace: Workspace = context.configuration
-    return workspace.during(context.cancelled, context.timeout or patience)
 
 
 def _made(registry: ModelRegistry, name: str, inputs: Values) -> FeedbackModel:

@@ -11,14 +11,11 @@ from typing import Any, TypeVar, cast
 
 from agent_deploy.client.errors import ConnectionLost, Unreachable
 from agent_deploy.client.workspace import Workspace
+from agent_deploy.provider.connection import host_of, looked_up
 from agent_deploy.provider.resource import Context
 
 # Long enough for all agents of one program, short enough that a grant made meanwhile is seen by the next run.
 MEMORY_SECONDS = 20.0
-# Seconds that a verification goes on asking a workspace that says "later".
-PATIENCE = 60.0
-# Seconds that it waits for one that says nothing at all. A listing of a large workspace's groups takes some of them.
-SILENCE = 15.0
 # For how long nobody else asks one that was not there: those whose look-ups were queued meanwhile would wait in turn.
 GONE_SECONDS = 1.0
 # How many look-ups are under way at once, for all agents together.
@@ -78,10 +75,9 @@ _LOCK = threading.Lock()
 def memory_of(context: Context) -> Memory:
     """What everybody remembers who uses this context's workspace."""
     with _LOCK:
-        return _MEMORIES.setdefault(context.configuration, Memory())
+        return _MEMORIES.setdefault(host_of(context), Memory())
 
 
 def patient(context: Context) -> Workspace:
     """The context's workspace as a verification asks it."""
-    workspace: Workspace = context.configuration
-    return workspace.during(context.cancelled, PATIENCE, SILENCE)
+    return looked_up(context)

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider.claims import Claims
+from agent_deploy.provider.connection import workspace_of
 from agent_deploy.provider.resource import (
     UNKNOWN,
     Context,
@@ -109,7 +110,7 @@ class ObjectPermission(Resource):
 
     def create(self, context: Context, inputs: Values) -> Created:
         """Gives the level, unless the principal has it or more already."""
-        workspace = _workspace(context)
+        workspace = workspace_of(context)
         place = _place(workspace, inputs)
         if place is None:
             return Created(str(_open_place(inputs)), {**inputs, "resolvedObjectId": "", "previousLevel": ""})
@@ -123,7 +124,7 @@ class ObjectPermission(Resource):
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """The principal's direct level; None when it has none, or the object is gone. Inherited ones are not ours."""
         place, previous = _place_of(id, old), str(old.get("previousLevel") or "")
-        workspace = _workspace(context)
+        workspace = workspace_of(context)
         try:
             if _is_open(old):
                 is_open = not place.object_id or _id_of(workspace, place.object_type, place.object_id) == ""
@@ -150,7 +151,7 @@ class ObjectPermission(Resource):
 
     def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
         """Another level, but never less than what the principal had before; another place is left, then taken."""
-        workspace, place, previous = _workspace(context), _place_of(id, old), str(old.get("previousLevel") or "")
+        workspace, place, previous = workspace_of(context), _place_of(id, old), str(old.get("previousLevel") or "")
         wanted = _place(workspace, inputs)
         if (wanted or _open_place(inputs)) != place:
             self.delete(context, id, old_inputs, old)
@@ -167,7 +168,7 @@ class ObjectPermission(Resource):
         """Takes out what was given, back to what was before; a higher level that somebody else gave since stays."""
         if _is_open(old) or self._claims.is_anothers(context, _named(old_inputs or old)):
             return
-        workspace, place, previous = _workspace(context), _place_of(id, old), str(old.get("previousLevel") or "")
+        workspace, place, previous = workspace_of(context), _place_of(id, old), str(old.get("previousLevel") or "")
         given = str(old_inputs.get("level") or old.get("level") or "")
         try:
             with self._turn(place):
@@ -364,8 +365,3 @@ def _refusal(error: ApiError, place: Place, level: str) -> Exception:
 
 def _properties(inputs: Values, place: Place, previous: str) -> Values:
     return {**inputs, "resolvedObjectId": place.object_id, "previousLevel": previous}
-
-
-def _workspace(context: Context) -> Workspace:
-    workspace: Workspace = context.configuration
-    return workspace.during(context.cancelled, context.timeout or 300.0)

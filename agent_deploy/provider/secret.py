@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace
+from agent_deploy.provider.connection import workspace_of
 from agent_deploy.provider.resource import (
     UNKNOWN,
     Context,
@@ -51,7 +52,7 @@ class Secret(Resource):
         scope, key = inputs["scope"], f"{inputs['name']}-{secrets.token_hex(4)[:SUFFIX_LENGTH]}"
         body = {"scope": scope, "key": key, "string_value": inputs["value"]}
         # Repeatable: the same value under the same key.
-        _workspace(context).post("/api/2.0/secrets/put", body, repeatable=True)
+        workspace_of(context).post("/api/2.0/secrets/put", body, repeatable=True)
         return Created(f"{scope}/{key}", {**inputs, "key": key, "reference": str(SecretReference(scope, key))})
 
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
@@ -59,7 +60,7 @@ class Secret(Resource):
         if not old_inputs:
             raise UserError(f"The secret {id} cannot be imported, as its value cannot be read: declare it anew.")
         scope, _, key = id.rpartition("/")
-        keys = keys_of(_workspace(context), scope)
+        keys = keys_of(workspace_of(context), scope)
         if keys is None or key not in keys:
             return None
         return Found(id, {**old_inputs, "key": key, "reference": str(SecretReference(scope, key))}, old_inputs)
@@ -72,7 +73,7 @@ class Secret(Resource):
         """Removes the key, if it and its scope are still there."""
         scope, _, key = id.rpartition("/")
         try:
-            _workspace(context).post("/api/2.0/secrets/delete", {"scope": scope, "key": key}, repeatable=True)
+            workspace_of(context).post("/api/2.0/secrets/delete", {"scope": scope, "key": key}, repeatable=True)
         except ApiError as error:
             if not error.is_missing:
                 raise
@@ -82,8 +83,3 @@ def keys_of(workspace: Workspace, scope: str) -> set[str] | None:
     """The keys in a scope; None when there is no such scope."""
     answer = workspace.find("/api/2.0/secrets/list", {"scope": scope})
     return None if answer is None else {str(secret["key"]) for secret in answer.get("secrets") or []}
-
-
-def _workspace(context: Context) -> Workspace:
-    workspace: Workspace = context.configuration
-    return workspace.during(context.cancelled, context.timeout or 300.0)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from agent_deploy.client.errors import ApiError, ConnectionLost
 from agent_deploy.client.workspace import Workspace
+from agent_deploy.provider.connection import workspace_of
 from agent_deploy.provider.resource import (
     UNKNOWN,
     Context,
@@ -48,7 +49,7 @@ class SecretScope(Resource):
 
     def create(self, context: Context, inputs: Values) -> Created:
         """Makes one, or goes on with the one that a run which was cut short has made."""
-        workspace, name = _workspace(context), str(inputs["name"])
+        workspace, name = workspace_of(context), str(inputs["name"])
         try:
             workspace.post(f"{SCOPES}/create", {"scope": name, "scope_backend_type": "DATABRICKS"})
         except ApiError as error:
@@ -64,7 +65,7 @@ class SecretScope(Resource):
 
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """Whether it is there."""
-        scopes = _workspace(context).get(f"{SCOPES}/list").get("scopes") or []
+        scopes = workspace_of(context).get(f"{SCOPES}/list").get("scopes") or []
         if all(scope.get("name") != id for scope in scopes):
             return None
         return Found(id, {**old, "name": id}, {**old_inputs, "name": id})
@@ -76,7 +77,7 @@ class SecretScope(Resource):
     def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
         """Removes it with what is in it."""
         try:
-            _workspace(context).post(f"{SCOPES}/delete", {"scope": id}, repeatable=True)
+            workspace_of(context).post(f"{SCOPES}/delete", {"scope": id}, repeatable=True)
         except ApiError as error:
             if not error.is_missing:
                 raise
@@ -106,8 +107,3 @@ def _taken(name: str) -> str:
         "another name: secret_scope of an AgentServicePrincipal, endpoint_name of an AgentDeployment, whose scopes are "
         "called after its endpoint"
     )
-
-
-def _workspace(context: Context) -> Workspace:
-    workspace: Workspace = context.configuration
-    return workspace.during(context.cancelled, context.timeout or 300.0)

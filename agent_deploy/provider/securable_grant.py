@@ -12,6 +12,7 @@ from typing import ClassVar
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider.claims import Claims
+from agent_deploy.provider.connection import workspace_of
 from agent_deploy.provider.resource import (
     UNKNOWN,
     Context,
@@ -25,7 +26,6 @@ from agent_deploy.provider.resource import (
 from agent_deploy.rules.problems import Problem, not_one_of
 from agent_deploy.rules.unity_catalog import PRIVILEGES, Securable
 
-PATIENCE = 300.0  # seconds that one operation may take
 _PLACE = ("securableType", "fullName", "principal")
 
 
@@ -49,7 +49,7 @@ class SecurableGrant(Resource):
 
     def create(self, context: Context, inputs: Values) -> Created:
         """Grants what the principal lacks."""
-        workspace = _workspace(context)
+        workspace = workspace_of(context)
         added = sorted(set(inputs["privileges"]) - _held(workspace, inputs))
         _change(workspace, inputs, add=added)
         return Created("/".join(str(inputs[name]) for name in _PLACE), {**inputs, "added": added})
@@ -58,7 +58,7 @@ class SecurableGrant(Resource):
         """What is left of the privileges; none, or no securable, is gone."""
         inputs = old_inputs or _imported(id)
         try:
-            held = _held(_workspace(context), inputs)
+            held = _held(workspace_of(context), inputs)
         except ApiError as error:
             if error.is_missing:
                 return None
@@ -76,7 +76,7 @@ class SecurableGrant(Resource):
         if any(old_inputs.get(name) != inputs.get(name) for name in _PLACE):
             self.delete(context, id, old_inputs, old)
             return self.create(context, inputs).properties
-        workspace = _workspace(context)
+        workspace = workspace_of(context)
         wanted, ours = set(inputs["privileges"]), set(old.get("added") or ())
         new = wanted - _held(workspace, inputs)
         _change(workspace, inputs, add=sorted(new), remove=sorted(ours - wanted))
@@ -87,7 +87,7 @@ class SecurableGrant(Resource):
         if self._claims.is_anothers(context, _named(old_inputs)):
             return
         try:
-            _change(_workspace(context), old_inputs, remove=list(old.get("added") or ()))
+            _change(workspace_of(context), old_inputs, remove=list(old.get("added") or ()))
         except ApiError as error:
             if not error.is_missing:
                 raise
@@ -112,11 +112,6 @@ def _problems(inputs: Values) -> Iterator[Problem]:
         if privilege is not UNKNOWN and privilege not in grantable:
             expected = f"on a {type_} one of " + ", ".join(sorted(grantable))
             yield not_one_of(f"privileges[{index}]", privilege, grantable, expected)
-
-
-def _workspace(context: Context) -> Workspace:
-    workspace: Workspace = context.configuration
-    return workspace.during(context.cancelled, context.timeout or PATIENCE)
 
 
 def _path(inputs: Values) -> str:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.provider.connection import workspace_of
 from agent_deploy.provider.resource import (
     UNKNOWN,
     Context,
@@ -48,7 +49,7 @@ class ServicePrincipal(Resource):
 
     def create(self, context: Context, inputs: Values) -> Created:
         """Makes one, or goes on with the one that this resource made in a run that was cut short."""
-        workspace, name, mark = _workspace(context), str(inputs["displayName"]), _mark(context.urn)
+        workspace, name, mark = workspace_of(context), str(inputs["displayName"]), _mark(context.urn)
         principal = _left_over(workspace, name, mark)
         if principal is None:
             body = {"schemas": [_SCHEMA], "displayName": name, "active": True, "externalId": mark}
@@ -59,7 +60,7 @@ class ServicePrincipal(Resource):
 
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """The principal as it is."""
-        found = _workspace(context).find(f"{PRINCIPALS}/{segment(id)}")
+        found = workspace_of(context).find(f"{PRINCIPALS}/{segment(id)}")
         if found is None:
             return None
         inputs = {**old_inputs, "displayName": found.get("displayName", "")}
@@ -69,12 +70,12 @@ class ServicePrincipal(Resource):
         """Another name."""
         operation = {"op": "replace", "path": "displayName", "value": inputs["displayName"]}
         body = {"schemas": [_PATCH], "Operations": [operation]}
-        _workspace(context).request("PATCH", f"{PRINCIPALS}/{segment(id)}", body=body, headers=_HEADERS)
+        workspace_of(context).request("PATCH", f"{PRINCIPALS}/{segment(id)}", body=body, headers=_HEADERS)
         return {**inputs, "applicationId": old["applicationId"]}
 
     def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
         """Removes it and, with it, its secrets."""
-        _workspace(context).remove(f"{PRINCIPALS}/{segment(id)}")
+        workspace_of(context).remove(f"{PRINCIPALS}/{segment(id)}")
 
 
 def _mark(urn: str) -> str:
@@ -102,8 +103,3 @@ def _has_secret(workspace: Workspace, id: str) -> bool:
         if error.is_missing or error.status == 403:
             return True  # not to be told: then it is not ours to take
         raise
-
-
-def _workspace(context: Context) -> Workspace:
-    workspace: Workspace = context.configuration
-    return workspace.during(context.cancelled, context.timeout or 300.0)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.masking import hide
 from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.provider.connection import workspace_of
 from agent_deploy.provider.resource import (
     UNKNOWN,
     Context,
@@ -72,7 +73,7 @@ class ServicePrincipalSecret(Resource):
         """Makes one, after it has removed those that earlier runs of this resource made and could not note."""
         with self._lock:
             kept = self._kept.pop(context.urn, None)
-        workspace, principal = _workspace(context), str(inputs["servicePrincipalId"])
+        workspace, principal = workspace_of(context), str(inputs["servicePrincipalId"])
         for left in _left_over(list(secrets_of(workspace, principal)), kept, _mark(context.urn)):
             workspace.remove(f"{_path(principal)}/{segment(left)}")
             context.info(f"Removed OAuth secret {left}: an earlier run made it and was cut short.")
@@ -92,7 +93,7 @@ class ServicePrincipalSecret(Resource):
                 f"The OAuth secret {id} cannot be imported, as its value is told only when it is made: declare it anew."
             )
         try:
-            held = list(secrets_of(_workspace(context), str(old_inputs["servicePrincipalId"])))
+            held = list(secrets_of(workspace_of(context), str(old_inputs["servicePrincipalId"])))
         except ApiError as error:
             if error.is_missing:
                 return None  # gone with its principal
@@ -109,7 +110,7 @@ class ServicePrincipalSecret(Resource):
     def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
         """Removes it, if it and its principal are still there."""
         principal = str((old_inputs or old)["servicePrincipalId"])
-        _workspace(context).remove(f"{_path(principal)}/{segment(id)}")
+        workspace_of(context).remove(f"{_path(principal)}/{segment(id)}")
 
 
 def secrets_of(workspace: Workspace, principal: str) -> Iterator[dict[str, Any]]:
@@ -174,8 +175,3 @@ def _time(text: object) -> datetime | None:
     micros = re.match(r"\d{0,6}", rest)
     stamp = datetime.fromisoformat(re.sub(r"Z$", "+00:00", whole if rest == "" else f"{whole}+00:00"))
     return stamp.replace(microsecond=int((micros[0] if micros else "").ljust(6, "0") or 0))
-
-
-def _workspace(context: Context) -> Workspace:
-    workspace: Workspace = context.configuration
-    return workspace.during(context.cancelled, context.timeout or 300.0)

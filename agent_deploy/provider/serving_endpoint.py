@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from agent_deploy.client.errors import ApiError, ConnectionLost, WorkspaceError
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider import endpoint_state as states
+from agent_deploy.provider.connection import host_of, workspace_of
 from agent_deploy.provider.endpoint_change import EndpointChange
 from agent_deploy.provider.endpoint_checks import TablePrefixes, check_fields
 from agent_deploy.provider.endpoint_request import create_body, traffic_of
@@ -84,7 +85,7 @@ class ServingEndpoint(Resource):
                 entity["entityVersion"] = str(entity["entityVersion"])
         failures = check_fields(context, inputs) or self._check_name(context, inputs)
         if not failures:
-            workspace = _workspace(context, LOOK_TIMEOUT)
+            workspace = workspace_of(context, LOOK_TIMEOUT)
             failures = self._prefixes.settle(context, workspace, old_inputs, inputs)
         return inputs, failures
 
@@ -96,7 +97,7 @@ class ServingEndpoint(Resource):
         name = inputs.get("name")
         if name is UNKNOWN:
             return []
-        first = self._wanted.setdefault((context.configuration.host, str(name)), context.urn)
+        first = self._wanted.setdefault((host_of(context).host, str(name)), context.urn)
         if first != context.urn:
             return [Failure("", _wanted_twice(str(name), first.rpartition("::")[2]))]
         if inputs.get("ownerMark") is UNKNOWN or self._known.get(context.urn) == name:
@@ -142,12 +143,12 @@ class ServingEndpoint(Resource):
             if same and anew:
                 known[RECORD] = {**old[RECORD], **anew}
         elif inputs.get("name") is not UNKNOWN:
-            known = {"workspaceUrl": context.configuration.host}
+            known = {"workspaceUrl": host_of(context).host}
         return {**inputs, **dict.fromkeys(self.outputs, UNKNOWN), **known, **_foreseen_table(inputs)}
 
     def create(self, context: Context, inputs: Values) -> Created:
         """Posts the endpoint and waits; an endpoint that an interrupted run of this stack has made is taken over."""
-        workspace, name = _workspace(context, CHANGE_TIMEOUT), str(inputs["name"])
+        workspace, name = workspace_of(context, CHANGE_TIMEOUT), str(inputs["name"])
         deadline = context.deadline(CHANGE_TIMEOUT)
         change = EndpointChange(context, workspace, name, deadline, inputs)
         try:
@@ -171,7 +172,7 @@ class ServingEndpoint(Resource):
 
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """The endpoint as it is; one that is not healthy is told as such, so that the next update mends it."""
-        workspace = _workspace(context, LOOK_TIMEOUT)
+        workspace = workspace_of(context, LOOK_TIMEOUT)
         remote = find(workspace, id)
         if remote is None:
             return None
@@ -184,7 +185,7 @@ class ServingEndpoint(Resource):
 
     def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
         """Changes what differs, in one order; goes on waiting where an earlier run stopped."""
-        workspace = _workspace(context, CHANGE_TIMEOUT)
+        workspace = workspace_of(context, CHANGE_TIMEOUT)
         change = EndpointChange(context, workspace, id, context.deadline(CHANGE_TIMEOUT), inputs, old)
         change.update(get(workspace, id), old_inputs, old, inputs)
         return change.finished(inputs)
@@ -195,7 +196,7 @@ class ServingEndpoint(Resource):
         Whether it is really gone is looked at by who needs its name: `create`. Its inference table stays, and the user
         is told so, unless the inputs say otherwise.
         """
-        workspace = _workspace(context, DELETE_TIMEOUT)
+        workspace = workspace_of(context, DELETE_TIMEOUT)
         deadline = context.deadline(DELETE_TIMEOUT)
         try:
             when_free(context, workspace, id, deadline, lambda: workspace.delete(f"{PATH}/{segment(id)}"))
@@ -209,11 +210,6 @@ class ServingEndpoint(Resource):
             drop_table(workspace, table)
         elif _is_kept(workspace, table):
             context.info(kept_line(table))
-
-
-def _workspace(context: Context, default: float) -> Workspace:
-    workspace: Workspace = context.configuration
-    return workspace.during(context.cancelled, context.timeout or default)
 
 
 def _add_versions(context: Context, properties: Values, old: Values) -> None:

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any, ClassVar
 
 from agent_deploy.client.errors import ApiError
-from agent_deploy.client.workspace import Workspace
 from agent_deploy.provider.claims import Claims
+from agent_deploy.provider.connection import workspace_of
 from agent_deploy.provider.folder_writers import open_place
 from agent_deploy.provider.look_ups import memory_of
 from agent_deploy.provider.permission_facts import facts_of
@@ -31,8 +31,6 @@ from agent_deploy.provider.resource import (
 from agent_deploy.provider.workspace_tree import TREE, file_text, parent, remove_empty, remove_file, write_file
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.workspace_files import check_folder, home_folder, normal_folder
-
-PATIENCE = 300.0  # seconds that one operation may take
 
 
 class WorkspaceFile(Resource):
@@ -74,7 +72,7 @@ class WorkspaceFile(Resource):
         if found.changes:
             return found
         try:
-            held = file_text(_workspace(context), id)
+            held = file_text(workspace_of(context), id)
         except ApiError as error:
             if error.status != 403:
                 raise
@@ -100,10 +98,10 @@ class WorkspaceFile(Resource):
         """With what it holds now."""
         folder = old_inputs.get("folder") or parent(id)
         try:
-            held = file_text(_workspace(context), id)
+            held = file_text(workspace_of(context), id)
             if held is None:
                 return None
-            status = _workspace(context).get(f"{TREE}/get-status", {"path": id})
+            status = workspace_of(context).get(f"{TREE}/get-status", {"path": id})
         except ApiError as error:
             if error.status != 403 or not old_inputs:
                 raise
@@ -120,13 +118,13 @@ class WorkspaceFile(Resource):
         """The file, and its folders as far as they are empty then."""
         if self._claims.is_anothers(context, id):
             return
-        workspace = _workspace(context)
+        workspace = workspace_of(context)
         remove_file(workspace, id)
         remove_empty(context, workspace, parent(id), str(old_inputs.get("folder") or parent(id)))
 
     def _written(self, context: Context, inputs: Values) -> Values:
         path = _path(inputs)
-        object_id = write_file(_workspace(context), path, inputs["content"])
+        object_id = write_file(workspace_of(context), path, inputs["content"])
         return {**inputs, **_places(path), "objectId": object_id}
 
 
@@ -144,8 +142,3 @@ def _path(inputs: Values) -> Any:
 
 def _places(path: Any) -> Values:
     return {"path": path, "workspacePath": path if path is UNKNOWN else f"/Workspace{path}"}
-
-
-def _workspace(context: Context) -> Workspace:
-    workspace: Workspace = context.configuration
-    return workspace.during(context.cancelled, context.timeout or PATIENCE)

@@ -14,7 +14,7 @@ import pytest
 from agent_deploy.cli.check import examine
 from agent_deploy.client.configuration import Settings
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider import look_ups as asked
+from agent_deploy.provider import connection
 from agent_deploy.provider.resource import Context
 from agent_deploy.provider.verify_deployment import verify_deployment, verify_deployments
 from agent_deploy.resources.properties import to_wire
@@ -349,7 +349,7 @@ def test_a_workspace_that_does_not_answer_is_told_once_beside_nothing_else() -> 
 def test_a_host_that_takes_connections_and_never_answers_is_waited_for_once_by_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(asked, "SILENCE", 0.5)
+    monkeypatch.setattr(connection, "LOOK_UP_SILENCE", 0.5)
     with socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
         settings = Settings(host=f"http://127.0.0.1:{silent.getsockname()[1]}", method="pat", token="t")
         context = Context(configuration=Workspace(settings))
