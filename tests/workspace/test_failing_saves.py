@@ -1,4 +1,4 @@
-"""What could not be saved is nowhere: no ghost in memory that a restart would take away, nothing that it would bring."""
+"""What could not be saved is nowhere: no ghost that a restart would take away, nothing that one would bring."""
 
 from __future__ import annotations
 
