@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
+from agent_deploy.local.catalog.metastore import Metastore
 from agent_deploy.local.core.authorization import METASTORE
 from agent_deploy.local.core.body import body_of, required
 from agent_deploy.local.core.context import Workspace, caller
@@ -20,20 +21,20 @@ _SHAPE = {"changes": [{"principal": TEXT, "add": TEXTS, "remove": TEXTS}]}
 Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 
-def routes(workspace: Workspace) -> APIRouter:
+def routes(workspace: Workspace, metastore: Metastore) -> APIRouter:
     """/permissions/{type}/{full_name} and /effective-permissions/{type}/{full_name}."""
     router = APIRouter(prefix="/api/2.1/unity-catalog")
     access = workspace.authorization
 
     @router.get("/permissions/{securable_type}/{full_name}")
     def get(securable_type: str, full_name: str, request: Request, principal: Caller) -> Document:
-        securable = _securable(workspace, securable_type, full_name)
+        securable = _securable(metastore, securable_type, full_name)
         access.require(principal, "BROWSE", securable.type, securable.name)
         return {"privilege_assignments": assignments(workspace, securable, request.query_params.get("principal"))}
 
     @router.patch("/permissions/{securable_type}/{full_name}")
     def change(securable_type: str, full_name: str, body: Body, principal: Caller) -> Document:
-        securable = _securable(workspace, securable_type, full_name)
+        securable = _securable(metastore, securable_type, full_name)
         access.require(principal, "MANAGE", securable.type, securable.name)
         changes = [checked_change(workspace, securable, entry) for entry in body.get("changes") or []]
         for name, add, remove in changes:
@@ -42,17 +43,17 @@ def routes(workspace: Workspace) -> APIRouter:
 
     @router.get("/effective-permissions/{securable_type}/{full_name}")
     def effective(securable_type: str, full_name: str, request: Request, principal: Caller) -> Document:
-        securable = _securable(workspace, securable_type, full_name)
+        securable = _securable(metastore, securable_type, full_name)
         access.require(principal, "BROWSE", securable.type, securable.name)
         return {"privilege_assignments": _effective(workspace, securable, request.query_params.get("principal"))}
 
     return router
 
 
-def _securable(workspace: Workspace, securable_type: str, full_name: str) -> Securable:
+def _securable(metastore: Metastore, securable_type: str, full_name: str) -> Securable:
     securable = Securable.of(securable_type, full_name)
     # Clients name the metastore by its id; SQL and this workspace's own checks by a word.
-    if securable == Securable(METASTORE, workspace.services["catalog"].id):
+    if securable == Securable(METASTORE, metastore.id):
         return Securable(METASTORE, METASTORE)
     if securable.type not in PRIVILEGES:
         raise invalid(f"securable_type '{securable_type}': expected one of {', '.join(sorted(PRIVILEGES))}.")

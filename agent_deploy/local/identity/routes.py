@@ -23,9 +23,8 @@ _SHAPE = {"Operations": [{"op": TEXT, "path": TEXT}]}
 Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 
-def install(app: FastAPI, workspace: Workspace) -> None:
+def install(app: FastAPI, workspace: Workspace, resources: Resources) -> None:
     """Add the routes."""
-    resources = Resources(workspace)
     app.include_router(_me(resources))
     for kind in KINDS:
         app.include_router(_routes(kind, resources))

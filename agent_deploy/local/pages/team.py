@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.context import caller
 from agent_deploy.local.core.errors import ApiError, invalid, not_found
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.pages import plots, statistics
@@ -105,14 +105,14 @@ def routes(pages: Pages) -> APIRouter:
     @router.get("/ml/review-v2/team/conversation")
     def conversation(request: Request, endpoint: str = "", id: str = "", user: str = "") -> Response:
         def show(session: Session) -> Response:
-            _found(pages.workspace, session.principal, endpoint, id, user)
+            _found(pages, session.principal, endpoint, id, user)
             return pages.show("conversation.html", session, endpoint=endpoint, id=id, user=user)
 
         return shown(request, show)
 
     @router.get("/_local/review/logged")
     def logged(principal: Caller, endpoint: str, conversation: str, user: str = "") -> Any:
-        log, found = _found(pages.workspace, principal, endpoint, conversation, user)
+        log, found = _found(pages, principal, endpoint, conversation, user)
         whole = log.whole([turn.request_id for turn in found.turns])
         return {"turns": [_turn(turn, *whole.get(turn.request_id, (None, None))) for turn in found.turns]}
 
@@ -123,7 +123,7 @@ def _team(pages: Pages, session: Session, endpoint: str, given: Mapping[str, str
     if not endpoint:
         raise not_found("The address names no endpoint: add ?endpoint=NAME.")
     filters = Filters.of(given)
-    logged = Logged(pages.workspace, session.principal, endpoint)
+    logged = Logged(pages, session.principal, endpoint)
     every = logged.turns()
     found = filters.of_conversations(conversations(filters.of_turns(every, logged)))
     turns = sorted((turn for conversation in found for turn in conversation.turns), key=lambda turn: turn.time_ms)
@@ -192,9 +192,9 @@ def _latency(name: str, numbers: statistics.VersionNumbers) -> plots.Bar:
 
 
 def _found(
-    workspace: Workspace, principal: Principal, endpoint: str, conversation: str, user: str
+    pages: Pages, principal: Principal, endpoint: str, conversation: str, user: str
 ) -> tuple[Logged, Conversation]:
-    log = Logged(workspace, principal, endpoint)
+    log = Logged(pages, principal, endpoint)
     for found in conversations(log.turns()):
         if found.id == conversation and (not user or user in found.users):
             return log, found

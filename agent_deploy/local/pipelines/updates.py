@@ -28,6 +28,8 @@ from agent_deploy.local.core.store import Document, Documents
 from agent_deploy.local.core.supervision import contained, explained
 from agent_deploy.local.pipelines.pipelines import IDLE, RUNNING, Pipelines
 from agent_deploy.local.pipelines.published import Published
+from agent_deploy.local.serving.endpoints import Endpoints
+from agent_deploy.local.workspace_files.tree import Tree
 from agent_deploy.rules.inference_tables import derived_names
 from agent_deploy.tables.scratch import remove_scratch
 
@@ -55,13 +57,17 @@ class _Run:
 
 
 class Updates:
-    """``workspace.services["pipelines"]``. Documents ``pipeline_update`` and ``pipeline_event``, by pipeline."""
+    """Documents ``pipeline_update`` and ``pipeline_event``, by pipeline."""
 
-    def __init__(self, workspace: Workspace, pipelines: Pipelines) -> None:
+    def __init__(
+        self, workspace: Workspace, pipelines: Pipelines, published: Published, tree: Tree, endpoints: Endpoints
+    ) -> None:
         self._workspace = workspace
         self._store = workspace.store
         self._pipelines = pipelines
-        self._published = Published(workspace)
+        self._published = published
+        self._tree = tree
+        self._endpoints = endpoints
         self._runs: dict[str, _Run] = {}
         self._lock = threading.Lock()
         # A machine has room for one Spark; the others wait for resources, as they do on the platform.
@@ -208,10 +214,10 @@ class Updates:
         if owner is None:
             raise UpdateFailed(f"{name}, who runs the pipeline, does not exist or is not active.")
         self._published.require(payload, owner, pipeline["pipeline_id"], derived_names(payload).values())
-        source = self._workspace.services["workspace_files"].read(files[0], owner).decode()
+        source = self._tree.read(files[0], owner).decode()
         endpoint = str(settings.get(f"{_SETTING}endpoint_name") or "")
         entities = json.loads(settings.get(f"{_SETTING}served_entities") or "{}")
-        entities = {**self._workspace.services["serving"].models_served(endpoint), **entities}
+        entities = {**self._endpoints.models_served(endpoint), **entities}
         job = {
             "folder": str(self._workspace.folder),
             "payload": payload,

@@ -31,7 +31,7 @@ _FIELDS = (*_DEFAULTS, "name", "tags", "instance_profile_arn")
 
 
 class Warehouses:
-    """``workspace.services["warehouses"]``; document ``warehouse`` by id."""
+    """Document ``warehouse`` by id."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace

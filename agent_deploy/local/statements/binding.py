@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from sqlglot import exp
 
+from agent_deploy.local.catalog.metastore import Metastore
 from agent_deploy.local.catalog.ownership import definer
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError
@@ -18,9 +18,6 @@ from agent_deploy.local.statements.bench import Bench
 from agent_deploy.local.statements.delta import DeltaTables
 from agent_deploy.local.statements.errors import INSUFFICIENT_PERMISSIONS, SqlError, insufficient, of_api, unsupported
 from agent_deploy.local.statements.session import Name, Session
-
-if TYPE_CHECKING:
-    from agent_deploy.local.catalog.metastore import Metastore
 
 VIEW, VECTOR_INDEX = "VIEW", "VECTOR_INDEX_FORMAT"
 # What a reference to a table may carry; anything else (time travel, change feeds) would be ignored in silence.
@@ -37,12 +34,13 @@ class Binder:
     def __init__(
         self,
         workspace: Workspace,
+        metastore: Metastore,
         tables: DeltaTables,
         bench: Bench,
         search: VectorSearch,
     ) -> None:
         self.bench = bench
-        self.metastore: Metastore = workspace.services["catalog"]
+        self.metastore = metastore
         self.access = workspace.authorization
         self._workspace = workspace
         self._tables = tables

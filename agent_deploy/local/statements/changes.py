@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pyarrow as pa
 from sqlglot import exp
 
@@ -11,10 +9,8 @@ from agent_deploy.local.catalog.securables import OWN_FILES
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements.binding import VECTOR_INDEX, VIEW
 from agent_deploy.local.statements.errors import SqlError, unsupported
+from agent_deploy.local.statements.run import Run
 from agent_deploy.local.statements.session import Name
-
-if TYPE_CHECKING:
-    from agent_deploy.local.statements.engine import Run
 
 SELECT, MODIFY = "SELECT", "MODIFY"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 from sqlglot import exp
@@ -18,10 +18,8 @@ from agent_deploy.local.statements.binding import VIEW, VIEW_CATALOG, VIEW_SCHEM
 from agent_deploy.local.statements.errors import SqlError, of_api, unsupported
 from agent_deploy.local.statements.parsing import DIALECT
 from agent_deploy.local.statements.phrases import Phrase
+from agent_deploy.local.statements.run import Run
 from agent_deploy.local.statements.session import Name
-
-if TYPE_CHECKING:
-    from agent_deploy.local.statements.engine import Run
 
 MANAGE = "MANAGE"
 _NOTHING = pa.table({})

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import pyarrow as pa
 from sqlglot import exp
 
+from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements import parsing, types
+from agent_deploy.local.statements.bench import Bench
 from agent_deploy.local.statements.errors import SqlError, unsupported
 from agent_deploy.local.statements.session import Session
 
-if TYPE_CHECKING:
-    from agent_deploy.local.statements.binding import Binder
-
 Arguments = dict[str, exp.Expr]
+
+
+class Binder(Protocol):
+    """What binds a function's body, whose own tables and functions are to be found as those of the query."""
+
+    bench: Bench
+
+    def bind(self, query: exp.Expr, session: Session) -> exp.Expr:
+        """The tree, changed: it then names nothing but relations of the statement's database."""
+
+    def definer(self, document: Document) -> Principal:
+        """By whose privileges the body is read."""
 
 
 def scalar(binder: Binder, document: Document, given: list[exp.Expr], session: Session) -> exp.Expr:

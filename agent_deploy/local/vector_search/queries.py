@@ -39,7 +39,7 @@ class Question:
 
 
 class Queries:
-    """``workspace.services["vector_search"]``."""
+    """Questions to the indexes, by the API and by SQL."""
 
     def __init__(self, indexes: Indexes) -> None:
         self._indexes = indexes
