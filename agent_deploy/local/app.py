@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_deploy.local.agents import routes as agents
+from agent_deploy.local.apps_and_databases import routes as apps_and_databases
 from agent_deploy.local.catalog import routes as catalog
 from agent_deploy.local.cluster_policies import routes as cluster_policies
 from agent_deploy.local.connections import routes as connections
@@ -36,7 +37,6 @@ from agent_deploy.local.files import routes as files
 from agent_deploy.local.genie import routes as genie
 from agent_deploy.local.identity import routes as identity
 from agent_deploy.local.jobs import routes as jobs
-from agent_deploy.local.objects import routes as objects
 from agent_deploy.local.pages import routes as pages
 from agent_deploy.local.permissions import routes as permissions
 from agent_deploy.local.pipelines import routes as pipelines
@@ -112,7 +112,7 @@ def _install(app: FastAPI, services: Services) -> None:
     vector_search.install(app, services.vector_search_endpoints, services.indexes, services.queries)
     genie.install(app, services.spaces, services.conversations, services.statements)
     connections.install(app, workspace)
-    objects.install(app, workspace)
+    apps_and_databases.install(app, workspace)
     cluster_policies.install(app, workspace)
     pipelines.install(app, workspace, services.pipelines, services.updates)
     jobs.install(app, workspace, services.jobs, services.runs, services.scheduler)

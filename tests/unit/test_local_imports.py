@@ -69,3 +69,12 @@ def test_only_the_application_and_the_server_know_all_services() -> None:
 def test_nothing_is_imported_by_a_name_that_is_put_together() -> None:
     for name, path in _modules().items():
         assert {"import_module", "__import__"}.isdisjoint(path.read_text().replace("(", " ").split()), name
+
+
+def test_a_route_is_found_by_its_files_name() -> None:
+    apis = {path.parent for path in _modules().values() if path.name.endswith("routes.py")}
+    assert len(apis) > 20
+    for path in _modules().values():
+        if "APIRouter(" in path.read_text():
+            assert path.name == "routes.py" or path.name.endswith("_routes.py"), path
+    assert [folder for folder in apis if "def install(" not in (folder / "routes.py").read_text()] == []

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from agent_deploy.local.agents import notes, review_apps
+from agent_deploy.local.agents import note_routes, review_app_routes
 from agent_deploy.local.agents.register import MANAGE, Register
 from agent_deploy.local.core.body import json_body, required
 from agent_deploy.local.core.context import Workspace, caller
@@ -30,8 +30,8 @@ def install(
 ) -> None:
     """Add the routes."""
     app.include_router(_deployments(workspace, register, endpoints), prefix=PREFIX)
-    app.include_router(notes.routes(workspace, register), prefix=PREFIX)
-    app.include_router(review_apps.routes(workspace.store, experiments), prefix="/api/2.0/managed-evals")
+    app.include_router(note_routes.routes(workspace, register), prefix=PREFIX)
+    app.include_router(review_app_routes.routes(workspace.store, experiments), prefix="/api/2.0/managed-evals")
 
 
 def _deployments(workspace: Workspace, register: Register, endpoints: Endpoints) -> APIRouter:

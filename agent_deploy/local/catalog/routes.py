@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 
-from agent_deploy.local.catalog import grants, model_services, models
+from agent_deploy.local.catalog import grant_routes, model_routes, model_service_routes
 from agent_deploy.local.catalog.metastore import DEFAULT_CATALOG, Metastore
 from agent_deploy.local.catalog.ownership import require_owner, require_transfer
 from agent_deploy.local.catalog.paging import asked_page
@@ -52,9 +52,9 @@ def install(app: FastAPI, workspace: Workspace, metastore: Metastore, registry: 
     for kind in KINDS.values():
         if not kind.own_routes:
             app.include_router(_routes(kind, metastore, workspace))
-    app.include_router(model_services.routes(metastore, workspace))
-    app.include_router(models.routes(workspace, metastore, registry))
-    app.include_router(grants.routes(workspace, metastore))
+    app.include_router(model_service_routes.routes(metastore, workspace))
+    app.include_router(model_routes.routes(workspace, metastore, registry))
+    app.include_router(grant_routes.routes(workspace, metastore))
 
 
 def _metastore_routes(metastore: Metastore, workspace: Workspace) -> APIRouter:

@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter, Request
-from starlette.responses import Response
-
-from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.pages.pages import Pages
@@ -73,46 +69,19 @@ class Deployment:
         return self.level in ("CAN_QUERY", "CAN_MANAGE")
 
 
-def routes(pages: Pages) -> APIRouter:
-    """/ml/deployments and /ml/endpoints/{name}."""
-    router = APIRouter(prefix="/ml")
-
-    @router.get("/deployments")
-    async def deployments(request: Request) -> Response:
-        session = pages.sessions.of(request)
-        if session is None:
-            return pages.to_sign_in(request)
-        found = _visible(pages, session.principal)
-        return pages.show("deployments.html", session, deployments=found)
-
-    @router.get("/endpoints/{name}")
-    @router.get("/endpoints/{name}/")
-    async def endpoint(request: Request, name: str) -> Response:
-        session = pages.sessions.of(request)
-        if session is None:
-            return pages.to_sign_in(request)
-        try:
-            found = pages.endpoints.require(session.principal, name, "CAN_VIEW")
-        except ApiError as error:
-            return pages.failed(error, session)
-        deployment = _deployment(pages, session.principal, found)
-        return pages.show("endpoint.html", session, deployment=deployment)
-
-    return router
-
-
-def _visible(pages: Pages, principal: Principal) -> list[Deployment]:
+def visible(pages: Pages, principal: Principal) -> list[Deployment]:
     """What the user may view, by name."""
     allows = pages.workspace.authorization.allows_object
     seen = [
-        _deployment(pages, principal, endpoint)
+        deployment_of(pages, principal, endpoint)
         for endpoint in pages.endpoints.all()
         if allows(principal, OBJECT, endpoint.document["id"], "CAN_VIEW")
     ]
     return sorted(seen, key=lambda deployment: deployment.name)
 
 
-def _deployment(pages: Pages, principal: Principal, endpoint: Endpoint) -> Deployment:
+def deployment_of(pages: Pages, principal: Principal, endpoint: Endpoint) -> Deployment:
+    """An endpoint as this user may see it."""
     document, access = endpoint.document, pages.workspace.authorization
     tags = {tag["key"]: tag.get("value") or "" for tag in document["tags"]}
     table = payload_table(document["ai_gateway"])

@@ -17,7 +17,7 @@ from agent_deploy.local.core.context import caller
 from agent_deploy.local.core.errors import ApiError, forbidden, invalid
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.files.storage import Files
-from agent_deploy.local.tracking import artifacts
+from agent_deploy.local.tracking import artifact_routes
 from agent_deploy.local.tracking.access import READ, check_path, level, subjects
 from agent_deploy.local.tracking.experiments import Experiments
 from agent_deploy.local.tracking.server import MlflowServer
@@ -36,7 +36,7 @@ _TRACE_URI = re.compile(rb"(dbfs:/databricks/mlflow-tracking/\d+)/traces/(tr-[0-
 
 def install(app: FastAPI, server: MlflowServer, experiments: Experiments, files: Files) -> None:
     """Add the routes."""
-    app.include_router(artifacts.routes(experiments, files))
+    app.include_router(artifact_routes.routes(experiments, files))
     app.include_router(_routes(Proxy(server, experiments)))
 
 
