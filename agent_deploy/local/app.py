@@ -31,7 +31,7 @@ from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.faults import FaultInjection
 from agent_deploy.local.core.hosts import Hosts
 from agent_deploy.local.core.recording import Recorder
-from agent_deploy.local.core.supervision import Escaped, contained, explained, told
+from agent_deploy.local.core.supervision import Escaped, contained, described, explained
 from agent_deploy.local.core.vault import Vault
 from agent_deploy.local.files import routes as files
 from agent_deploy.local.genie import routes as genie
@@ -227,7 +227,7 @@ class Unexpected:
             raise
         except BaseException as error:
             # Out of a thread that was awaited: as it is, a SystemExit would end the event loop.
-            raise Escaped(told(error)) from error
+            raise Escaped(described(error)) from error
 
 
 def _token(header: str) -> str:

@@ -135,13 +135,13 @@ class Services:
 
     def _run_with_the_server(self) -> None:
         self.workspace.on_start += [
-            self.warehouses.settle,
-            self.statements.settle,
-            self.vector_search_endpoints.settle,
-            self.indexes.settle,
-            self.conversations.settle,
-            self.updates.settle,
-            self.runs.settle,
+            self.warehouses.recover,
+            self.statements.recover,
+            self.vector_search_endpoints.recover,
+            self.indexes.recover,
+            self.conversations.recover,
+            self.updates.recover,
+            self.runs.recover,
             self.scheduler.start,
             partial(deployment.start, self.endpoints),
         ]

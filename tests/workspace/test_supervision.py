@@ -19,7 +19,7 @@ from agent_deploy import local
 from agent_deploy.local.app import create_app
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.folders import make
-from agent_deploy.local.core.supervision import Escaped, contained, told
+from agent_deploy.local.core.supervision import Escaped, contained, described
 from agent_deploy.local.jobs.scheduler import Scheduler
 from agent_deploy.local.pipelines.updates import Updates
 from agent_deploy.local.serving.payload_table import PayloadTable
@@ -249,7 +249,7 @@ def test_an_error_that_cannot_say_what_it_is_is_named() -> None:
         def __str__(self) -> str:
             raise ValueError
 
-    assert told(Mute()) == "Mute: (its text raises ValueError)"
+    assert described(Mute()) == "Mute: (its text raises ValueError)"
 
 
 def test_a_folder_can_be_made_while_it_is_removed(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class Conversations:
         self._store = workspace.store
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def settle(self) -> None:
+    def recover(self) -> None:
         """After a restart: what was being answered then is not."""
         for message in self._store.list(_MESSAGE):
             if message["status"] in (ASKING, EXECUTING):

@@ -112,8 +112,8 @@ def _run_routes(jobs: Jobs, runs: Runs, workspace: Workspace, version: str) -> A
     @router.get("/runs/get-output")
     def output(run_id: str, principal: Caller) -> Document:
         run = reached(run_id, principal, "CAN_VIEW")
-        told = run["state"].get("state_message") or ""
-        return {"metadata": run, **({"error": told} if told else {})}
+        message = run["state"].get("state_message") or ""
+        return {"metadata": run, **({"error": message} if message else {})}
 
     @router.get("/runs/list")
     def listing(request: Request, principal: Caller) -> Document:

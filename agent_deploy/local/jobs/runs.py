@@ -41,7 +41,7 @@ class Runs:
         # Called with the job's id when a run has ended: a continuous job starts the next one.
         self.on_end: Callable[[int], None] = lambda _job_id: None
 
-    def settle(self) -> None:
+    def recover(self) -> None:
         """After a restart: what ran then runs no more."""
         for run in self._store.list("job_run"):
             if run["state"]["life_cycle_state"] in (PENDING, RUNNING):
@@ -96,9 +96,9 @@ class Runs:
         try:
             run = self._put({**run, "state": {**run["state"], "life_cycle_state": RUNNING}})
             for task in _ordered(run["tasks"]):
-                results[task["task_key"]], told = self._task(task, job, results, active)
-                message = message or told
-                done = _ended(task, results[task["task_key"]], told)
+                results[task["task_key"]], reason = self._task(task, job, results, active)
+                message = message or reason
+                done = _ended(task, results[task["task_key"]], reason)
                 tasks = [done if each["task_key"] == done["task_key"] else each for each in run["tasks"]]
                 run = self._put({**run, "tasks": tasks})
             failed = [result for result in results.values() if result != SUCCESS]

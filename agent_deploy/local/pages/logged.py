@@ -173,7 +173,7 @@ def entities_of(document: Document) -> dict[str, tuple[str, str]]:
     for config in (document["config"], document["pending_config"]):
         for entity in (config or {}).get("served_entities", ()):
             known[entity["id"]] = [entity["name"], entity["entity_version"]]
-    return {key: (told[0], told[1]) for key, told in known.items() if told[0] != FEEDBACK_ENTITY}
+    return {key: (names[0], names[1]) for key, names in known.items() if names[0] != FEEDBACK_ENTITY}
 
 
 def _experiment_of(document: Document) -> str:

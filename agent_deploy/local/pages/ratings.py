@@ -60,9 +60,9 @@ def of_feedback(request: str, time_ms: float) -> list[Rating]:
 
 
 def _said(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for column, place in (("text_assessments", ""), ("retrieval_assessments", "source")):
+    for column, part in (("text_assessments", ""), ("retrieval_assessments", "source")):
         for index, assessment in enumerate(record.get(column) or ()):
-            where = f"{place} {assessment.get('position', index) + 1}: " if place else ""
+            where = f"{part} {assessment.get('position', index) + 1}: " if part else ""
             for name, rating in (assessment.get("ratings") or {}).items():
                 yield where + name, _value(rating["value"])
             for text, name in (("free_text_comment", COMMENT), ("suggested_output", SUGGESTED)):

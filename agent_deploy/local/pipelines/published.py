@@ -30,8 +30,8 @@ class Published:
                 missing = True
             elif table.get("pipeline_id") != pipeline_id:
                 whose = table.get("pipeline_id")
-                told = f"is already managed by pipeline {whose}" if whose else "exists, and no pipeline made it"
-                raise ApiError(400, "INVALID_STATE", f"Table '{name}' {told}.")
+                state = f"is already managed by pipeline {whose}" if whose else "exists, and no pipeline made it"
+                raise ApiError(400, "INVALID_STATE", f"Table '{name}' {state}.")
         if missing:
             access.require(owner, "CREATE_TABLE", "schema", payload.rpartition(".")[0])
 

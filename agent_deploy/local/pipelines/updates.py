@@ -21,9 +21,9 @@ from typing import Any
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, conflict, not_found
-from agent_deploy.local.core.family import kill_family
 from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.process_tree import kill_process_tree
 from agent_deploy.local.core.store import Document, Documents
 from agent_deploy.local.core.supervision import contained, explained
 from agent_deploy.local.pipelines.pipelines import IDLE, RUNNING, Pipelines
@@ -76,7 +76,7 @@ class Updates:
         seconds = workspace.options.get("pipeline_continuous_seconds", CONTINUOUS_SECONDS)
         self._pause = float(seconds)
 
-    def settle(self) -> None:
+    def recover(self) -> None:
         """After a restart: what ran then has failed and leaves no files; continuous pipelines go on."""
         remove_scratch(self._scratch)
         for pipeline in self._pipelines.list():
@@ -121,7 +121,7 @@ class Updates:
             return
         run.stopped.set()
         if (process := run.process) is not None:
-            kill_family(process.pid)  # its Spark is a process of its own, and would write on
+            kill_process_tree(process.pid)  # its Spark is a process of its own, and would write on
         if run.thread is not None:
             run.thread.join()
 
@@ -244,9 +244,9 @@ class Updates:
     def _end(self, pipeline_id: str, update_id: str, state: str, reason: str) -> None:
         self._pipelines.note(pipeline_id, state=IDLE, health="UNHEALTHY" if state == "FAILED" else "HEALTHY")
         level = "ERROR" if state == "FAILED" else "INFO"
-        told = f"Update {update_id[:6]} is {state}."
+        message = f"Update {update_id[:6]} is {state}."
         # Before the state: whoever sees that it has failed finds the reason among the events.
-        self._event(pipeline_id, update_id, level, "update_progress", f"{told} {reason}".strip())
+        self._event(pipeline_id, update_id, level, "update_progress", f"{message} {reason}".strip())
         document = self._store.get("pipeline_update", update_id)
         if document is not None:
             self._store.put("pipeline_update", update_id, {**document, "state": state}, parent=pipeline_id)
@@ -298,5 +298,5 @@ def _end(process: subprocess.Popen[str]) -> None:
     try:
         process.wait(_END_SECONDS)
     except subprocess.TimeoutExpired:
-        kill_family(process.pid)
+        kill_process_tree(process.pid)
         process.wait()

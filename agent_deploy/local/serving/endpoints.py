@@ -132,7 +132,9 @@ class Endpoints:
         """
         found = self.find(name)
         known = {} if found is None else found.document.get("entities_served") or {}
-        return {key: {"model_name": told[2], "model_version": told[1]} for key, told in known.items() if len(told) > 2}
+        return {
+            key: {"model_name": names[2], "model_version": names[1]} for key, names in known.items() if len(names) > 2
+        }
 
     def require(self, principal: Principal, name: str, level: str) -> Endpoint:
         """The endpoint, if the caller has the level on it; raises 404 and 403."""

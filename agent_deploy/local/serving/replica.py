@@ -323,8 +323,8 @@ class Replica:
         self._deaths += 1
         self._log.write(f"ERROR: {message}\n")
         failed = self._deaths >= _DEATHS_TO_FAIL
-        told = f"{message}, {self._deaths} times in a row" if failed else f"{message}; starting again"
-        self._set(FAILED if failed else RECOVERING, told)
+        shown = f"{message}, {self._deaths} times in a row" if failed else f"{message}; starting again"
+        self._set(FAILED if failed else RECOVERING, shown)
         if self._deaths > 1:
             await asyncio.sleep(min(_FIRST_PAUSE * 2 ** (self._deaths - 2), _LONGEST_PAUSE))
 

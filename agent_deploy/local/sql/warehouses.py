@@ -38,7 +38,7 @@ class Warehouses:
         self._store = workspace.store
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def settle(self) -> None:
+    def recover(self) -> None:
         """After a restart: what was on its way has arrived."""
         for warehouse in self._store.list("warehouse"):
             arrived = {STARTING: RUNNING, STOPPING: STOPPED}.get(warehouse["state"])

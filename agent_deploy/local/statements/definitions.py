@@ -296,7 +296,7 @@ def _add_columns(run: Run, document: Document, added: list[exp.Expr]) -> None:
             raise SqlError("COLUMN_ALREADY_EXISTS", f"The column `{field.name}` already exists.")
         schema = schema.append(field)
     with run.tables.writing(document["full_name"]):
-        rows = run.binder.bench.content(run.bench.copy(run.tables.relation(document), document["full_name"]))
+        rows = run.binder.database.content(run.database.copy(run.tables.relation(document), document["full_name"]))
         for field in schema.remove_metadata():
             if field.name not in rows.schema.names:
                 rows = rows.append_column(field.name, pa.nulls(len(rows), field.type))

@@ -14,8 +14,8 @@ from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.folders import make
 from agent_deploy.local.statements import changes, definitions, descriptions, parsing, privileges
-from agent_deploy.local.statements.bench import Bench
 from agent_deploy.local.statements.binding import Binder
+from agent_deploy.local.statements.database import Database
 from agent_deploy.local.statements.delta import DeltaTables
 from agent_deploy.local.statements.errors import Canceled, SqlError, of_api, unsupported
 from agent_deploy.local.statements.limits import Limits, now, watched
@@ -73,9 +73,9 @@ class Engine:
         """
         session = replace(session, deadline=now() + self.limits.sql_seconds)
         try:
-            with Bench(self.limits, self._files) as bench, watched(lambda: session.is_over, bench.interrupt):
+            with Database(self.limits, self._files) as database, watched(lambda: session.is_over, database.interrupt):
                 session.check()
-                binder = Binder(self._workspace, self._metastore, self._tables, bench, self._search)
+                binder = Binder(self._workspace, self._metastore, self._tables, database, self._search)
                 return _run(Run(self._workspace, self._metastore, self._tables, binder, session, row_limit), statement)
         except ApiError as error:
             raise of_api(error) from error

@@ -83,7 +83,7 @@ class Statements:
         """Made when it is first needed: its libraries take a second to load."""
         return self._engine()
 
-    def settle(self) -> None:
+    def recover(self) -> None:
         """After a restart: what ran then runs no more."""
         for document in self._store.list("statement"):
             if document["status"]["state"] in (PENDING, RUNNING):

@@ -111,7 +111,7 @@ def _try(run: Run, document: Document) -> None:
         functions.table(run.binder, document, nulls, run.session)
         return
     value = functions.scalar(run.binder, document, nulls, run.session)
-    found = run.bench.rows(exp.select(exp.alias_(value, "value")))
+    found = run.database.rows(exp.select(exp.alias_(value, "value")))
     if "data_type" not in document:
         kind = found.schema.field(0).type
         kind = pa.string() if pa.types.is_null(kind) else kind

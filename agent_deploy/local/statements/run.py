@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from agent_deploy.local.catalog.metastore import Metastore
 from agent_deploy.local.core.context import Workspace
-from agent_deploy.local.statements.bench import Bench
 from agent_deploy.local.statements.binding import Binder
+from agent_deploy.local.statements.database import Database
 from agent_deploy.local.statements.delta import DeltaTables
 from agent_deploy.local.statements.session import Session
 
@@ -24,6 +24,6 @@ class Run:
     row_limit: int | None = None
 
     @property
-    def bench(self) -> Bench:
+    def database(self) -> Database:
         """The engine's database of this statement."""
-        return self.binder.bench
+        return self.binder.database

@@ -55,7 +55,7 @@ class Indexes:
     def _tables(self) -> DeltaTables:
         return self._lazy_tables()
 
-    def settle(self) -> None:
+    def recover(self) -> None:
         """After a restart: what was not ready is built."""
         for index in self._store.list(_KIND):
             if not index["status"]["ready"]:
@@ -168,10 +168,10 @@ class Indexes:
         index = self._store.get(_KIND, name)
         if index is None or not self._exists(index):
             raise not_found(f"Index {name} does not exist.")
-        told: Document = {"message": _NO_EMBEDDINGS if specs.source_columns(index) else ""}
+        status: Document = {"message": _NO_EMBEDDINGS if specs.source_columns(index) else ""}
         if index["index_type"] == specs.DELTA_SYNC:
-            told |= self._copy(index)
-        return self._set_status(name, ready=True, detailed_state="ONLINE", **told)
+            status |= self._copy(index)
+        return self._set_status(name, ready=True, detailed_state="ONLINE", **status)
 
     def _copy(self, index: Document) -> Document:
         # Read by the owner's privileges: whoever is granted the index need not be granted its source.
