@@ -21,7 +21,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from agent_deploy.local import LocalWorkspace
-from agent_deploy.local.core.family import kill_family
+from agent_deploy.local.core.process_tree import kill_process_tree
 from agent_deploy.local.databricks_plugin.selection import Plugin, select_plugin
 from agent_deploy.local.pages.links import sign_in_link
 from agent_deploy.local.workspace import WorkspaceError
@@ -359,7 +359,7 @@ class Demo:
                 _follow(process, stdin)
             finally:
                 if process.poll() is None:  # we were interrupted: the engine's plugins would outlive it
-                    kill_family(process.pid)
+                    kill_process_tree(process.pid)
         if (process.returncode != 0) is not fails:
             raise Failed(f"`{shown}` ended with exit code {process.returncode}")
 

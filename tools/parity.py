@@ -15,7 +15,7 @@ from typing import Any
 
 from starlette.routing import Match
 
-from agent_deploy.local.core.app import create_app
+from agent_deploy.local.app import create_app
 from agent_deploy.local.core.context import Workspace
 
 LEDGER = Path(__file__).parent.parent / "docs" / "parity.md"

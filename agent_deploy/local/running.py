@@ -54,16 +54,16 @@ def stop(folder: Path, seconds: float) -> bool:
     Raises TimeoutError when it does not end.
     """
     deadline, found = time.monotonic() + seconds, False
-    told: int | None = None
+    signaled: int | None = None
     while is_running(folder):
         found = True
-        if told is None and (ready := status(folder)) is not None:
-            told = int(ready["pid"])
+        if signaled is None and (ready := status(folder)) is not None:
+            signaled = int(ready["pid"])
             with suppress(ProcessLookupError):  # it has just ended by itself
-                os.kill(told, signal.SIGTERM)
+                os.kill(signaled, signal.SIGTERM)
         if time.monotonic() > deadline:
-            if told is None:
+            if signaled is None:
                 raise TimeoutError(f"the workspace is still starting after {seconds:.0f} s: stop it when it is ready")
-            raise TimeoutError(f"process {told} did not stop within {seconds:.0f} s")
+            raise TimeoutError(f"process {signaled} did not stop within {seconds:.0f} s")
         time.sleep(_POLL_SECONDS)
     return found

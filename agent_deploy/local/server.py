@@ -93,7 +93,7 @@ def _serve(
     # Here, not at the top: a folder in use is told within a moment, and progress is seen meanwhile.
     import uvicorn
 
-    from agent_deploy.local.core.app import create_app
+    from agent_deploy.local.app import create_app
     from agent_deploy.local.core.context import Workspace
     from agent_deploy.local.moved_folders import move_folders
     from agent_deploy.local.serving import isolation

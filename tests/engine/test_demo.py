@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent_deploy.local.core.family import kill_family
+from agent_deploy.local.core.process_tree import kill_process_tree
 from agent_deploy.local.databricks_plugin.selection import VARIABLE
 from agent_deploy.local.running import TOKEN_FILE
 from tests.engine.support import BIN, ROOT, clean_environment, eventually, toolchain
@@ -78,7 +78,7 @@ class Demo:
                 yield process
             finally:
                 if process.poll() is None:
-                    kill_family(process.pid)
+                    kill_process_tree(process.pid)
 
     def run(self, **variables: str) -> tuple[int, str]:
         """Exit code and output."""

@@ -14,7 +14,7 @@ import pytest
 from starlette.routing import Match
 
 from agent_deploy.local import LocalWorkspace
-from agent_deploy.local.core.app import PUBLIC, create_app
+from agent_deploy.local.app import PUBLIC, create_app
 from agent_deploy.local.core.confinement import USES
 from agent_deploy.local.core.context import Workspace
 from tests.workspace.conftest import http_client

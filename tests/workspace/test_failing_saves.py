@@ -13,10 +13,7 @@ from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Transaction
-from agent_deploy.local.jobs.jobs import Jobs
-from agent_deploy.local.jobs.runs import Runs
-from agent_deploy.local.pipelines.pipelines import Pipelines
-from agent_deploy.local.pipelines.updates import Updates
+from agent_deploy.local.services import Services
 from agent_deploy.local.serving import deployment
 from agent_deploy.local.serving.endpoints import KIND, OBJECT, Endpoint, Endpoints
 
@@ -49,26 +46,31 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
     return fail
 
 
+def access(workspace: Workspace) -> list[Any]:
+    return [*workspace.store.list("object"), *workspace.store.list("acl")]
+
+
 def on_disk(workspace: Workspace) -> dict[str, Any]:
     return {document["name"]: document for document in workspace.store.list(KIND)}
 
 
 @pytest.mark.parametrize("kind", [KIND, "object", "acl"])
 def test_an_endpoint_that_was_not_saved_is_not_there(workspace: Workspace, failing: Failing, kind: str) -> None:
-    endpoints = Endpoints(workspace)
+    endpoints = Services.of(workspace).endpoints
+    before = access(workspace)
     failing(kind)
     with pytest.raises(OSError, match="disk full"):
         endpoints.add(AGENT, CREATOR)
     assert endpoints.all() == []
     assert on_disk(workspace) == {}
-    assert workspace.store.list("object") == workspace.store.list("acl") == []
+    assert access(workspace) == before
     failing()
     assert endpoints.add(AGENT, CREATOR) is endpoints.get("agent")
 
 
 @pytest.mark.parametrize("kind", [KIND, "object", "acl"])
 def test_an_endpoint_whose_deletion_was_not_saved_stays(workspace: Workspace, failing: Failing, kind: str) -> None:
-    endpoints = Endpoints(workspace)
+    endpoints = Services.of(workspace).endpoints
     endpoint = endpoints.add(AGENT, CREATOR)
     failing(kind)
     with pytest.raises(OSError, match="disk full"):
@@ -93,7 +95,7 @@ def begun(endpoints: Endpoints, endpoint: Endpoint) -> None:
 def test_a_change_that_was_not_saved_is_not_seen(
     workspace: Workspace, failing: Failing, change: Callable[[Endpoints, Endpoint], None]
 ) -> None:
-    endpoints = Endpoints(workspace)
+    endpoints = Services.of(workspace).endpoints
     endpoint = endpoints.add(AGENT, CREATOR)
     before = on_disk(workspace)["agent"]
     failing(KIND)
@@ -104,7 +106,7 @@ def test_a_change_that_was_not_saved_is_not_seen(
 
 def test_an_update_whose_end_was_not_saved_can_be_made_again(workspace: Workspace, failing: Failing) -> None:
     async def run() -> None:
-        endpoints = Endpoints(workspace)
+        endpoints = Services.of(workspace).endpoints
         endpoint = endpoints.add(AGENT, CREATOR)
         deployment.begin(endpoints, endpoint, CONFIG)
         assert endpoint.update is not None
@@ -128,9 +130,9 @@ def test_an_update_whose_end_was_not_saved_can_be_made_again(workspace: Workspac
 
 def test_a_run_that_was_not_saved_does_not_keep_others_from_running(workspace: Workspace, failing: Failing) -> None:
     workspace.principals.create_user(CREATOR.name)
-    jobs = Jobs(workspace)
+    services = Services.of(workspace)
+    jobs, runs = services.jobs, services.runs
     job = jobs.get(jobs.create({"name": "job", "tasks": []}, CREATOR))
-    runs = Runs(workspace, jobs)
     failing("job_run")
     with pytest.raises(OSError, match="disk full"):
         runs.start(job, "ONE_TIME")
@@ -145,9 +147,9 @@ def test_an_update_of_a_pipeline_that_was_not_saved_does_not_keep_others_from_ru
     workspace: Workspace, failing: Failing, kind: str
 ) -> None:
     workspace.principals.create_user(CREATOR.name)
-    pipelines = Pipelines(workspace)
-    pipeline = pipelines.create({"name": "pipeline"}, CREATOR)
-    updates = Updates(workspace, pipelines)
+    services = Services.of(workspace)
+    updates = services.updates
+    pipeline = services.pipelines.create({"name": "pipeline"}, CREATOR)
     failing(kind)
     with pytest.raises(OSError, match="disk full"):
         updates.start(pipeline, "API_CALL")

@@ -12,9 +12,7 @@ from databricks.sdk.errors import DatabricksError, InvalidParameterValue, NotFou
 from databricks.sdk.service.jobs import JobSettings, NotebookTask, Task
 
 from agent_deploy.local.core.context import Workspace
-from agent_deploy.local.jobs.jobs import Jobs
-from agent_deploy.local.jobs.runs import Runs
-from agent_deploy.local.jobs.scheduler import Scheduler
+from agent_deploy.local.services import Services
 from tests.workspace.conftest import Caller
 
 TASK = Task(task_key="a", notebook_task=NotebookTask(notebook_path="/x"))
@@ -88,9 +86,8 @@ def test_settings_that_no_job_can_have(admin: Caller, name: str, settings: dict[
 
 def test_what_is_wrong_with_one_job_stops_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     workspace = Workspace.open(tmp_path)
-    jobs = Jobs(workspace)
-    runs = Runs(workspace, jobs)
-    scheduler = Scheduler(jobs, runs)
+    services = Services.of(workspace)
+    runs, scheduler = services.runs, services.scheduler
     # As a workspace may hold them that took anything.
     wrong: list[dict[str, Any]] = [{"continuous": "yes"}, {"schedule": "daily"}, _cron("daily")]
     cyclic = {**_waiting(a=["a"]), **_cron("* * * * * ?")}

@@ -22,6 +22,7 @@ from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.files.storage import Files
 from agent_deploy.local.moved_folders import move_folders
 from agent_deploy.local.registry.models import Registry
+from agent_deploy.local.services import Services
 from agent_deploy.local.statements.delta import DeltaTables
 from agent_deploy.local.statements.errors import SqlError
 from agent_deploy.tables.folders import folder_name
@@ -86,16 +87,16 @@ FORMS = sorted(
 
 
 @pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """A workspace's state without its server, with `main.hr.salaries` in it."""
     workspace = Workspace.open(tmp_path_factory.mktemp("state"))
     workspace.principals.bootstrap()
-    metastore = workspace.services["catalog"] = Metastore(workspace)
-    metastore.bootstrap()
+    services = Services.of(workspace)
+    metastore = services.metastore
     for schema in ("hr", "play"):
         metastore.create("schema", ("main", schema), "admins", {})
     _write(metastore, metastore.create("table", ("main", "hr", "salaries"), "boss", _COLUMNS), "secret")
-    yield workspace
+    yield services
     workspace.store.close()
 
 
@@ -129,8 +130,8 @@ def test_there_are_some_200_forms() -> None:
     assert 200 <= len(FORMS) <= 300
 
 
-def test_each_table_holds_its_own_rows_alone(state: Workspace) -> None:
-    metastore: Metastore = state.services["catalog"]
+def test_each_table_holds_its_own_rows_alone(state: Services) -> None:
+    metastore = state.metastore
     made = {}
     for form in FORMS:
         if document := _unless_refused(metastore.create, "table", ("main", "play", form), "bob", _COLUMNS):
@@ -139,14 +140,14 @@ def test_each_table_holds_its_own_rows_alone(state: Workspace) -> None:
     assert len(made) > 100
     assert {form: _rows(metastore, document) for form, document in made.items()} == {form: [form] for form in made}
     assert _rows(metastore, metastore.get("table", "main.hr.salaries")) == ["secret"]
-    root = state.folder / "tables" / "main" / "play"
+    root = state.workspace.folder / "tables" / "main" / "play"
     assert all(_inside(metastore.table_folder(document["full_name"]), root, 1) for document in made.values())
     assert {path.name for path in root.iterdir()} == {folder_name(form.lower()) for form in made}
 
 
 @pytest.mark.parametrize("path", ["file://{}", "{}", "../../hr/salaries/{.name}"])
-def test_a_log_that_names_another_tables_files_is_not_followed(state: Workspace, path: str) -> None:
-    metastore: Metastore = state.services["catalog"]
+def test_a_log_that_names_another_tables_files_is_not_followed(state: Services, path: str) -> None:
+    metastore = state.metastore
     document = metastore.create("table", ("main", "play", f"forged{len(path)}"), "bob", _COLUMNS)
     _write(metastore, document, "own")
     log = metastore.table_folder(document["full_name"]) / "_delta_log" / "00000000000000000000.json"
@@ -173,8 +174,8 @@ def _rows_read_by_delta(metastore: Metastore, document: dict[str, Any]) -> list[
 
 
 @pytest.mark.parametrize("kind", ["catalog", "schema"])
-def test_a_catalog_or_schema_of_any_name_lies_beside_the_others(state: Workspace, kind: str) -> None:
-    metastore: Metastore = state.services["catalog"]
+def test_a_catalog_or_schema_of_any_name_lies_beside_the_others(state: Services, kind: str) -> None:
+    metastore = state.metastore
     for form in FORMS:
         levels = (form, "default", "t") if kind == "catalog" else ("main", form, "t")
         above = levels[:1] if kind == "catalog" else levels[:2]
@@ -187,9 +188,9 @@ def test_a_catalog_or_schema_of_any_name_lies_beside_the_others(state: Workspace
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])
-def test_volumes_models_and_checkpoints_lie_where_they_belong(state: Workspace, position: int) -> None:
-    metastore: Metastore = state.services["catalog"]
-    registry = Registry(state)
+def test_volumes_models_and_checkpoints_lie_where_they_belong(state: Services, position: int) -> None:
+    metastore = state.metastore
+    registry = state.registry
     found: dict[Path, str] = {}
     for form in FORMS:
         levels = ["main", "default", "x"]
@@ -198,16 +199,18 @@ def test_volumes_models_and_checkpoints_lie_where_they_belong(state: Workspace, 
         if (version := _unless_refused(registry.version_folder, full_name, 1)) is None:
             continue  # no name of the catalog either
         folders = {"files/volumes": metastore.volume_folder(full_name), "models": version.parent}
-        folders["pipelines"] = Target(state.folder, full_name).storage
+        folders["pipelines"] = Target(state.workspace.folder, full_name).storage
         for root, folder in folders.items():
-            assert _inside(folder, state.folder / root, 1 if root == "pipelines" else 3), (root, form)
+            assert _inside(folder, state.workspace.folder / root, 1 if root == "pipelines" else 3), (root, form)
             assert found.setdefault(folder, form.lower()) == form.lower()
 
 
-def test_a_path_of_the_files_api_stays_below_its_mount(state: Workspace, tmp_path: Path) -> None:
-    files = Files(state)
+def test_a_path_of_the_files_api_stays_below_its_mount(state: Services, tmp_path: Path) -> None:
+    files = Files(state.workspace)
     files.mount("Mount", lambda _principal, segments, _write: tmp_path.joinpath(*segments))
-    locate = partial(files.locate, state.principals.principal(state.principals.admin_id()), write=True)
+    locate = partial(
+        files.locate, state.workspace.principals.principal(state.workspace.principals.admin_id()), write=True
+    )
     for index, form in enumerate(FORMS):
         path = f"/Mount/{index}/{form}"
         if (found := _unless_refused(locate, path)) is not None:
@@ -255,7 +258,7 @@ class TestWorkspacesOfEarlierVersions:
 
     def test_what_lies_there_is_found(self, tmp_path: Path) -> None:
         workspace = Workspace.open(tmp_path)
-        metastore = Metastore(workspace)
+        metastore = Metastore(workspace, Registry(workspace))
         metastore.bootstrap()
         old = {}
         for table in ("plain", "ü", "a:b", "x" * 255, "$x"):

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_deploy.local import LocalWorkspace
+from agent_deploy.local.app import create_app
 from agent_deploy.local.core.admission import RULES
-from agent_deploy.local.core.app import create_app
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.json_text import MAX_DEPTH, parse, parse_or_none

@@ -16,14 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_deploy import local
-from agent_deploy.local.core.app import create_app
+from agent_deploy.local.app import create_app
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.folders import make
-from agent_deploy.local.core.supervision import Escaped, contained, told
+from agent_deploy.local.core.supervision import Escaped, contained, described
 from agent_deploy.local.jobs.scheduler import Scheduler
 from agent_deploy.local.pipelines.updates import Updates
 from agent_deploy.local.serving.payload_table import PayloadTable
 from agent_deploy.local.serving.payloads import Payloads
+from agent_deploy.local.sql.warehouses import Warehouses
 from agent_deploy.local.statements.engine import Engine
 from agent_deploy.local.vector_search.indexes import Indexes
 from agent_deploy.tables.scratch import remove_scratch
@@ -160,12 +161,12 @@ def test_whoever_waits_is_told(
 
 @pytest.mark.parametrize("raised", RAISED)
 def test_a_route_that_runs_in_a_thread_answers(
-    raised: type[BaseException], client: _Client, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    raised: type[BaseException], client: _Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
         raise raised("out of other code")
 
-    monkeypatch.setattr(workspace.services["warehouses"], "list", fail)
+    monkeypatch.setattr(Warehouses, "list", fail)
     told = client.call("GET", "/api/2.0/sql/warehouses", status=500)["message"]
     assert raised.__name__ in told
 
@@ -248,7 +249,7 @@ def test_an_error_that_cannot_say_what_it_is_is_named() -> None:
         def __str__(self) -> str:
             raise ValueError
 
-    assert told(Mute()) == "Mute: (its text raises ValueError)"
+    assert described(Mute()) == "Mute: (its text raises ValueError)"
 
 
 def test_a_folder_can_be_made_while_it_is_removed(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import forbidden
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.serving.endpoints import Endpoints
 
 VIEW, MANAGE = "CAN_VIEW", "CAN_MANAGE"
 _RECORD, _OBJECT = "agent_deployment", "serving-endpoints"
@@ -14,8 +15,9 @@ _RECORD, _OBJECT = "agent_deployment", "serving-endpoints"
 class Register:
     """Documents ``agent_deployment`` by ``<model>/<version>``. A record is its endpoint's: so are its permissions."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, workspace: Workspace, endpoints: Endpoints) -> None:
+        self._endpoints = endpoints
+        self._access = workspace.authorization
         self._store = workspace.store
 
     def records(self, model: str | None = None, version: str | None = None) -> list[Document]:
@@ -32,10 +34,10 @@ class Register:
 
     def allows(self, principal: Principal, record: Document, level: str) -> bool:
         """Whether the caller has the level on the record's endpoint; once that is gone, everybody may tidy up."""
-        endpoint = self._workspace.services["serving"].find(record["endpoint_name"])
+        endpoint = self._endpoints.find(record["endpoint_name"])
         if endpoint is None:
             return True
-        return bool(self._workspace.authorization.allows_object(principal, _OBJECT, endpoint.document["id"], level))
+        return self._access.allows_object(principal, _OBJECT, endpoint.document["id"], level)
 
     def require(self, principal: Principal, records: list[Document]) -> None:
         """Pass when the caller manages the endpoints of all the records; else raise 403."""

@@ -9,12 +9,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from agent_deploy.local.agents import notes, review_apps
+from agent_deploy.local.agents import note_routes, review_app_routes
 from agent_deploy.local.agents.register import MANAGE, Register
 from agent_deploy.local.core.body import json_body, required
 from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.serving.endpoints import Endpoints
+from agent_deploy.local.tracking.experiments import Experiments
 
 Caller = Annotated[Principal, Depends(caller)]
 Body = Annotated[Document, Depends(json_body)]
@@ -23,22 +25,23 @@ PREFIX = "/api/2.0/agents/deployments"
 _SENT = ("model_name", "model_version", "endpoint_name", "served_entity_name", "query_endpoint")
 
 
-def install(app: FastAPI, workspace: Workspace) -> None:
+def install(
+    app: FastAPI, workspace: Workspace, register: Register, endpoints: Endpoints, experiments: Experiments
+) -> None:
     """Add the routes."""
-    register = Register(workspace)
-    app.include_router(_deployments(workspace, register), prefix=PREFIX)
-    app.include_router(notes.routes(workspace, register), prefix=PREFIX)
-    app.include_router(review_apps.routes(workspace), prefix="/api/2.0/managed-evals")
+    app.include_router(_deployments(workspace, register, endpoints), prefix=PREFIX)
+    app.include_router(note_routes.routes(workspace, register), prefix=PREFIX)
+    app.include_router(review_app_routes.routes(workspace.store, experiments), prefix="/api/2.0/managed-evals")
 
 
-def _deployments(workspace: Workspace, register: Register) -> APIRouter:
+def _deployments(workspace: Workspace, register: Register, endpoints: Endpoints) -> APIRouter:
     router = APIRouter()
 
     @router.post("")
     async def add(body: Body, principal: Caller) -> Any:
         # Clients send the version as a number, and compare it as a string later.
         chain = {name: str(required(body, name)) for name in _SENT if name != "query_endpoint"}
-        endpoint = workspace.services["serving"].get(chain["endpoint_name"])
+        endpoint = endpoints.get(chain["endpoint_name"])
         # The record that this one replaces may be another endpoint's.
         register.require(principal, [chain, *register.records(chain["model_name"], chain["model_version"])])
         path = f"/serving-endpoints/{endpoint.name}/served-models/{chain['served_entity_name']}/invocations"

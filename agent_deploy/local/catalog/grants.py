@@ -1,58 +1,21 @@
-"""Grants on securables: read, change, and what is effective with inheritance."""
+"""Grants on securables: what a change may say, what was granted, and what is effective with inheritance."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-from fastapi import APIRouter, Depends, Request
-
+from agent_deploy.local.catalog.metastore import Metastore
 from agent_deploy.local.core.authorization import METASTORE
-from agent_deploy.local.core.body import body_of, required
-from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.body import required
+from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, invalid
-from agent_deploy.local.core.principals import Principal
-from agent_deploy.local.core.shapes import TEXT, TEXTS
 from agent_deploy.local.core.store import Document
 from agent_deploy.rules.unity_catalog import PRIVILEGES, Securable
 
-Caller = Annotated[Principal, Depends(caller)]
-_SHAPE = {"changes": [{"principal": TEXT, "add": TEXTS, "remove": TEXTS}]}
-Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
-
-def routes(workspace: Workspace) -> APIRouter:
-    """/permissions/{type}/{full_name} and /effective-permissions/{type}/{full_name}."""
-    router = APIRouter(prefix="/api/2.1/unity-catalog")
-    access = workspace.authorization
-
-    @router.get("/permissions/{securable_type}/{full_name}")
-    def get(securable_type: str, full_name: str, request: Request, principal: Caller) -> Document:
-        securable = _securable(workspace, securable_type, full_name)
-        access.require(principal, "BROWSE", securable.type, securable.name)
-        return {"privilege_assignments": assignments(workspace, securable, request.query_params.get("principal"))}
-
-    @router.patch("/permissions/{securable_type}/{full_name}")
-    def change(securable_type: str, full_name: str, body: Body, principal: Caller) -> Document:
-        securable = _securable(workspace, securable_type, full_name)
-        access.require(principal, "MANAGE", securable.type, securable.name)
-        changes = [checked_change(workspace, securable, entry) for entry in body.get("changes") or []]
-        for name, add, remove in changes:
-            access.change_grants(securable.type, securable.name, name, add, remove)
-        return {"privilege_assignments": assignments(workspace, securable, None)}
-
-    @router.get("/effective-permissions/{securable_type}/{full_name}")
-    def effective(securable_type: str, full_name: str, request: Request, principal: Caller) -> Document:
-        securable = _securable(workspace, securable_type, full_name)
-        access.require(principal, "BROWSE", securable.type, securable.name)
-        return {"privilege_assignments": _effective(workspace, securable, request.query_params.get("principal"))}
-
-    return router
-
-
-def _securable(workspace: Workspace, securable_type: str, full_name: str) -> Securable:
+def securable_named(metastore: Metastore, securable_type: str, full_name: str) -> Securable:
+    """The securable of a path; raises 400 for a kind that has no grants."""
     securable = Securable.of(securable_type, full_name)
     # Clients name the metastore by its id; SQL and this workspace's own checks by a word.
-    if securable == Securable(METASTORE, workspace.services["catalog"].id):
+    if securable == Securable(METASTORE, metastore.id):
         return Securable(METASTORE, METASTORE)
     if securable.type not in PRIVILEGES:
         raise invalid(f"securable_type '{securable_type}': expected one of {', '.join(sorted(PRIVILEGES))}.")
@@ -88,7 +51,8 @@ def assignments(workspace: Workspace, securable: Securable, principal: str | Non
     ]
 
 
-def _effective(workspace: Workspace, securable: Securable, principal: str | None) -> list[Document]:
+def effective_assignments(workspace: Workspace, securable: Securable, principal: str | None) -> list[Document]:
+    """What was granted on the securable and on those above it, by principal."""
     found: dict[str, list[Document]] = {}
     for level in (securable, *securable.parents):
         inherited = (

@@ -17,6 +17,7 @@ from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, already_exists, invalid, not_found
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.core.vault import CREDENTIAL
+from agent_deploy.local.registry.models import Registry
 from agent_deploy.rules.groups import ADMINS
 from agent_deploy.tables.folders import securable_folder, table_folder
 
@@ -28,10 +29,11 @@ Check = Callable[[Document, Document], None]
 
 
 class Metastore:
-    """State only: the routes check the caller's privileges. ``workspace.services["catalog"]``."""
+    """State only: the routes check the caller's privileges."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, registry: Registry) -> None:
         self._workspace = workspace
+        self._registry = registry
         self._store = workspace.store
         self._authorization = workspace.authorization
 
@@ -113,7 +115,7 @@ class Metastore:
         for child, found in children.items():
             for inner in found:
                 if child == "registered_model":
-                    self._workspace.services["registry"].delete_model(inner["full_name"])
+                    self._registry.delete_model(inner["full_name"])
                 else:
                     self.delete(child, inner["full_name"], force=True)
         self._store.delete(kind_name, document["full_name"])

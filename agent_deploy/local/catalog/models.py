@@ -1,22 +1,12 @@
-"""Unity Catalog's own routes of registered models; MLflow's registry holds the same documents."""
+"""Registered models as Unity Catalog shows them; MLflow's registry holds the same documents."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-from fastapi import APIRouter, Depends, Request
-
-from agent_deploy.local.catalog.paging import asked_page
-from agent_deploy.local.core.body import body_of, required
-from agent_deploy.local.core.context import Workspace, caller
-from agent_deploy.local.core.errors import ApiError, not_found
+from agent_deploy.local.catalog.metastore import Metastore
+from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.principals import Principal
-from agent_deploy.local.core.shapes import ID, TEXT
 from agent_deploy.local.core.store import Document
-
-Caller = Annotated[Principal, Depends(caller)]
-_SHAPE = {"new_name": TEXT, "owner": TEXT, "comment": TEXT, "version_num": ID}
-Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
+from agent_deploy.local.registry.models import Registry
 
 _MODEL_FIELDS = ("name", "full_name", "catalog_name", "schema_name", "owner", "comment", "storage_location", "id")
 _VERSION_FIELDS = (
@@ -26,143 +16,32 @@ _VERSION_FIELDS = (
 _TIMES = ("created_at", "created_by", "updated_at", "updated_by")
 
 
-def routes(workspace: Workspace) -> APIRouter:
-    """/models, /models/{full_name}/versions and /models/{full_name}/aliases."""
-    router = APIRouter(prefix="/api/2.1/unity-catalog/models")
-    _add_models(router, workspace)
-    _add_versions(router, workspace)
-    _add_aliases(router, workspace)
-    return router
+class Models:
+    """Registered models as the catalog shows them."""
 
+    def __init__(self, workspace: Workspace, metastore: Metastore, registry: Registry) -> None:
+        self.registry = registry
+        self.access = workspace.authorization
+        self.principals = workspace.principals
+        self._metastore = metastore
 
-def _add_models(router: APIRouter, workspace: Workspace) -> None:
-    access = workspace.authorization
+    def reached(self, principal: Principal, privilege: str, full_name: str) -> Document:
+        """The model, when the caller has the privilege; raises 404 and 403."""
+        model = self.registry.get_model(full_name)
+        self.access.require(principal, privilege, "function", full_name)
+        return model
 
-    @router.post("")
-    def create(body: Body, principal: Caller) -> Document:
-        schema = f"{required(body, 'catalog_name')}.{required(body, 'schema_name')}"
-        access.require(principal, "CREATE_MODEL", "schema", schema)
-        name = f"{schema}.{required(body, 'name')}".lower()
-        return _model(
-            workspace, _registry(workspace).create_model(name, principal.name, str(body.get("comment") or ""))
-        )
+    def shown(self, model: Document, aliases: bool = False) -> Document:
+        """A model as answers show it."""
+        answer: Document = {"metastore_id": self._metastore.id}
+        answer |= {name: model[name] for name in (*_MODEL_FIELDS, *_TIMES) if model.get(name) not in (None, "")}
+        if aliases and (held := model["aliases"]):
+            answer["aliases"] = [{"alias_name": name, "version_num": number} for name, number in held.items()]
+        return {**answer, "securable_type": "FUNCTION", "securable_kind": "FUNCTION_REGISTERED_MODEL"}
 
-    @router.get("")
-    def listing(request: Request, principal: Caller) -> Document:
-        query = request.query_params
-        found = [
-            m for m in _registry(workspace).models() if _is_in(m, query.get("catalog_name"), query.get("schema_name"))
-        ]
-        visible = [_model(workspace, m) for m in found if access.visible(principal, "function", m["full_name"])]
-        return asked_page("registered_models", visible, query)
-
-    @router.get("/{full_name}")
-    def get(full_name: str, request: Request, principal: Caller) -> Document:
-        model = _reached(workspace, principal, "BROWSE", full_name)
-        return _model(workspace, model, aliases=request.query_params.get("include_aliases") == "true")
-
-    @router.patch("/{full_name}")
-    def change(full_name: str, body: Body, principal: Caller) -> Document:
-        model = _reached(workspace, principal, "MANAGE", full_name)
-        if (new_name := body.get("new_name")) and new_name.lower() != model["name"]:
-            moved = f"{model['full_name'].rpartition('.')[0]}.{new_name}"
-            model = _registry(workspace).rename_model(model["full_name"], moved, principal.name)
-        if (owner := body.get("owner")) and not workspace.principals.exists(owner):
-            raise not_found(f"Could not find principal with name {owner}.")
-        # The databricks provider sends the whole object back: what cannot be changed is ignored.
-        given = {name: body[name] for name in ("comment", "owner") if body.get(name) is not None}
-        return _model(
-            workspace, _registry(workspace).change_model(model["full_name"], principal.name, lambda m: m.update(given))
-        )
-
-    @router.delete("/{full_name}")
-    def delete(full_name: str, principal: Caller) -> Document:
-        model = _reached(workspace, principal, "MANAGE", full_name)
-        if versions := _registry(workspace).versions(model["full_name"]):
-            message = (
-                f"Registered Model '{model['full_name']}' is not empty: delete its {len(versions)} version(s) first."
-            )
-            raise ApiError(400, "INVALID_STATE", message)
-        _registry(workspace).delete_model(model["full_name"])
-        return {}
-
-
-def _add_versions(router: APIRouter, workspace: Workspace) -> None:
-    @router.get("/{full_name}/versions")
-    def listing(full_name: str, request: Request, principal: Caller) -> Document:
-        model, query = _reached(workspace, principal, "BROWSE", full_name), request.query_params
-        versions = [
-            _version(workspace, version) for version in reversed(_registry(workspace).versions(model["full_name"]))
-        ]
-        return asked_page("model_versions", versions, query)
-
-    @router.get("/{full_name}/versions/{version}")
-    def get(full_name: str, version: str, principal: Caller) -> Document:
-        model = _reached(workspace, principal, "BROWSE", full_name)
-        return _version(workspace, _registry(workspace).get_version(model["full_name"], version))
-
-    @router.patch("/{full_name}/versions/{version}")
-    def change(full_name: str, version: str, body: Body, principal: Caller) -> Document:
-        model, given = _reached(workspace, principal, "MANAGE", full_name), {"comment": body.get("comment") or ""}
-        changed = _registry(workspace).change_version(
-            model["full_name"], version, principal.name, lambda document: document.update(given)
-        )
-        return _version(workspace, changed)
-
-    @router.delete("/{full_name}/versions/{version}")
-    def delete(full_name: str, version: str, principal: Caller) -> Document:
-        model = _reached(workspace, principal, "MANAGE", full_name)
-        _registry(workspace).delete_version(model["full_name"], version, principal.name)
-        return {}
-
-
-def _add_aliases(router: APIRouter, workspace: Workspace) -> None:
-    @router.get("/{full_name}/aliases/{alias}")
-    def get(full_name: str, alias: str, principal: Caller) -> Document:
-        model = _reached(workspace, principal, "BROWSE", full_name)
-        return _version(workspace, _registry(workspace).by_alias(model["full_name"], alias))
-
-    @router.put("/{full_name}/aliases/{alias}")
-    def put(full_name: str, alias: str, body: Body, principal: Caller) -> Document:
-        model = _reached(workspace, principal, "MANAGE", full_name)
-        number = required(body, "version_num")
-        _registry(workspace).set_alias(model["full_name"], alias, number, principal.name)
-        return {"alias_name": alias.lower(), "version_num": int(number)}
-
-    @router.delete("/{full_name}/aliases/{alias}")
-    def delete(full_name: str, alias: str, principal: Caller) -> Document:
-        model = _reached(workspace, principal, "MANAGE", full_name)
-        _registry(workspace).delete_alias(model["full_name"], alias, principal.name)
-        return {}
-
-
-def _registry(workspace: Workspace) -> Any:
-    return workspace.services["registry"]
-
-
-def _reached(workspace: Workspace, principal: Principal, privilege: str, full_name: str) -> Document:
-    """The model, when the caller has the privilege; raises 404 and 403."""
-    model: Document = _registry(workspace).get_model(full_name)
-    workspace.authorization.require(principal, privilege, "function", full_name)
-    return model
-
-
-def _is_in(model: Document, catalog: str | None, schema: str | None) -> bool:
-    return (not catalog or model["catalog_name"] == catalog.lower()) and (
-        not schema or model["schema_name"] == schema.lower()
-    )
-
-
-def _model(workspace: Workspace, model: Document, aliases: bool = False) -> Document:
-    answer = {"metastore_id": workspace.services["catalog"].id}
-    answer |= {name: model[name] for name in (*_MODEL_FIELDS, *_TIMES) if model.get(name) not in (None, "")}
-    if aliases and model["aliases"]:
-        answer["aliases"] = [{"alias_name": name, "version_num": number} for name, number in model["aliases"].items()]
-    return {**answer, "securable_type": "FUNCTION", "securable_kind": "FUNCTION_REGISTERED_MODEL"}
-
-
-def _version(workspace: Workspace, version: Document) -> Document:
-    answer = {name: version[name] for name in (*_VERSION_FIELDS, *_TIMES) if version.get(name) not in (None, "")}
-    if aliases := _registry(workspace).aliases_of(version):
-        answer["aliases"] = [{"alias_name": name, "version_num": version["version"]} for name in aliases]
-    return {**answer, "metastore_id": workspace.services["catalog"].id}
+    def shown_version(self, version: Document) -> Document:
+        """A version as answers show it."""
+        answer = {name: version[name] for name in (*_VERSION_FIELDS, *_TIMES) if version.get(name) not in (None, "")}
+        if aliases := self.registry.aliases_of(version):
+            answer["aliases"] = [{"alias_name": name, "version_num": version["version"]} for name in aliases]
+        return {**answer, "metastore_id": self._metastore.id}

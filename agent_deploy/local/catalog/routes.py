@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 
-from agent_deploy.local.catalog import grants, model_services, models
+from agent_deploy.local.catalog import grant_routes, model_routes, model_service_routes
 from agent_deploy.local.catalog.metastore import DEFAULT_CATALOG, Metastore
 from agent_deploy.local.catalog.ownership import require_owner, require_transfer
 from agent_deploy.local.catalog.paging import asked_page
@@ -18,6 +18,7 @@ from agent_deploy.local.core.errors import invalid
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.shapes import ANY_OBJECT, FLAG, TEXT, Shape, Whole
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.registry.models import Registry
 from agent_deploy.rules.groups import ADMINS
 
 PREFIX = "/api/2.1/unity-catalog"
@@ -44,18 +45,16 @@ _SHAPE = {**_SECURABLE, "view_definition": TEXT, "function_info": _SECURABLE}
 Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 
-def install(app: FastAPI, workspace: Workspace) -> None:
-    """Add the routes; ``workspace.services["catalog"]`` is the `Metastore`."""
-    metastore = workspace.services["catalog"] = Metastore(workspace)
-    metastore.bootstrap()
+def install(app: FastAPI, workspace: Workspace, metastore: Metastore, registry: Registry) -> None:
+    """Add the routes."""
     app.include_router(_metastore_routes(metastore, workspace))
     app.include_router(_table_routes(metastore, workspace.authorization))
     for kind in KINDS.values():
         if not kind.own_routes:
             app.include_router(_routes(kind, metastore, workspace))
-    app.include_router(model_services.routes(metastore, workspace))
-    app.include_router(models.routes(workspace))
-    app.include_router(grants.routes(workspace))
+    app.include_router(model_service_routes.routes(metastore, workspace))
+    app.include_router(model_routes.routes(workspace, metastore, registry))
+    app.include_router(grant_routes.routes(workspace, metastore))
 
 
 def _metastore_routes(metastore: Metastore, workspace: Workspace) -> APIRouter:

@@ -20,8 +20,7 @@ _LONGEST_SECONDS = 24 * 3600  # that a transition may take
 
 
 def install(app: FastAPI, workspace: Workspace) -> None:
-    """Add the routes; ``workspace.services["faults"]`` is what serving asks about its builds."""
-    workspace.services["faults"] = workspace.faults
+    """Add the routes."""
     app.include_router(_health(workspace))
     guarded = Depends(_administrator(workspace))
     for routes in (_faults, _requests, _transitions, _tokens):

@@ -1,4 +1,4 @@
-"""What an API's routes are built with: one workspace's settings, state and services."""
+"""What every service of a workspace is built with: its settings, its state, who asks and who may."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ Hook = Callable[[], Awaitable[None] | None]
 class Workspace:
     """``folder`` holds all state; ``host`` is ``http://127.0.0.1:<port>``, known once the socket is bound.
 
-    ``services`` holds what other APIs may use (``serving``, ``catalog``, …), by name, put there by each API's install.
     ``on_start`` and ``on_stop`` are called (and awaited) in the server's event loop: before the first request in their
     order, after the last one in reverse. ``options`` are the settings that the server was started with.
     """
@@ -41,7 +40,6 @@ class Workspace:
     recording: Recording
     transitions: Transitions
     host: str = ""
-    services: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     on_start: list[Hook] = field(default_factory=list)
     on_stop: list[Hook] = field(default_factory=list)

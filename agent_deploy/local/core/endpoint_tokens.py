@@ -40,10 +40,10 @@ def endpoints_in(details: str) -> list[str]:
 
 
 def _endpoint_of(detail: Any) -> str:
-    told = detail if isinstance(detail, dict) else {}
-    path = _OBJECT_PATH.fullmatch(str(told.get("object_path")))
-    actions = told.get("actions")
-    is_complete = (told.get("type"), told.get("object_type")) == (_TYPE, _OBJECT_TYPE) and isinstance(actions, list)
+    given = detail if isinstance(detail, dict) else {}
+    path = _OBJECT_PATH.fullmatch(str(given.get("object_path")))
+    actions = given.get("actions")
+    is_complete = (given.get("type"), given.get("object_type")) == (_TYPE, _OBJECT_TYPE) and isinstance(actions, list)
     if path is None or not is_complete or _ACTION not in (actions or ()):
         raise ValueError(f"authorization_details: expected details like {details_for('<hex id>')}")
     return path[1]

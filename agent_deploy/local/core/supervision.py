@@ -31,12 +31,12 @@ def contained(call: Callable[P, T]) -> Callable[P, T]:
         except Exception:
             raise
         except BaseException as error:
-            raise Escaped(told(error)) from error
+            raise Escaped(described(error)) from error
 
     return calling
 
 
-def told(error: BaseException) -> str:
+def described(error: BaseException) -> str:
     """``SystemExit: 1``; the name alone of one that says nothing."""
     name = type(error).__name__
     try:

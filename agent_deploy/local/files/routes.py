@@ -13,22 +13,19 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import FileResponse, Response
 
 from agent_deploy.local.core.body import json_body, required
-from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.context import caller
 from agent_deploy.local.core.errors import ApiError, invalid
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.query import is_whole
 from agent_deploy.local.core.shapes import TEXT, check
-from agent_deploy.local.files import volumes
 from agent_deploy.local.files.storage import SIGNED, SIGNED_SECONDS, Files, make_folder
 
 Caller = Annotated[Principal, Depends(caller)]
 _PAGE = 1000  # entries of a directory in one answer
 
 
-def install(app: FastAPI, workspace: Workspace) -> None:
-    """Add the routes; ``workspace.services["files"]`` is where other APIs mount their paths."""
-    files = workspace.services["files"] = Files(workspace)
-    files.mount("Volumes", volumes.mount(workspace))
+def install(app: FastAPI, files: Files) -> None:
+    """Add the routes."""
     app.include_router(_file_routes(files))
     app.include_router(_directory_routes(files))
     app.include_router(_signed_routes(files))

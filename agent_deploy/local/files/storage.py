@@ -19,7 +19,7 @@ from agent_deploy.local.core.errors import ApiError, forbidden, invalid
 from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.principals import Principal
 
-# Given (caller, the segments below the mount's name, whether to write), the place on disk; refuses with ApiError.
+# Given (caller, the segments below the mount's name, whether to write), the path on disk; refuses with ApiError.
 Mount = Callable[[Principal, tuple[str, ...], bool], Path]
 
 SIGNED = "/_signed/"  # public: the URL itself is the credential, as a cloud store's presigned URL is

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from typing import TYPE_CHECKING
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, forbidden, invalid, not_found
@@ -13,9 +12,7 @@ from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.genie import matching
 from agent_deploy.local.genie.spaces import CAN_MANAGE, TYPE
-
-if TYPE_CHECKING:
-    from agent_deploy.local.statements.execution import Statements
+from agent_deploy.local.statements.execution import Statements, Submission
 
 # States of a message. Source: the Genie API's reference, MessageStatus.
 ASKING, EXECUTING, COMPLETED, FAILED = "ASKING_AI", "EXECUTING_QUERY", "COMPLETED", "FAILED"
@@ -27,17 +24,13 @@ _SUGGESTIONS = 3
 class Conversations:
     """Documents ``genie_conversation`` and ``genie_message`` by id."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, statements: Statements) -> None:
         self._workspace = workspace
+        self._statements = statements
         self._store = workspace.store
         self._tasks: set[asyncio.Task[None]] = set()
 
-    @property
-    def _statements(self) -> Statements:
-        found: Statements = self._workspace.services["statements"]
-        return found
-
-    def settle(self) -> None:
+    def recover(self) -> None:
         """After a restart: what was being answered then is not."""
         for message in self._store.list(_MESSAGE):
             if message["status"] in (ASKING, EXECUTING):
@@ -154,8 +147,6 @@ class Conversations:
         )
 
     def _submit(self, space: Document, sql: str, principal: Principal) -> str:
-        from agent_deploy.local.statements.execution import Submission
-
         # The maker of the space wrote it, the asker lends it his privileges.
         return self._statements.submit(Submission(sql, space["warehouse_id"], reads_only=True), principal)
 

@@ -46,7 +46,7 @@ def examples(content: dict[str, Any]) -> list[Example]:
 
 def best(question: str, known: list[Example]) -> Example | None:
     """The example that is most like the question; None when none is like enough."""
-    likeness = [(_likeness(question, example.question), -place) for place, example in enumerate(known)]
+    likeness = [(_likeness(question, example.question), -index) for index, example in enumerate(known)]
     top = max(likeness, default=(0.0, 0))
     return known[-top[1]] if top[0] >= _LIKE_ENOUGH else None
 

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 
 from agent_deploy.local.catalog.paging import asked_page
 from agent_deploy.local.core.body import json_body
-from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.context import caller
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.genie.conversations import Conversations, shown
 from agent_deploy.local.genie.spaces import CAN_EDIT, CAN_READ, CAN_RUN, Spaces
 from agent_deploy.local.genie.spaces import shown as shown_space
+from agent_deploy.local.statements.execution import Statements
 
 Caller = Annotated[Principal, Depends(caller)]
 Body = Annotated[dict[str, Any], Depends(json_body)]
@@ -22,14 +23,11 @@ _SPACES = "/api/2.0/genie/spaces"
 _MESSAGE = "/{space_id}/conversations/{conversation_id}/messages/{message_id}"
 
 
-def install(app: FastAPI, workspace: Workspace) -> None:
-    """Add the routes; ``workspace.services["conversations"]`` are those of all spaces."""
-    spaces, conversations = Spaces(workspace), Conversations(workspace)
-    workspace.services["conversations"] = conversations
-    workspace.on_start.append(conversations.settle)
+def install(app: FastAPI, spaces: Spaces, conversations: Conversations, statements: Statements) -> None:
+    """Add the routes."""
     app.include_router(_space_routes(spaces))
     app.include_router(_conversation_routes(spaces, conversations))
-    app.include_router(_message_routes(spaces, conversations, workspace))
+    app.include_router(_message_routes(spaces, conversations, statements))
 
 
 def _space_routes(spaces: Spaces) -> APIRouter:
@@ -99,7 +97,7 @@ def _conversation_routes(spaces: Spaces, conversations: Conversations) -> APIRou
     return router
 
 
-def _message_routes(spaces: Spaces, conversations: Conversations, workspace: Workspace) -> APIRouter:
+def _message_routes(spaces: Spaces, conversations: Conversations, statements: Statements) -> APIRouter:
     router = APIRouter(prefix=_SPACES)
 
     def find(principal: Principal, space_id: str, conversation_id: str, message_id: str) -> tuple[Document, Document]:
@@ -109,7 +107,7 @@ def _message_routes(spaces: Spaces, conversations: Conversations, workspace: Wor
 
     def result(statement_id: str, principal: Principal) -> Document:
         # A result is its asker's alone: it was read with his privileges.
-        return {"statement_response": workspace.services["statements"].response(statement_id, principal)}
+        return {"statement_response": statements.response(statement_id, principal)}
 
     @router.get(_MESSAGE)
     def get(space_id: str, conversation_id: str, message_id: str, principal: Caller) -> Document:

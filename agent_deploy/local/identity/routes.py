@@ -12,7 +12,7 @@ from agent_deploy.local.core.context import Workspace, caller
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.shapes import TEXT
 from agent_deploy.local.core.store import Document
-from agent_deploy.local.identity import oauth, tokens
+from agent_deploy.local.identity import oauth_routes, token_routes
 from agent_deploy.local.identity.resources import KINDS, SERVICE_PRINCIPAL, USER, Kind, Resources
 from agent_deploy.local.identity.scim import ScimError, matching, page, patched, selected
 
@@ -23,14 +23,13 @@ _SHAPE = {"Operations": [{"op": TEXT, "path": TEXT}]}
 Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 
-def install(app: FastAPI, workspace: Workspace) -> None:
+def install(app: FastAPI, workspace: Workspace, resources: Resources) -> None:
     """Add the routes."""
-    resources = Resources(workspace)
     app.include_router(_me(resources))
     for kind in KINDS:
         app.include_router(_routes(kind, resources))
-    app.include_router(oauth.routes(workspace))
-    app.include_router(tokens.routes(workspace))
+    app.include_router(oauth_routes.routes(workspace))
+    app.include_router(token_routes.routes(workspace))
 
 
 def _me(resources: Resources) -> APIRouter:

@@ -27,13 +27,8 @@ VERSIONS = ("2.0", "2.1", "2.2")
 _PAGE, _LARGEST_PAGE = 20, 100  # Databricks, "List jobs"
 
 
-def install(app: FastAPI, workspace: Workspace) -> None:
-    """Add the routes; ``workspace.services["jobs"]`` is `Jobs`. To come after pipelines, which runs start."""
-    jobs = workspace.services["jobs"] = Jobs(workspace)
-    runs = Runs(workspace, jobs)
-    scheduler = Scheduler(jobs, runs)
-    workspace.on_start += [runs.settle, scheduler.start]
-    workspace.on_stop += [runs.close, scheduler.stop]
+def install(app: FastAPI, workspace: Workspace, jobs: Jobs, runs: Runs, scheduler: Scheduler) -> None:
+    """Add the routes."""
     for version in VERSIONS:
         app.include_router(_routes(jobs, scheduler, workspace, version))
         app.include_router(_run_routes(jobs, runs, workspace, version))
@@ -117,8 +112,8 @@ def _run_routes(jobs: Jobs, runs: Runs, workspace: Workspace, version: str) -> A
     @router.get("/runs/get-output")
     def output(run_id: str, principal: Caller) -> Document:
         run = reached(run_id, principal, "CAN_VIEW")
-        told = run["state"].get("state_message") or ""
-        return {"metadata": run, **({"error": told} if told else {})}
+        message = run["state"].get("state_message") or ""
+        return {"metadata": run, **({"error": message} if message else {})}
 
     @router.get("/runs/list")
     def listing(request: Request, principal: Caller) -> Document:

@@ -9,12 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, invalid
-from agent_deploy.local.core.store import Document, Documents
+from agent_deploy.local.core.store import Document, Documents, Store
 from agent_deploy.local.core.supervision import contained, explained
-from agent_deploy.local.jobs.jobs import Jobs
-from agent_deploy.local.jobs.tasks import TaskFailed, run_task
+from agent_deploy.local.jobs.tasks import TaskFailed, Tasks
 
 PENDING, RUNNING, TERMINATED, SKIPPED = "PENDING", "RUNNING", "TERMINATED", "SKIPPED"
 SUCCESS, FAILED, CANCELED = "SUCCESS", "FAILED", "CANCELED"
@@ -35,16 +33,15 @@ class _Active:
 class Runs:
     """Documents ``job_run`` by id, as the API shows them, below their job's id."""
 
-    def __init__(self, workspace: Workspace, jobs: Jobs) -> None:
-        self._workspace = workspace
-        self._store = workspace.store
-        self._jobs = jobs
+    def __init__(self, store: Store, tasks: Tasks) -> None:
+        self._store = store
+        self._tasks = tasks
         self._active: dict[int, _Active] = {}
         self._lock = threading.Lock()
         # Called with the job's id when a run has ended: a continuous job starts the next one.
         self.on_end: Callable[[int], None] = lambda _job_id: None
 
-    def settle(self) -> None:
+    def recover(self) -> None:
         """After a restart: what ran then runs no more."""
         for run in self._store.list("job_run"):
             if run["state"]["life_cycle_state"] in (PENDING, RUNNING):
@@ -99,9 +96,9 @@ class Runs:
         try:
             run = self._put({**run, "state": {**run["state"], "life_cycle_state": RUNNING}})
             for task in _ordered(run["tasks"]):
-                results[task["task_key"]], told = self._task(task, job, results, active)
-                message = message or told
-                done = _ended(task, results[task["task_key"]], told)
+                results[task["task_key"]], reason = self._task(task, job, results, active)
+                message = message or reason
+                done = _ended(task, results[task["task_key"]], reason)
                 tasks = [done if each["task_key"] == done["task_key"] else each for each in run["tasks"]]
                 run = self._put({**run, "tasks": tasks})
             failed = [result for result in results.values() if result != SUCCESS]
@@ -125,7 +122,7 @@ class Runs:
         if any(result != SUCCESS for result in before):
             return UPSTREAM_FAILED, "A task that this one depends on has failed."
         try:
-            contained(run_task)(self._workspace, task, job["run_as_user_name"], active.stopped)
+            contained(self._tasks.run)(task, job["run_as_user_name"], active.stopped)
         except (TaskFailed, ApiError) as error:
             return (CANCELED if active.stopped.is_set() else FAILED), f"Task {task['task_key']}: {error}"
         except Exception as error:  # noqa: BLE001 - told to whoever asks for the run; the server goes on

@@ -5,11 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter, Request
-from starlette.responses import Response
-
-from agent_deploy.local.core.context import Workspace
-from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.pages.pages import Pages
@@ -74,47 +69,20 @@ class Deployment:
         return self.level in ("CAN_QUERY", "CAN_MANAGE")
 
 
-def routes(pages: Pages) -> APIRouter:
-    """/ml/deployments and /ml/endpoints/{name}."""
-    router = APIRouter(prefix="/ml")
-
-    @router.get("/deployments")
-    async def deployments(request: Request) -> Response:
-        session = pages.sessions.of(request)
-        if session is None:
-            return pages.to_sign_in(request)
-        found = _visible(pages.workspace, session.principal)
-        return pages.show("deployments.html", session, deployments=found)
-
-    @router.get("/endpoints/{name}")
-    @router.get("/endpoints/{name}/")
-    async def endpoint(request: Request, name: str) -> Response:
-        session = pages.sessions.of(request)
-        if session is None:
-            return pages.to_sign_in(request)
-        try:
-            found = pages.workspace.services["serving"].require(session.principal, name, "CAN_VIEW")
-        except ApiError as error:
-            return pages.failed(error, session)
-        deployment = _deployment(pages.workspace, session.principal, found)
-        return pages.show("endpoint.html", session, deployment=deployment)
-
-    return router
-
-
-def _visible(workspace: Workspace, principal: Principal) -> list[Deployment]:
+def visible(pages: Pages, principal: Principal) -> list[Deployment]:
     """What the user may view, by name."""
-    allows = workspace.authorization.allows_object
+    allows = pages.workspace.authorization.allows_object
     seen = [
-        _deployment(workspace, principal, endpoint)
-        for endpoint in workspace.services["serving"].all()
+        deployment_of(pages, principal, endpoint)
+        for endpoint in pages.endpoints.all()
         if allows(principal, OBJECT, endpoint.document["id"], "CAN_VIEW")
     ]
     return sorted(seen, key=lambda deployment: deployment.name)
 
 
-def _deployment(workspace: Workspace, principal: Principal, endpoint: Endpoint) -> Deployment:
-    document = endpoint.document
+def deployment_of(pages: Pages, principal: Principal, endpoint: Endpoint) -> Deployment:
+    """An endpoint as this user may see it."""
+    document, access = endpoint.document, pages.workspace.authorization
     tags = {tag["key"]: tag.get("value") or "" for tag in document["tags"]}
     table = payload_table(document["ai_gateway"])
     state, kind = _state(document, views.ready(document, endpoint.states()))
@@ -122,10 +90,10 @@ def _deployment(workspace: Workspace, principal: Principal, endpoint: Endpoint) 
     traffic = {route["name"]: route["traffic_percentage"] or 0 for route in config["routes"]}
     return Deployment(
         name=endpoint.name,
-        query_url=workspace.services["serving"].query_url(endpoint),
+        query_url=pages.endpoints.query_url(endpoint),
         state=state,
         kind=kind,
-        level=workspace.authorization.object_level(principal, OBJECT, document["id"]) or "",
+        level=access.object_level(principal, OBJECT, document["id"]) or "",
         owner=document["creator"],
         stack=tags.pop(OWNER_TAG, ""),
         description=document["description"],
@@ -133,7 +101,7 @@ def _deployment(workspace: Workspace, principal: Principal, endpoint: Endpoint) 
         tags=sorted(tags.items()),
         served=[_served(endpoint, entity, traffic.get(entity["name"], 0)) for entity in config["served_entities"]],
         table=table,
-        may_read_table=table is not None and workspace.authorization.allows(principal, "SELECT", "table", table),
+        may_read_table=table is not None and access.allows(principal, "SELECT", "table", table),
     )
 
 

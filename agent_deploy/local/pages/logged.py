@@ -10,13 +10,13 @@ from typing import Any
 import duckdb
 from deltalake import DeltaTable
 
-from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import not_found
 from agent_deploy.local.core.json_text import parse_or_none
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.query import is_whole
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.pages import ratings
+from agent_deploy.local.pages.pages import Pages
 from agent_deploy.local.pages.ratings import Rating
 from agent_deploy.local.serving.gateway import payload_table
 from agent_deploy.rules.environment import EXPERIMENT_TAG, EXPERIMENT_VARIABLE
@@ -105,19 +105,19 @@ class Conversation:
 class Logged:
     """One endpoint's log as one principal may read it."""
 
-    def __init__(self, workspace: Workspace, principal: Principal, endpoint_name: str) -> None:
+    def __init__(self, pages: Pages, principal: Principal, endpoint_name: str) -> None:
         """Raises 404 and 403: it takes CAN_VIEW on the endpoint and SELECT on its payload table."""
-        endpoint = workspace.services["serving"].require(principal, endpoint_name, "CAN_VIEW")
+        endpoint = pages.endpoints.require(principal, endpoint_name, "CAN_VIEW")
         table = payload_table(endpoint.document["ai_gateway"])
         if table is None:
             raise not_found(f"'{endpoint_name}' logs nothing: enable its inference table to see what was asked.")
         # As a query of the table would be: whoever may read it sees everybody's questions.
-        workspace.authorization.require(principal, "SELECT", "table", table)
+        pages.workspace.authorization.require(principal, "SELECT", "table", table)
         self.table = table
         self.entities = entities_of(endpoint.document)
-        self._workspace, self._principal = workspace, principal
+        self._experiments, self._principal = pages.experiments, principal
         self._experiment_id = _experiment_of(endpoint.document)
-        folder = workspace.services["catalog"].table_folder(table)
+        folder = pages.metastore.table_folder(table)
         self._connection = duckdb.connect()
         self._connection.execute("SET enable_external_access = false")
         self._connection.register("logged", DeltaTable(folder).to_pyarrow_dataset())
@@ -143,7 +143,7 @@ class Logged:
         return {row[0]: (parse_or_none(row[1]), parse_or_none(row[2])) for row in self._rows(_WHOLE, [request_ids])}
 
     def _ratings(self) -> list[Rating]:
-        traces = ratings.of_traces(self._workspace, self._principal, self._experiment_id)
+        traces = ratings.of_traces(self._experiments, self._principal, self._experiment_id)
         given = [said for request, time_ms in self._rows(_FEEDBACK) for said in ratings.of_feedback(request, time_ms)]
         return [*traces.ratings, *filter(traces.stands, given)]
 
@@ -173,7 +173,7 @@ def entities_of(document: Document) -> dict[str, tuple[str, str]]:
     for config in (document["config"], document["pending_config"]):
         for entity in (config or {}).get("served_entities", ()):
             known[entity["id"]] = [entity["name"], entity["entity_version"]]
-    return {key: (told[0], told[1]) for key, told in known.items() if told[0] != FEEDBACK_ENTITY}
+    return {key: (names[0], names[1]) for key, names in known.items() if names[0] != FEEDBACK_ENTITY}
 
 
 def _experiment_of(document: Document) -> str:

@@ -12,10 +12,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from agent_deploy.local.catalog.metastore import Metastore
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.pages import formats
 from agent_deploy.local.pages.sessions import Session, Sessions
+from agent_deploy.local.serving.endpoints import Endpoints
+from agent_deploy.local.tracking.experiments import Experiments
 
 HERE = Path(__file__).parent
 HEADERS: Mapping[str, str] = {
@@ -33,14 +36,24 @@ _TITLES = {403: "You may not see this", 404: "There is nothing here"}
 
 @dataclass(frozen=True)
 class Pages:
-    """Renders templates for whoever is signed in."""
+    """Renders templates for whoever is signed in, and holds what the pages show."""
 
     workspace: Workspace
+    metastore: Metastore
+    endpoints: Endpoints
+    experiments: Experiments
     sessions: Sessions
     templates: Environment
 
     @classmethod
-    def of(cls, workspace: Workspace, sessions: Sessions) -> Pages:
+    def of(
+        cls,
+        workspace: Workspace,
+        metastore: Metastore,
+        endpoints: Endpoints,
+        experiments: Experiments,
+        sessions: Sessions,
+    ) -> Pages:
         """With the templates of this folder; what they show is escaped."""
         templates = Environment(
             loader=FileSystemLoader(HERE / "templates"),
@@ -50,7 +63,7 @@ class Pages:
             lstrip_blocks=True,
         )
         templates.filters.update(formats.FILTERS)
-        return cls(workspace, sessions, templates)
+        return cls(workspace, metastore, endpoints, experiments, sessions, templates)
 
     def show(self, template: str, session: Session | None, status: int = 200, **content: Any) -> HTMLResponse:
         """A page; ``session`` None is somebody who is not signed in."""

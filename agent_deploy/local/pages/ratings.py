@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.json_text import parse_or_none
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.query import is_whole
+from agent_deploy.local.tracking.experiments import Experiments
 from agent_deploy.rules import feedback, withdrawal
 
 POSITIVE, NEGATIVE = "positive", "negative"
@@ -60,9 +60,9 @@ def of_feedback(request: str, time_ms: float) -> list[Rating]:
 
 
 def _said(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for column, place in (("text_assessments", ""), ("retrieval_assessments", "source")):
+    for column, part in (("text_assessments", ""), ("retrieval_assessments", "source")):
         for index, assessment in enumerate(record.get(column) or ()):
-            where = f"{place} {assessment.get('position', index) + 1}: " if place else ""
+            where = f"{part} {assessment.get('position', index) + 1}: " if part else ""
             for name, rating in (assessment.get("ratings") or {}).items():
                 yield where + name, _value(rating["value"])
             for text, name in (("free_text_comment", COMMENT), ("suggested_output", SUGGESTED)):
@@ -83,12 +83,12 @@ class OnTraces:
         return withdrawn is None or rating.time_ms >= withdrawn + 1000
 
 
-def of_traces(workspace: Workspace, principal: Principal, experiment_id: str) -> OnTraces:
+def of_traces(experiments: Experiments, principal: Principal, experiment_id: str) -> OnTraces:
     """Assessments by people on the traces of an experiment; none for who may not read it. Runs in a thread."""
-    tracking, found = workspace.services["tracking"], OnTraces()
-    if not experiment_id or not tracking.readable(principal, experiment_id):
+    found = OnTraces()
+    if not experiment_id or not experiments.readable(principal, experiment_id):
         return found
-    for trace in tracking.traces(experiment_id, _MOST_TRACES, _PAGE):
+    for trace in experiments.traces(experiment_id, _MOST_TRACES, _PAGE):
         if not (request_id := trace.get("client_request_id")):
             continue
         for assessment in trace.get("assessments") or ():

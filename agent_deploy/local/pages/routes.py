@@ -5,28 +5,24 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 
-from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import not_found
-from agent_deploy.local.pages import conversations, deployments, review, sign_in, team
+from agent_deploy.local.pages import conversation_routes, deployment_routes, review_routes, sign_in_routes, team_routes
 from agent_deploy.local.pages.browser import Browser
 from agent_deploy.local.pages.pages import HEADERS, HERE, START, Pages
-from agent_deploy.local.pages.sessions import Sessions
 
 _STATIC = HERE / "static"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
-def install(app: FastAPI, workspace: Workspace) -> None:
+def install(app: FastAPI, pages: Pages) -> None:
     """Add the routes; they lie ahead of nothing: other APIs' addresses are different ones."""
-    sessions = Sessions(workspace)
-    pages = Pages.of(workspace, sessions)
-    app.include_router(sign_in.routes(pages))
-    app.include_router(conversations.routes(workspace))
-    app.include_router(review.routes(pages))
-    app.include_router(team.routes(pages))
-    app.include_router(deployments.routes(pages))
+    app.include_router(sign_in_routes.routes(pages))
+    app.include_router(conversation_routes.routes(pages.workspace.store, pages.endpoints))
+    app.include_router(review_routes.routes(pages))
+    app.include_router(team_routes.routes(pages))
+    app.include_router(deployment_routes.routes(pages))
     app.include_router(_rest(pages))
-    app.add_middleware(Browser, sessions=sessions, host=workspace.host)
+    app.add_middleware(Browser, sessions=pages.sessions, host=pages.workspace.host)
 
 
 def _rest(pages: Pages) -> APIRouter:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from agent_deploy.local.core.context import Workspace, caller
-from agent_deploy.local.core.errors import ApiError, invalid, not_found
+from agent_deploy.local.core.errors import invalid, not_found
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.pages import plots, statistics
 from agent_deploy.local.pages.formats import duration, percent
@@ -19,8 +17,6 @@ from agent_deploy.local.pages.logged import Conversation, Logged, Turn, conversa
 from agent_deploy.local.pages.pages import Pages
 from agent_deploy.local.pages.ratings import NEGATIVE, POSITIVE
 from agent_deploy.local.pages.sessions import Session
-
-Caller = Annotated[Principal, Depends(caller)]
 
 PAGE = 50  # conversations
 RATINGS: Mapping[str, Callable[[Conversation], bool]] = {
@@ -84,46 +80,12 @@ class Filters:
         return [conversation for conversation in found if rating(conversation) and state(conversation)]
 
 
-def routes(pages: Pages) -> APIRouter:
-    """/ml/review-v2/team, and what it shows of one conversation."""
-    router = APIRouter()
-
-    def shown(request: Request, show: Callable[[Session], Response]) -> Response:
-        session = pages.sessions.of(request)
-        if session is None:
-            return pages.to_sign_in(request)
-        try:
-            return show(session)
-        except ApiError as error:
-            return pages.failed(error, session)
-
-    # Not coroutines: reading a large table shall not hold up others.
-    @router.get("/ml/review-v2/team")
-    def team(request: Request, endpoint: str = "", page: int = 1) -> Response:
-        return shown(request, lambda session: _team(pages, session, endpoint, request.query_params, page))
-
-    @router.get("/ml/review-v2/team/conversation")
-    def conversation(request: Request, endpoint: str = "", id: str = "", user: str = "") -> Response:
-        def show(session: Session) -> Response:
-            _found(pages.workspace, session.principal, endpoint, id, user)
-            return pages.show("conversation.html", session, endpoint=endpoint, id=id, user=user)
-
-        return shown(request, show)
-
-    @router.get("/_local/review/logged")
-    def logged(principal: Caller, endpoint: str, conversation: str, user: str = "") -> Any:
-        log, found = _found(pages.workspace, principal, endpoint, conversation, user)
-        whole = log.whole([turn.request_id for turn in found.turns])
-        return {"turns": [_turn(turn, *whole.get(turn.request_id, (None, None))) for turn in found.turns]}
-
-    return router
-
-
-def _team(pages: Pages, session: Session, endpoint: str, given: Mapping[str, str], page: int) -> Response:
+def team_page(pages: Pages, session: Session, endpoint: str, given: Mapping[str, str], page: int) -> Response:
+    """The page as the form's fields ask for it; raises 400, 403 and 404."""
     if not endpoint:
         raise not_found("The address names no endpoint: add ?endpoint=NAME.")
     filters = Filters.of(given)
-    logged = Logged(pages.workspace, session.principal, endpoint)
+    logged = Logged(pages, session.principal, endpoint)
     every = logged.turns()
     found = filters.of_conversations(conversations(filters.of_turns(every, logged)))
     turns = sorted((turn for conversation in found for turn in conversation.turns), key=lambda turn: turn.time_ms)
@@ -191,17 +153,19 @@ def _latency(name: str, numbers: statistics.VersionNumbers) -> plots.Bar:
     return plots.Bar(name, parts, f"{duration(numbers.median_ms)} / {duration(numbers.p95_ms)}")
 
 
-def _found(
-    workspace: Workspace, principal: Principal, endpoint: str, conversation: str, user: str
+def conversation_in(
+    pages: Pages, principal: Principal, endpoint: str, conversation: str, user: str
 ) -> tuple[Logged, Conversation]:
-    log = Logged(workspace, principal, endpoint)
+    """The log and the conversation in it; raises 403 and 404."""
+    log = Logged(pages, principal, endpoint)
     for found in conversations(log.turns()):
         if found.id == conversation and (not user or user in found.users):
             return log, found
     raise not_found(f"The payload table {log.table} has no conversation {conversation}.")
 
 
-def _turn(turn: Turn, request: Any, response: Any) -> dict[str, Any]:
+def turn_shown(turn: Turn, request: Any, response: Any) -> dict[str, Any]:
+    """A turn with what was sent and answered, for the page's script."""
     return {
         "request_id": turn.request_id,
         "time_ms": turn.time_ms,

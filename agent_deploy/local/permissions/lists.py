@@ -9,7 +9,7 @@ from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, forbidden, invalid, not_found
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
-from agent_deploy.local.workspace_files.tree import TYPES
+from agent_deploy.local.workspace_files.tree import TYPES, Tree
 from agent_deploy.rules.groups import ADMINS
 from agent_deploy.rules.object_permissions import CAN_MANAGE, IS_OWNER, OBJECT_TYPES, ObjectType
 
@@ -22,8 +22,8 @@ _OWNER_REQUIRED = ("jobs", "pipelines")
 class Lists:
     """ACLs in the words of the API; the routes check the caller."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._services = workspace.services
+    def __init__(self, workspace: Workspace, tree: Tree) -> None:
+        self._tree = tree
         self._principals = workspace.principals
         self._authorization = workspace.authorization
 
@@ -61,7 +61,7 @@ class Lists:
         """Pass, or raise 403 without the level, or with none at all; in the tree of files, folders give theirs."""
         if kind.path in TYPES:
             path = self._authorization.object(kind.path, object_id)["name"]
-            self._services["workspace_files"].get(path, principal, level or kind.levels[0])
+            self._tree.get(path, principal, level or kind.levels[0])
         elif level:
             self._authorization.require_object(principal, kind.path, object_id, level)
         elif not self._authorization.object_levels(principal, kind.path, object_id):
@@ -71,8 +71,7 @@ class Lists:
         if kind.path not in TYPES:
             return []
         path = self._authorization.object(kind.path, object_id)["name"]
-        found: list[tuple[Document, str]] = self._services["workspace_files"].inherited(path)
-        return found
+        return self._tree.inherited(path)
 
     def replace(self, kind: ObjectType, object_id: str, body: Document) -> None:
         """PUT: these are all direct entries, but for the platform's hidden principals and an owner left out."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI
 
 from agent_deploy.local.core.body import body_of
-from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.context import caller
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.shapes import TEXT
 from agent_deploy.local.core.store import Document
@@ -20,9 +20,9 @@ _SHAPE = {"access_control_list": [dict.fromkeys(_ENTRY_FIELDS, TEXT)]}
 Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 
-def install(app: FastAPI, workspace: Workspace) -> None:
+def install(app: FastAPI, lists: Lists) -> None:
     """Add the routes; other APIs register their objects with ``workspace.authorization.register_object``."""
-    router, lists = APIRouter(prefix="/api/2.0/permissions"), Lists(workspace)
+    router = APIRouter(prefix="/api/2.0/permissions")
 
     @router.get("/{path:path}/permissionLevels")
     def permission_levels(path: str) -> Document:

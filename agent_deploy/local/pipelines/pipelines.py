@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 
+from agent_deploy.local.catalog.metastore import Metastore
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import already_exists, invalid, not_found
 from agent_deploy.local.core.principals import Principal
@@ -22,8 +23,9 @@ class Pipelines:
     ``workspace.options["serverless"]`` False makes a workspace that has none.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, metastore: Metastore) -> None:
         self._workspace = workspace
+        self._metastore = metastore
         self._store = workspace.store
 
     def create(self, body: Document, principal: Principal) -> Document:
@@ -66,7 +68,7 @@ class Pipelines:
         self.get(pipeline_id)
         if cascade:
             for table in self.tables(pipeline_id):
-                self._workspace.services["catalog"].delete("table", table["full_name"])
+                self._metastore.delete("table", table["full_name"])
         self._store.delete("pipeline", pipeline_id)
         self._workspace.authorization.forget_object(TYPE, pipeline_id)
         for kind in ("pipeline_update", "pipeline_event"):

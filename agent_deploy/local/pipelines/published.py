@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from agent_deploy.local.catalog.metastore import Metastore
 from agent_deploy.local.catalog.securables import STREAMING_TABLE
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError
@@ -12,15 +12,13 @@ from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.rules.tables import DERIVED
 
-if TYPE_CHECKING:
-    from agent_deploy.local.catalog.metastore import Metastore
-
 
 class Published:
     """Streaming tables belong to one pipeline: no other may write them."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, metastore: Metastore) -> None:
         self._workspace = workspace
+        self._metastore = metastore
 
     def require(self, payload: str, owner: Principal, pipeline_id: str, names: Iterable[str]) -> None:
         """Pass, or raise 403 and 404 for what the owner lacks and 400 for a table that is another's."""
@@ -32,14 +30,14 @@ class Published:
                 missing = True
             elif table.get("pipeline_id") != pipeline_id:
                 whose = table.get("pipeline_id")
-                told = f"is already managed by pipeline {whose}" if whose else "exists, and no pipeline made it"
-                raise ApiError(400, "INVALID_STATE", f"Table '{name}' {told}.")
+                state = f"is already managed by pipeline {whose}" if whose else "exists, and no pipeline made it"
+                raise ApiError(400, "INVALID_STATE", f"Table '{name}' {state}.")
         if missing:
             access.require(owner, "CREATE_TABLE", "schema", payload.rpartition(".")[0])
 
     def publish(self, payload: str, owner: Principal, pipeline_id: str) -> None:
         """Register the derived tables, or bring their columns to what they are now."""
-        metastore: Metastore = self._workspace.services["catalog"]
+        metastore = self._metastore
         for table in DERIVED:
             name = payload + table.suffix
             fields: Document = {"columns": _columns(metastore, name), "comment": table.comment}

@@ -22,12 +22,8 @@ Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 _SHOWN = ("pipeline_id", "name", "state", "health", "creator_user_name", "run_as_user_name")
 
 
-def install(app: FastAPI, workspace: Workspace) -> None:
-    """Add the routes; ``workspace.services["pipelines"]`` is `Updates`, which runs them."""
-    pipelines = Pipelines(workspace)
-    updates = workspace.services["pipelines"] = Updates(workspace, pipelines)
-    workspace.on_start.append(updates.settle)
-    workspace.on_stop.append(updates.close)
+def install(app: FastAPI, workspace: Workspace, pipelines: Pipelines, updates: Updates) -> None:
+    """Add the routes."""
     access = workspace.authorization
 
     def reached(pipeline_id: str, principal: Principal, level: str) -> Document:

@@ -21,13 +21,15 @@ from typing import Any
 
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, conflict, not_found
-from agent_deploy.local.core.family import kill_family
 from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.process_tree import kill_process_tree
 from agent_deploy.local.core.store import Document, Documents
 from agent_deploy.local.core.supervision import contained, explained
 from agent_deploy.local.pipelines.pipelines import IDLE, RUNNING, Pipelines
 from agent_deploy.local.pipelines.published import Published
+from agent_deploy.local.serving.endpoints import Endpoints
+from agent_deploy.local.workspace_files.tree import Tree
 from agent_deploy.rules.inference_tables import derived_names
 from agent_deploy.tables.scratch import remove_scratch
 
@@ -55,13 +57,17 @@ class _Run:
 
 
 class Updates:
-    """``workspace.services["pipelines"]``. Documents ``pipeline_update`` and ``pipeline_event``, by pipeline."""
+    """Documents ``pipeline_update`` and ``pipeline_event``, by pipeline."""
 
-    def __init__(self, workspace: Workspace, pipelines: Pipelines) -> None:
+    def __init__(
+        self, workspace: Workspace, pipelines: Pipelines, published: Published, tree: Tree, endpoints: Endpoints
+    ) -> None:
         self._workspace = workspace
         self._store = workspace.store
         self._pipelines = pipelines
-        self._published = Published(workspace)
+        self._published = published
+        self._tree = tree
+        self._endpoints = endpoints
         self._runs: dict[str, _Run] = {}
         self._lock = threading.Lock()
         # A machine has room for one Spark; the others wait for resources, as they do on the platform.
@@ -70,7 +76,7 @@ class Updates:
         seconds = workspace.options.get("pipeline_continuous_seconds", CONTINUOUS_SECONDS)
         self._pause = float(seconds)
 
-    def settle(self) -> None:
+    def recover(self) -> None:
         """After a restart: what ran then has failed and leaves no files; continuous pipelines go on."""
         remove_scratch(self._scratch)
         for pipeline in self._pipelines.list():
@@ -115,7 +121,7 @@ class Updates:
             return
         run.stopped.set()
         if (process := run.process) is not None:
-            kill_family(process.pid)  # its Spark is a process of its own, and would write on
+            kill_process_tree(process.pid)  # its Spark is a process of its own, and would write on
         if run.thread is not None:
             run.thread.join()
 
@@ -208,10 +214,10 @@ class Updates:
         if owner is None:
             raise UpdateFailed(f"{name}, who runs the pipeline, does not exist or is not active.")
         self._published.require(payload, owner, pipeline["pipeline_id"], derived_names(payload).values())
-        source = self._workspace.services["workspace_files"].read(files[0], owner).decode()
+        source = self._tree.read(files[0], owner).decode()
         endpoint = str(settings.get(f"{_SETTING}endpoint_name") or "")
         entities = json.loads(settings.get(f"{_SETTING}served_entities") or "{}")
-        entities = {**self._workspace.services["serving"].models_served(endpoint), **entities}
+        entities = {**self._endpoints.models_served(endpoint), **entities}
         job = {
             "folder": str(self._workspace.folder),
             "payload": payload,
@@ -238,9 +244,9 @@ class Updates:
     def _end(self, pipeline_id: str, update_id: str, state: str, reason: str) -> None:
         self._pipelines.note(pipeline_id, state=IDLE, health="UNHEALTHY" if state == "FAILED" else "HEALTHY")
         level = "ERROR" if state == "FAILED" else "INFO"
-        told = f"Update {update_id[:6]} is {state}."
+        message = f"Update {update_id[:6]} is {state}."
         # Before the state: whoever sees that it has failed finds the reason among the events.
-        self._event(pipeline_id, update_id, level, "update_progress", f"{told} {reason}".strip())
+        self._event(pipeline_id, update_id, level, "update_progress", f"{message} {reason}".strip())
         document = self._store.get("pipeline_update", update_id)
         if document is not None:
             self._store.put("pipeline_update", update_id, {**document, "state": state}, parent=pipeline_id)
@@ -292,5 +298,5 @@ def _end(process: subprocess.Popen[str]) -> None:
     try:
         process.wait(_END_SECONDS)
     except subprocess.TimeoutExpired:
-        kill_family(process.pid)
+        kill_process_tree(process.pid)
         process.wait()

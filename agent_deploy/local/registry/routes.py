@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI
 
 from agent_deploy.local.core.authorization import Authorization
-from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.context import caller
 from agent_deploy.local.core.errors import invalid
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
-from agent_deploy.local.registry.files import mount
 from agent_deploy.local.registry.models import Registry, model_key
 from agent_deploy.local.registry.requests import conditions, page, required, sent, tags
 from agent_deploy.local.registry.responses import found_model, found_version, model_version, registered_model
+from agent_deploy.local.tracking.experiments import Experiments
 
 PREFIX = "/api/2.0/mlflow/unity-catalog"
 _MODELS_PAGE, _VERSIONS_PAGE = 100, 10_000  # what MLflow asks for when the user says nothing
@@ -24,14 +24,11 @@ Fields = Annotated[dict[str, Any], Depends(sent)]
 Answer = dict[str, Any]
 
 
-def install(app: FastAPI, workspace: Workspace) -> None:
-    """Add the routes; ``workspace.services["registry"]`` is the `Registry`."""
-    registry = workspace.services["registry"] = Registry(workspace)
-    access = workspace.authorization
-    workspace.services["files"].mount("Models", mount(registry, access))
+def install(app: FastAPI, access: Authorization, registry: Registry, experiments: Experiments) -> None:
+    """Add the routes."""
     app.include_router(_model_routes(registry, access))
     app.include_router(_alias_routes(registry, access))
-    app.include_router(_version_routes(registry, access, workspace))
+    app.include_router(_version_routes(registry, access, experiments))
     app.include_router(_artifact_routes(registry, access))
 
 
@@ -114,7 +111,7 @@ def _alias_routes(registry: Registry, access: Authorization) -> APIRouter:
     return router
 
 
-def _version_routes(registry: Registry, access: Authorization, workspace: Workspace) -> APIRouter:
+def _version_routes(registry: Registry, access: Authorization, experiments: Experiments) -> APIRouter:
     router = APIRouter(prefix=f"{PREFIX}/model-versions")
 
     @router.post("/create")
@@ -125,7 +122,7 @@ def _version_routes(registry: Registry, access: Authorization, workspace: Worksp
         given |= {"comment": fields.get("description") or "", "tags": tags(fields)}
         given |= {"dependencies": fields.get("model_version_dependencies") or []}
         given |= {"feature_deps": fields.get("feature_deps") or ""}
-        given["run_experiment_id"] = workspace.services["tracking"].experiment_of(given["run_id"], given["model_id"])
+        given["run_experiment_id"] = experiments.experiment_of(given["run_id"], given["model_id"])
         return _version(registry, registry.create_version(name, principal.name, **given))
 
     @router.get("/get")

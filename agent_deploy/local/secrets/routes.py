@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI
 
 from agent_deploy.local.core.body import body_of, required
-from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.context import caller
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.shapes import TEXT
 from agent_deploy.local.core.store import Document
@@ -20,9 +20,8 @@ _SHAPE = dict.fromkeys((*_SCOPE_FIELDS, *_SECRET_FIELDS), TEXT)
 Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 
-def install(app: FastAPI, workspace: Workspace) -> None:
-    """Add the routes; ``workspace.services["secrets"]`` is `Scopes`."""
-    scopes = workspace.services["secrets"] = Scopes(workspace)
+def install(app: FastAPI, scopes: Scopes) -> None:
+    """Add the routes."""
     app.include_router(_scope_routes(scopes))
     app.include_router(_secret_routes(scopes))
     app.include_router(_acl_routes(scopes))

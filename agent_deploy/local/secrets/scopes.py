@@ -27,7 +27,7 @@ LEVELS = (READ, WRITE, MANAGE)  # each includes those before it
 class Scopes:
     """Documents: ``secret_scope`` by name; ``secret`` by ``scope/key``, ``secret_acl`` by ``scope|principal`` below it.
 
-    ``workspace.services["secrets"]``; other APIs use `resolve`.
+    Other APIs use `resolve`.
     """
 
     def __init__(self, workspace: Workspace) -> None:

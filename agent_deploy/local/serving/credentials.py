@@ -20,6 +20,7 @@ from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.principals import TOKEN_SECONDS, Principal
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.genie.conversations import Conversations
 from agent_deploy.local.serving import passthrough
 from agent_deploy.local.serving.logs import Mask
 from agent_deploy.rules.resources import Resource
@@ -35,8 +36,9 @@ _ROTATE_AFTER = 1 / 3
 class Credentials:
     """``workspace.options["serving_token_seconds"]`` shortens the life of tokens, for tests."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, conversations: Conversations) -> None:
         self._workspace = workspace
+        self._conversations = conversations
         self._folder = workspace.folder / "serving" / "credentials"
         self._seconds = float(workspace.options.get("serving_token_seconds", TOKEN_SECONDS))
         self._masks: dict[str, list[Mask]] = {}
@@ -77,7 +79,7 @@ class Credentials:
             self._workspace.principals.delete("service_principal", document["principal_id"])
             with self._workspace.store.transaction() as transaction:
                 names.forget(transaction, document["application_id"])
-            self._workspace.services["conversations"].forget(document["application_id"])
+            self._conversations.forget(document["application_id"])
             self._workspace.store.delete(_KIND, document["key"])
             self._masks.pop(document["key"], None)
             shutil.rmtree(self._folder / document["application_id"], ignore_errors=True)

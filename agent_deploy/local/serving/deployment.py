@@ -62,6 +62,14 @@ def begin(endpoints: Endpoints, endpoint: Endpoint, config: Document) -> None:
     endpoint.update = endpoints.in_background(_deploy(endpoints, endpoint))
 
 
+async def start(endpoints: Endpoints) -> None:
+    """When the server starts: clean up after one that was killed, then go on where it was."""
+    await endpoints.clean_up()
+    for endpoint in endpoints.all():
+        resume(endpoints, endpoint)
+    endpoints.start()
+
+
 def resume(endpoints: Endpoints, endpoint: Endpoint) -> None:
     """After a restart: serve what was served, go on with what was being deployed."""
     document = endpoint.document

@@ -12,10 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agent_deploy.local.catalog.metastore import Metastore
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, not_found
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.genie.conversations import Conversations
+from agent_deploy.local.registry.models import Registry
+from agent_deploy.local.secrets.scopes import Scopes
 from agent_deploy.local.serving import gateway, pins, process, views
 from agent_deploy.local.serving.checks import now
 from agent_deploy.local.serving.credentials import Credentials
@@ -78,12 +82,22 @@ class Endpoint:
 
 
 class Endpoints:
-    """``workspace.services["serving"]``."""
+    """All endpoints, and what their replicas share."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        metastore: Metastore,
+        registry: Registry,
+        scopes: Scopes,
+        conversations: Conversations,
+    ) -> None:
         self.workspace = workspace
+        self.metastore = metastore
+        self.registry = registry
+        self._scopes = scopes
         self.idle_seconds = float(workspace.options.get("scale_to_zero_seconds", IDLE_SECONDS))
-        self.credentials = Credentials(workspace)
+        self.credentials = Credentials(workspace, conversations)
         self.payloads = Payloads()
         self._builds = asyncio.Semaphore(_BUILDS_AT_ONCE)
         self._build_seconds = float(workspace.options.get("serving_build_seconds", BUILD_SECONDS))
@@ -118,7 +132,9 @@ class Endpoints:
         """
         found = self.find(name)
         known = {} if found is None else found.document.get("entities_served") or {}
-        return {key: {"model_name": told[2], "model_version": told[1]} for key, told in known.items() if len(told) > 2}
+        return {
+            key: {"model_name": names[2], "model_version": names[1]} for key, names in known.items() if len(names) > 2
+        }
 
     def require(self, principal: Principal, name: str, level: str) -> Endpoint:
         """The endpoint, if the caller has the level on it; raises 404 and 403."""
@@ -136,7 +152,7 @@ class Endpoints:
         document = {**document, "id": secrets.token_hex(16), "creator": creator.name}
         document |= {"creation_timestamp": now(), "last_updated_timestamp": now(), "config_update": "NOT_UPDATING"}
         document |= {"config": None, "pending_config": None, "last_version": 0}
-        endpoint = Endpoint(document, payload_folder=gateway.folder_of(self.workspace, document["ai_gateway"]))
+        endpoint = Endpoint(document, payload_folder=gateway.folder_of(self.metastore, document["ai_gateway"]))
         with self.workspace.store.transaction() as transaction:
             transaction.put(KIND, endpoint.name, document)
             register = self.workspace.authorization.register_object
@@ -160,7 +176,7 @@ class Endpoints:
         }
         if names:
             document = {**document, "entities_served": {**document.get("entities_served", {}), **names}}
-        folder = gateway.folder_of(self.workspace, document["ai_gateway"])
+        folder = gateway.folder_of(self.metastore, document["ai_gateway"])
         self.workspace.store.put(KIND, endpoint.name, document)
         endpoint.document, endpoint.payload_folder = document, folder
 
@@ -202,6 +218,8 @@ class Endpoints:
         homes = self.workspace.folder / "serving" / "homes"
         shared = Surroundings(
             self.workspace,
+            self.registry,
+            self._scopes,
             self.credentials,
             self._builds,
             self.logs_of(endpoint),
@@ -251,19 +269,20 @@ class Endpoints:
         if not task.cancelled() and (error := task.exception()) is not None:
             _logger.error("Serving: %s", error, exc_info=error)
 
-    async def start(self) -> None:
-        """Clean up after a server that was killed, then go on where it was."""
-        from agent_deploy.local.serving import deployment
-
+    async def clean_up(self) -> None:
+        """What a server that was killed left behind is ended or forgotten; before anything of this one runs."""
         if killed := await asyncio.to_thread(process.end_leftovers, self.workspace.store):
             _logger.warning("Ended processes that an earlier server left behind: %s", killed)
+        principals = self.workspace.principals
         for endpoint in self.all():
-            if [entity for entity in _entities(endpoint) if pins.complete(self.workspace, entity)]:
+            if [entity for entity in _entities(endpoint) if pins.complete(principals, self.registry, entity)]:
                 self.save(endpoint)
         self.release_identities()
         for endpoint in self.all():
-            endpoint.payload_folder = gateway.folder_of(self.workspace, endpoint.document["ai_gateway"])
-            deployment.resume(self, endpoint)
+            endpoint.payload_folder = gateway.folder_of(self.metastore, endpoint.document["ai_gateway"])
+
+    def start(self) -> None:
+        """Begin what goes on beside the requests. To be called in the event loop."""
         if any(endpoint.payload_folder for endpoint in self.all()):
             self.payloads.start()
         self.in_background(self.credentials.rotate())

@@ -6,6 +6,7 @@ import asyncio
 import re
 from pathlib import Path
 
+from agent_deploy.local.catalog.metastore import Metastore
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import invalid
 from agent_deploy.local.core.principals import Principal
@@ -26,14 +27,20 @@ def payload_table(gateway: Document | None) -> str | None:
     return f"{table['catalog_name']}.{table['schema_name']}.{table['table_name_prefix']}_payload"
 
 
-def folder_of(workspace: Workspace, gateway: Document | None) -> Path | None:
+def folder_of(metastore: Metastore, gateway: Document | None) -> Path | None:
     """Where the enabled inference table lies."""
     name = payload_table(gateway)
-    return None if name is None else workspace.services["catalog"].table_folder(name)
+    return None if name is None else metastore.table_folder(name)
 
 
 async def wanted(
-    workspace: Workspace, principal: Principal, given: Document, endpoint: str, old: Document | None, known: list[str]
+    workspace: Workspace,
+    metastore: Metastore,
+    principal: Principal,
+    given: Document,
+    endpoint: str,
+    old: Document | None,
+    known: list[str],
 ) -> Document | None:
     """The gateway as the endpoint is to keep it, with its table in place; None when nothing is configured.
 
@@ -49,7 +56,7 @@ async def wanted(
     name = payload_table(gateway)
     if name is not None and name != payload_table(old):
         _require_free(workspace, principal, name, known)
-        await _create(workspace, principal, name)
+        await _create(metastore, principal, name)
     return gateway or None
 
 
@@ -82,10 +89,9 @@ def _require_free(workspace: Workspace, principal: Principal, name: str, known: 
         raise invalid(message)
 
 
-async def _create(workspace: Workspace, principal: Principal, name: str) -> None:
+async def _create(metastore: Metastore, principal: Principal, name: str) -> None:
     # deltalake takes a moment to import, and creates files.
     from agent_deploy.local.serving.payload_table import PayloadTable, columns
 
-    catalog = workspace.services["catalog"]
-    await asyncio.to_thread(contained(PayloadTable.create), catalog.table_folder(name), name)
-    catalog.register_table(name, principal.name, columns(), comment="Inference table of a serving endpoint.")
+    await asyncio.to_thread(contained(PayloadTable.create), metastore.table_folder(name), name)
+    metastore.register_table(name, principal.name, columns(), comment="Inference table of a serving endpoint.")

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from agent_deploy.local.core import privacy
-from agent_deploy.local.core.supervision import told
+from agent_deploy.local.core.supervision import described
 from agent_deploy.local.serving import wire
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _run() -> None:
     try:
         scorer = _load(order[0])
     except BaseException as error:  # noqa: BLE001 - whatever the model's code raises is a failed build, and told
-        _say(control, {"failed": told(error)})
+        _say(control, {"failed": described(error)})
         traceback.print_exc()
         sys.stdout.flush()
         os._exit(1)

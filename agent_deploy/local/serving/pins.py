@@ -10,10 +10,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError
-from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.principals import Principal, Principals
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.registry.models import Registry
 from agent_deploy.local.serving.process import BuildFailed
 
 # Of an entity's document; no answer has them.
@@ -22,23 +22,23 @@ _AGAIN = "Deploy the endpoint again to serve what is there now"
 _BLOCK = 1 << 20
 
 
-def complete(workspace: Workspace, entity: Document) -> bool:
+def complete(principals: Principals, registry: Registry, entity: Document) -> bool:
     """An entity of an earlier version of this workspace is what its names mean now; whether it was one."""
     if VERSION in entity:
         return False
-    creator = workspace.principals.by_name(entity["creator"])
-    entity |= {VERSION: _version_id(workspace, entity) or "", CREATOR: creator.id if creator else ""}
+    creator = principals.by_name(entity["creator"])
+    entity |= {VERSION: _version_id(registry, entity) or "", CREATOR: creator.id if creator else ""}
     return True
 
 
-def still_holds(workspace: Workspace, entity: Document) -> bool:
+def still_holds(principals: Principals, registry: Registry, entity: Document) -> bool:
     """Whether its names mean nothing else by now: then the same request means another entity."""
-    return _version_id(workspace, entity) in (entity[VERSION], None) and _creator(workspace, entity) is not None
+    return _version_id(registry, entity) in (entity[VERSION], None) and _creator(principals, entity) is not None
 
 
-def require_version(workspace: Workspace, entity: Document) -> None:
+def require_version(registry: Registry, entity: Document) -> None:
     """Raises BuildFailed when the version is gone, or was registered anew under its number."""
-    found = _version_id(workspace, entity)
+    found = _version_id(registry, entity)
     if found == entity[VERSION]:
         return
     what = f"Version {entity['entity_version']} of '{entity['entity_name']}'"
@@ -63,9 +63,9 @@ def require_content(entity: Document, folder: Path) -> None:
         )
 
 
-def deployer(workspace: Workspace, entity: Document) -> Principal:
+def deployer(principals: Principals, entity: Document) -> Principal:
     """By whose privileges its secrets are read; raises BuildFailed when he is gone, whoever bears his name now."""
-    creator = _creator(workspace, entity)
+    creator = _creator(principals, entity)
     if creator is None:
         raise BuildFailed(
             f"{entity['creator']}, who deployed the served entity, is not in the workspace any more. Deploy it again."
@@ -90,14 +90,14 @@ def digest(folder: Path) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
-        links = [name for name in folders if (Path(place) / name).is_symlink()]
-        yield from (Path(place) / name for name in (*files, *links))
+    for parent, folders, files in os.walk(folder):
+        links = [name for name in folders if (Path(parent) / name).is_symlink()]
+        yield from (Path(parent) / name for name in (*files, *links))
 
 
-def _version_id(workspace: Workspace, entity: Document) -> str | None:
+def _version_id(registry: Registry, entity: Document) -> str | None:
     try:
-        version = workspace.services["registry"].get_version(entity["entity_name"], entity["entity_version"])
+        version = registry.get_version(entity["entity_name"], entity["entity_version"])
     except ApiError as error:
         if error.status != 404:
             raise
@@ -105,8 +105,8 @@ def _version_id(workspace: Workspace, entity: Document) -> str | None:
     return str(version["id"])
 
 
-def _creator(workspace: Workspace, entity: Document) -> Principal | None:
+def _creator(principals: Principals, entity: Document) -> Principal | None:
     try:
-        return workspace.principals.principal(entity[CREATOR])
+        return principals.principal(entity[CREATOR])
     except ApiError:
         return None

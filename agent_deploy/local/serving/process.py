@@ -18,8 +18,8 @@ from pathlib import Path
 
 import psutil
 
-from agent_deploy.local.core.family import kill_family
 from agent_deploy.local.core.folders import make
+from agent_deploy.local.core.process_tree import kill_process_tree
 from agent_deploy.local.core.store import Store
 from agent_deploy.local.serving import environment, isolation, wire
 from agent_deploy.local.serving.logs import Log
@@ -155,7 +155,7 @@ class ModelProcess:
     def kill(self) -> None:
         """End the process and all that it started."""
         if self._process.returncode is None:
-            kill_family(self._process.pid)
+            kill_process_tree(self._process.pid)
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 

@@ -14,6 +14,8 @@ from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.registry.models import Registry
+from agent_deploy.local.secrets.scopes import Scopes
 from agent_deploy.local.serving import environment, passthrough, pins
 from agent_deploy.local.serving.connections import Connections
 from agent_deploy.local.serving.credentials import Credentials
@@ -53,9 +55,11 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What replicas share: the workspace, identities, how many builds run at once, where logs and homes lie."""
+    """What replicas share; ``builds`` is how many load at once, ``logs`` and ``homes`` are where theirs lie."""
 
     workspace: Workspace
+    registry: Registry
+    scopes: Scopes
     credentials: Credentials
     builds: asyncio.Semaphore
     logs: Path
@@ -209,7 +213,7 @@ class Replica:
         process.exited.add_done_callback(lambda _exited: self._alive.discard(process))
         try:
             self.task = (await process.ready(self.surroundings.build_seconds)).get("task")
-            pins.require_version(workspace, self.entity)  # it may have gone while it was being loaded
+            pins.require_version(self.surroundings.registry, self.entity)  # it may have gone while it was being loaded
             self._log.start_service()
             limit = self.entity.get("max_provisioned_concurrency") or CONCURRENCY[self.entity["workload_size"]]
             self.connections = Connections(process, int(limit))
@@ -224,13 +228,11 @@ class Replica:
 
     async def _require_deployed(self) -> None:
         """Raises BuildFailed when the registry has another version by now under the name and number, or other files."""
-        pins.require_version(self.surroundings.workspace, self.entity)
+        pins.require_version(self.surroundings.registry, self.entity)
         await asyncio.to_thread(pins.require_content, self.entity, self._model_folder())
 
     def _model_folder(self) -> Path:
-        registry = self.surroundings.workspace.services["registry"]
-        folder: Path = registry.version_folder(self.entity["entity_name"], self.entity["entity_version"])
-        return folder
+        return self.surroundings.registry.version_folder(self.entity["entity_name"], self.entity["entity_version"])
 
     def _order(self, check_requirements: bool, resources: list[Resource]) -> Order:
         shared, version, deployer = self.surroundings, self.entity[pins.VERSION], self._deployer()
@@ -257,11 +259,10 @@ class Replica:
         )
 
     def _secret(self, reference: SecretReference) -> str:
-        value: str = self.surroundings.workspace.services["secrets"].resolve(reference, self._deployer())
-        return value
+        return self.surroundings.scopes.resolve(reference, self._deployer())
 
     def _deployer(self) -> Principal:
-        return pins.deployer(self.surroundings.workspace, self.entity)
+        return pins.deployer(self.surroundings.workspace.principals, self.entity)
 
     @property
     def _model(self) -> str:
@@ -322,8 +323,8 @@ class Replica:
         self._deaths += 1
         self._log.write(f"ERROR: {message}\n")
         failed = self._deaths >= _DEATHS_TO_FAIL
-        told = f"{message}, {self._deaths} times in a row" if failed else f"{message}; starting again"
-        self._set(FAILED if failed else RECOVERING, told)
+        shown = f"{message}, {self._deaths} times in a row" if failed else f"{message}; starting again"
+        self._set(FAILED if failed else RECOVERING, shown)
         if self._deaths > 1:
             await asyncio.sleep(min(_FIRST_PAUSE * 2 ** (self._deaths - 2), _LONGEST_PAUSE))
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from starlette.responses import PlainTextResponse, Response
 
 from agent_deploy.local.core.body import body_of
-from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.context import caller
 from agent_deploy.local.core.errors import ApiError, already_exists, invalid, not_found
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.shapes import ANY_OBJECT, OBJECTS, TEXTS
@@ -30,16 +30,13 @@ Body = Annotated[Document, Depends(body_of(_SHAPE))]
 CAN_VIEW, CAN_MANAGE = "CAN_VIEW", "CAN_MANAGE"
 
 
-def install(app: FastAPI, workspace: Workspace) -> None:
-    """Add the routes; ``workspace.services["serving"]`` is the `Endpoints`."""
-    endpoints = workspace.services["serving"] = Endpoints(workspace)
+def install(app: FastAPI, endpoints: Endpoints) -> None:
+    """Add the routes."""
     app.include_router(_control_plane(endpoints), prefix="/api/2.0/serving-endpoints")
     app.include_router(_processes(endpoints), prefix="/_local/serving")
     app.include_router(_data_plane(), prefix="/serving-endpoints")
     app.include_router(_own_data_plane())
     app.add_middleware(Invocations, endpoints=endpoints)
-    workspace.on_start.append(endpoints.start)
-    workspace.on_stop.append(endpoints.stop)
 
 
 def _control_plane(endpoints: Endpoints) -> APIRouter:
@@ -55,7 +52,13 @@ def _control_plane(endpoints: Endpoints) -> APIRouter:
         tags = checks.check_tags("tags", body.get("tags") or [])
         # Last: it makes the inference table, which would be in the way of the request that corrects a refused one.
         gateway_wanted = await gateway.wanted(
-            endpoints.workspace, principal, body.get("ai_gateway") or {}, name, old=None, known=[]
+            endpoints.workspace,
+            endpoints.metastore,
+            principal,
+            body.get("ai_gateway") or {},
+            name,
+            old=None,
+            known=[],
         )
         if endpoints.find(name) is not None:  # meanwhile
             raise already_exists(f"Endpoint with name '{name}' already exists.")
@@ -145,7 +148,7 @@ def _add_fields(router: APIRouter, endpoints: Endpoints) -> None:
     async def put_gateway(name: str, body: Body, principal: Caller) -> Any:
         endpoint = endpoints.require(principal, name, CAN_MANAGE)
         known, old = endpoint.document["payload_tables"], endpoint.document["ai_gateway"]
-        wanted = await gateway.wanted(endpoints.workspace, principal, body, name, old, known)
+        wanted = await gateway.wanted(endpoints.workspace, endpoints.metastore, principal, body, name, old, known)
         endpoints.change(endpoint, ai_gateway=wanted, payload_tables=_tables(wanted, known))
         return wanted or {}
 
@@ -181,10 +184,10 @@ def _add_logs(router: APIRouter, endpoints: Endpoints) -> None:
         endpoint = endpoints.require(principal, name, CAN_VIEW)
         if (config := endpoint.document["config"]) is None:
             raise invalid(f"The endpoint '{name}' is not ready: no served entity has been deployed.")
-        registry, folders = endpoints.workspace.services["registry"], {}
+        registry, folders = endpoints.registry, {}
         for entity in config["served_entities"]:
             try:
-                pins.require_version(endpoints.workspace, entity)
+                pins.require_version(registry, entity)
             except BuildFailed as error:
                 raise ApiError(400, "INVALID_STATE", str(error)) from error
             folders[entity["name"]] = registry.version_folder(entity["entity_name"], entity["entity_version"])
@@ -246,10 +249,11 @@ def _processes(endpoints: Endpoints) -> APIRouter:
 
 def _config(endpoints: Endpoints, body: Document, principal: Principal, current: Document | None) -> Document:
     """The config that a client wants; raises for what is malformed, missing, or not the caller's to use."""
-    workspace = endpoints.workspace
-    known = [e for e in (current or {}).get("served_entities", ()) if pins.still_holds(workspace, e)]
+    workspace, registry = endpoints.workspace, endpoints.registry
+    served = (current or {}).get("served_entities", ())
+    known = [entity for entity in served if pins.still_holds(workspace.principals, registry, entity)]
     config = checks.new_config(body, principal.name, known)
-    registry, kept = workspace.services["registry"], {entity["id"] for entity in known}
+    kept = {entity["id"] for entity in known}
     for entity in config["served_entities"]:
         if entity["id"] in kept:
             continue

@@ -17,7 +17,7 @@ from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.context import Context, set_prediction_context
 from mlflow.utils.proto_json_utils import NumpyEncoder, _get_jsonable_obj
 
-from agent_deploy.local.core.supervision import Escaped, contained, told
+from agent_deploy.local.core.supervision import Escaped, contained, described
 from agent_deploy.local.serving import wire
 
 JSON, EVENTS = "application/json", "text/event-stream"
@@ -214,7 +214,7 @@ def _error_body(error: Exception) -> tuple[int, dict[str, Any]]:
     if type(error).__name__ == "ValidationError" and getattr(error, "title", "") in _REQUEST_CLASSES:
         return 400, {"error_code": "INVALID_PARAMETER_VALUE", "message": f"The request is not valid: {error}", **body}
     traceback.print_exception(error)
-    what = f"{error}, which ends its process" if isinstance(error, Escaped) else told(error)
+    what = f"{error}, which ends its process" if isinstance(error, Escaped) else described(error)
     message = f"The model raised {what}"
     return 500, {"error_code": "INTERNAL_ERROR", "message": message, **body}
 

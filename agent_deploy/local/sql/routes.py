@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI
 
+from agent_deploy.local.core.authorization import Authorization
 from agent_deploy.local.core.body import json_body
-from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.context import caller
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.sql.warehouses import RUNNING, STARTING, STOPPED, STOPPING, TYPE, Warehouses
@@ -17,15 +18,13 @@ Caller = Annotated[Principal, Depends(caller)]
 Body = Annotated[dict[str, Any], Depends(json_body)]
 
 
-def install(app: FastAPI, workspace: Workspace) -> None:
-    """Add the routes; ``workspace.services["warehouses"]`` is `Warehouses`."""
-    warehouses = workspace.services["warehouses"] = Warehouses(workspace)
-    workspace.on_start.append(warehouses.settle)
-    app.include_router(_routes(warehouses, workspace))
+def install(app: FastAPI, access: Authorization, warehouses: Warehouses) -> None:
+    """Add the routes."""
+    app.include_router(_routes(warehouses, access))
 
 
-def _routes(warehouses: Warehouses, workspace: Workspace) -> APIRouter:
-    router, access = APIRouter(prefix="/api/2.0"), workspace.authorization
+def _routes(warehouses: Warehouses, access: Authorization) -> APIRouter:
+    router = APIRouter(prefix="/api/2.0")
 
     def sees(principal: Principal, warehouse_id: str) -> bool:
         return bool(access.object_levels(principal, TYPE, warehouse_id))

@@ -31,14 +31,14 @@ _FIELDS = (*_DEFAULTS, "name", "tags", "instance_profile_arn")
 
 
 class Warehouses:
-    """``workspace.services["warehouses"]``; document ``warehouse`` by id."""
+    """Document ``warehouse`` by id."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._store = workspace.store
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def settle(self) -> None:
+    def recover(self) -> None:
         """After a restart: what was on its way has arrived."""
         for warehouse in self._store.list("warehouse"):
             arrived = {STARTING: RUNNING, STOPPING: STOPPED}.get(warehouse["state"])

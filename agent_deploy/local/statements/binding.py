@@ -1,26 +1,23 @@
-"""Every table, view and function that a query names is looked up, its privileges checked, and put on the bench."""
+"""Looks up every table, view and function that a query names, checks privileges, and puts them into the database."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from sqlglot import exp
 
+from agent_deploy.local.catalog.metastore import Metastore
 from agent_deploy.local.catalog.ownership import definer
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements import builtins, functions, information_schema, parsing
-from agent_deploy.local.statements.bench import Bench
+from agent_deploy.local.statements.database import Database
 from agent_deploy.local.statements.delta import DeltaTables
 from agent_deploy.local.statements.errors import INSUFFICIENT_PERMISSIONS, SqlError, insufficient, of_api, unsupported
 from agent_deploy.local.statements.session import Name, Session
-
-if TYPE_CHECKING:
-    from agent_deploy.local.catalog.metastore import Metastore
 
 VIEW, VECTOR_INDEX = "VIEW", "VECTOR_INDEX_FORMAT"
 # What a reference to a table may carry; anything else (time travel, change feeds) would be ignored in silence.
@@ -32,17 +29,18 @@ VectorSearch = Callable[[Session, exp.Expr], pa.Table]
 
 
 class Binder:
-    """For one statement. ``bind`` returns the tree, changed: it then names nothing but relations of the bench."""
+    """For one statement. ``bind`` returns the tree, changed: it then names relations of ``database`` only."""
 
     def __init__(
         self,
         workspace: Workspace,
+        metastore: Metastore,
         tables: DeltaTables,
-        bench: Bench,
+        database: Database,
         search: VectorSearch,
     ) -> None:
-        self.bench = bench
-        self.metastore: Metastore = workspace.services["catalog"]
+        self.database = database
+        self.metastore = metastore
         self.access = workspace.authorization
         self._workspace = workspace
         self._tables = tables
@@ -60,7 +58,7 @@ class Binder:
 
     def rows(self, query: exp.Expr, session: Session, most: int | None = None) -> pa.Table:
         """The rows of a query that is not yet bound; with ``most``, only so many and one."""
-        return self.bench.rows(self.bind(query, session), most)
+        return self.database.rows(self.bind(query, session), most)
 
     def table(self, name: Name, session: Session, privilege: str) -> Document:
         """The document of a table or view on which the session has the privilege."""
@@ -155,7 +153,7 @@ class Binder:
             return None
         if not node.db and call.name.lower() == "vector_search":
             found = self._search(session, call)
-            return _refer(node, self.bench.scan(found, "vector_search"), node.alias or "vector_search")
+            return _refer(node, self.database.scan(found, "vector_search"), node.alias or "vector_search")
         if not node.db and builtins.is_table_function(call):
             return builtins.name_columns(node)
         if not isinstance(call, exp.Anonymous):
@@ -163,16 +161,16 @@ class Binder:
         name = session.full_name(node.catalog, node.db, call.name)
         document = self.function(name, session)
         found = functions.table(self, document, call.expressions, session)
-        return _refer(node, self.bench.scan(found, name.full), node.alias or call.name)
+        return _refer(node, self.database.scan(found, name.full), node.alias or call.name)
 
     def _relation(self, name: Name, session: Session) -> str:
         if name.schema == information_schema.NAME:
             rows = information_schema.rows(self.metastore, self.access, name, session)
-            return self.bench.scan(rows, name.full)
+            return self.database.scan(rows, name.full)
         document = self.table(name, session, "SELECT")
         if name.full not in self._relations:
             session.check()
-            self._relations[name.full] = self.bench.scan(self._data(document, session), name.full)
+            self._relations[name.full] = self.database.scan(self._data(document, session), name.full)
         return self._relations[name.full]
 
     def _data(self, document: Document, session: Session) -> object:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pyarrow as pa
 from sqlglot import exp
 
@@ -11,10 +9,8 @@ from agent_deploy.local.catalog.securables import OWN_FILES
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements.binding import VECTOR_INDEX, VIEW
 from agent_deploy.local.statements.errors import SqlError, unsupported
+from agent_deploy.local.statements.run import Run
 from agent_deploy.local.statements.session import Name
-
-if TYPE_CHECKING:
-    from agent_deploy.local.statements.engine import Run
 
 SELECT, MODIFY = "SELECT", "MODIFY"
 
@@ -31,13 +27,13 @@ def insert(run: Run, tree: exp.Expr) -> pa.Table:
     source = exp.select("*").from_(source) if isinstance(source, exp.Values) else source
     rows = run.binder.bind(source, run.session)
     with run.tables.writing(name.full):
-        copy = run.bench.copy(run.tables.relation(document), name.full, empty=True)
+        copy = run.database.copy(run.tables.relation(document), name.full, empty=True)
         into: exp.Expr = exp.table_(copy, quoted=True)
         if columns:
             into = exp.Schema(this=into, expressions=[exp.to_identifier(column, quoted=True) for column in columns])
-        count = run.bench.change(exp.Insert(this=into, expression=rows), [rows])
+        count = run.database.change(exp.Insert(this=into, expression=rows), [rows])
         run.session.check()
-        content = run.bench.content(copy)
+        content = run.database.content(copy)
         run.tables.replace(document, content) if overwrite else run.tables.append(document, content)
     return pa.table({"num_affected_rows": pa.array([count], pa.int64()), "num_inserted_rows": [count]})
 
@@ -78,16 +74,16 @@ def _rewrite(run: Run, tree: exp.Expr) -> pa.Table:
     alias = target.alias or target.name
     with run.tables.writing(name.full):
         version = run.tables.version(document)
-        copy = run.bench.copy(run.tables.relation(document), name.full)
+        copy = run.database.copy(run.tables.relation(document), name.full)
         tree.set("this", exp.Identifier(this="target"))
         bound = run.binder.bind(tree, run.session)
         table = exp.table_(copy, quoted=True)
         table.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
         bound.set("this", table)
-        count = run.bench.change(bound, _parts(bound))
+        count = run.database.change(bound, _parts(bound))
         run.session.check()
         if count:
-            run.tables.replace(document, run.bench.content(copy), version)
+            run.tables.replace(document, run.database.content(copy), version)
     return pa.table({"num_affected_rows": pa.array([count], pa.int64())})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 from sqlglot import exp
@@ -18,10 +18,8 @@ from agent_deploy.local.statements.binding import VIEW, VIEW_CATALOG, VIEW_SCHEM
 from agent_deploy.local.statements.errors import SqlError, of_api, unsupported
 from agent_deploy.local.statements.parsing import DIALECT
 from agent_deploy.local.statements.phrases import Phrase
+from agent_deploy.local.statements.run import Run
 from agent_deploy.local.statements.session import Name
-
-if TYPE_CHECKING:
-    from agent_deploy.local.statements.engine import Run
 
 MANAGE = "MANAGE"
 _NOTHING = pa.table({})
@@ -298,7 +296,7 @@ def _add_columns(run: Run, document: Document, added: list[exp.Expr]) -> None:
             raise SqlError("COLUMN_ALREADY_EXISTS", f"The column `{field.name}` already exists.")
         schema = schema.append(field)
     with run.tables.writing(document["full_name"]):
-        rows = run.binder.bench.content(run.bench.copy(run.tables.relation(document), document["full_name"]))
+        rows = run.binder.database.content(run.database.copy(run.tables.relation(document), document["full_name"]))
         for field in schema.remove_metadata():
             if field.name not in rows.schema.names:
                 rows = rows.append_column(field.name, pa.nulls(len(rows), field.type))

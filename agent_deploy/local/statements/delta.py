@@ -8,20 +8,18 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
 from deltalake.exceptions import DeltaError, DeltaProtocolError
 
+from agent_deploy.local.catalog.metastore import Metastore
 from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements import types
 from agent_deploy.local.statements.errors import SqlError
-
-if TYPE_CHECKING:
-    from agent_deploy.local.catalog.metastore import Metastore
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -13,9 +12,7 @@ from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements import privileges
 from agent_deploy.local.statements.errors import of_api, unsupported
 from agent_deploy.local.statements.phrases import Phrase
-
-if TYPE_CHECKING:
-    from agent_deploy.local.statements.engine import Run
+from agent_deploy.local.statements.run import Run
 
 BROWSE = "BROWSE"
 _IN = ("IN", "FROM")

@@ -4,47 +4,29 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import pyarrow as pa
 from sqlglot import exp
 
+from agent_deploy.local.catalog.metastore import Metastore
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.folders import make
 from agent_deploy.local.statements import changes, definitions, descriptions, parsing, privileges
-from agent_deploy.local.statements.bench import Bench
 from agent_deploy.local.statements.binding import Binder
+from agent_deploy.local.statements.database import Database
 from agent_deploy.local.statements.delta import DeltaTables
 from agent_deploy.local.statements.errors import Canceled, SqlError, of_api, unsupported
 from agent_deploy.local.statements.limits import Limits, now, watched
 from agent_deploy.local.statements.phrases import Phrase
+from agent_deploy.local.statements.run import Run
 from agent_deploy.local.statements.session import Session
-
-if TYPE_CHECKING:
-    from agent_deploy.local.catalog.metastore import Metastore
+from agent_deploy.local.vector_search.queries import Queries
 
 NOTHING = pa.table({})
 # Expressions of a select list that have names, or make several columns.
 _NAMED = (exp.Alias, exp.Aliases, exp.Column, exp.Star, exp.Explode, exp.Inline, exp.Posexplode)
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a statement runs with."""
-
-    workspace: Workspace
-    metastore: Metastore
-    tables: DeltaTables
-    binder: Binder
-    session: Session
-    row_limit: int | None = None
-
-    @property
-    def bench(self) -> Bench:
-        """The engine's database of this statement."""
-        return self.binder.bench
 
 
 # By the verb of a statement that the parser may keep as text; each returns None when it is not its statement after all.
@@ -72,12 +54,13 @@ _BY_TYPE: Mapping[type[exp.Expr], Callable[[Run, exp.Expr], pa.Table]] = {
 
 
 class Engine:
-    """``workspace.services["sql"]``: statements under a caller's privileges."""
+    """Statements under a caller's privileges."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, metastore: Metastore, tables: DeltaTables, queries: Queries) -> None:
         self._workspace = workspace
-        self._metastore: Metastore = workspace.services["catalog"]
-        self.tables = DeltaTables(self._metastore)
+        self._metastore = metastore
+        self._tables = tables
+        self._queries = queries
         self.limits = Limits.of(workspace.options)
         self._files = workspace.folder / "scratch" / "sql"
         shutil.rmtree(self._files, ignore_errors=True)  # what a killed server left
@@ -90,10 +73,10 @@ class Engine:
         """
         session = replace(session, deadline=now() + self.limits.sql_seconds)
         try:
-            with Bench(self.limits, self._files) as bench, watched(lambda: session.is_over, bench.interrupt):
+            with Database(self.limits, self._files) as database, watched(lambda: session.is_over, database.interrupt):
                 session.check()
-                binder = Binder(self._workspace, self.tables, bench, self._search)
-                return _run(Run(self._workspace, self._metastore, self.tables, binder, session, row_limit), statement)
+                binder = Binder(self._workspace, self._metastore, self._tables, database, self._search)
+                return _run(Run(self._workspace, self._metastore, self._tables, binder, session, row_limit), statement)
         except ApiError as error:
             raise of_api(error) from error
         except (SqlError, Canceled) as error:
@@ -105,10 +88,7 @@ class Engine:
             raise
 
     def _search(self, session: Session, call: exp.Expr) -> pa.Table:
-        search = self._workspace.services.get("vector_search")
-        if search is None:
-            raise unsupported("vector_search()")
-        return search.in_sql(session.principal, call)
+        return self._queries.in_sql(session.principal, call)
 
 
 def _run(run: Run, statement: str) -> pa.Table:

@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent_deploy.local.catalog.metastore import DEFAULT_CATALOG, DEFAULT_SCHEMA
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, not_found
 from agent_deploy.local.core.folders import make
+from agent_deploy.local.core.lazy import Lazy
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.core.supervision import Escaped, contained, explained
+from agent_deploy.local.sql.warehouses import Warehouses
 from agent_deploy.local.statements.limits import Limits
 
 if TYPE_CHECKING:
@@ -62,10 +65,12 @@ class _Running:
 
 
 class Statements:
-    """``workspace.services["statements"]``. Documents ``statement`` by id; rows in ``statements/<id>/<chunk>.json``."""
+    """Documents ``statement`` by id; rows in ``statements/<id>/<chunk>.json``."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, workspace: Workspace, warehouses: Warehouses, engine: Lazy[Engine]) -> None:
+        self._warehouses = warehouses
+        self._access = workspace.authorization
+        self._engine = engine
         self._store = workspace.store
         self._folder = workspace.folder / "statements"
         self._running: dict[str, _Running] = {}
@@ -76,15 +81,9 @@ class Statements:
     @property
     def engine(self) -> Engine:
         """Made when it is first needed: its libraries take a second to load."""
-        services = self._workspace.services
-        if "sql" not in services:
-            from agent_deploy.local.statements.engine import Engine
+        return self._engine()
 
-            services["sql"] = Engine(self._workspace)
-        found: Engine = services["sql"]
-        return found
-
-    def settle(self) -> None:
+    def recover(self) -> None:
         """After a restart: what ran then runs no more."""
         for document in self._store.list("statement"):
             if document["status"]["state"] in (PENDING, RUNNING):
@@ -208,8 +207,7 @@ class Statements:
 
     async def _started(self, warehouse_id: str, running: _Running) -> None:
         # A stopped warehouse starts when it is asked; the statement waits meanwhile.
-        warehouses = self._workspace.services["warehouses"]
-        warehouses.move(warehouse_id, "STARTING", "RUNNING")
+        self._warehouses.move(warehouse_id, "STARTING", "RUNNING")
         while not running.canceled.is_set():
             if (self._store.get("warehouse", warehouse_id) or {}).get("state") in (None, "RUNNING"):
                 return
@@ -235,7 +233,6 @@ class Statements:
             return _unexpected(statement_id, error)
 
     def _session(self, asked: Submission, caller: Principal, running: _Running, parameters: Any) -> Session:
-        from agent_deploy.local.catalog.metastore import DEFAULT_CATALOG, DEFAULT_SCHEMA
         from agent_deploy.local.statements.session import Session
 
         catalog, schema = asked.catalog or DEFAULT_CATALOG, asked.schema or DEFAULT_SCHEMA
@@ -254,9 +251,8 @@ class Statements:
         return {"status": {"state": SUCCEEDED}, "manifest": results.manifest(rows, truncated)}
 
     def _warehouse(self, warehouse_id: str, caller: Principal) -> Document:
-        self._workspace.authorization.require_object(caller, WAREHOUSE, warehouse_id, CAN_USE)
-        found: Document = self._workspace.services["warehouses"].get(warehouse_id)
-        return found
+        self._access.require_object(caller, WAREHOUSE, warehouse_id, CAN_USE)
+        return self._warehouses.get(warehouse_id)
 
     def _document(self, statement_id: str) -> Document:
         document = self._store.get("statement", statement_id)

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import pyarrow as pa
 from sqlglot import exp
 
+from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements import parsing, types
+from agent_deploy.local.statements.database import Database
 from agent_deploy.local.statements.errors import SqlError, unsupported
 from agent_deploy.local.statements.session import Session
 
-if TYPE_CHECKING:
-    from agent_deploy.local.statements.binding import Binder
-
 Arguments = dict[str, exp.Expr]
+
+
+class Binder(Protocol):
+    """What binds a function's body, whose own tables and functions are to be found as those of the query."""
+
+    database: Database
+
+    def bind(self, query: exp.Expr, session: Session) -> exp.Expr:
+        """The tree, changed: it then names nothing but relations of the statement's database."""
+
+    def definer(self, document: Document) -> Principal:
+        """By whose privileges the body is read."""
 
 
 def scalar(binder: Binder, document: Document, given: list[exp.Expr], session: Session) -> exp.Expr:
@@ -41,11 +52,11 @@ def table(binder: Binder, document: Document, given: list[exp.Expr], session: Se
     if not isinstance(body, exp.Query):
         raise SqlError("PARSE_SYNTAX_ERROR", f"The body of '{document['full_name']}' is not a query.")
     if arguments:
-        names = binder.bench.alias("arguments")
+        names = binder.database.alias("arguments")
         _qualify(body, document, names)
         lateral = exp.Lateral(this=body.subquery(), alias=exp.TableAlias(this=exp.to_identifier("body")))
         body = exp.select("body.*").from_(_row(arguments, names)).join(lateral, join_type="cross")
-    rows = binder.bench.rows(body)
+    rows = binder.database.rows(body)
     columns = (document.get("return_params") or {}).get("parameters") or []
     if not columns:
         return rows
@@ -65,18 +76,18 @@ def _prepare(document: Document, given: list[exp.Expr]) -> Arguments:
     """Each parameter's value, cast to its type: by position, by name, or its default."""
     parameters = (document.get("input_params") or {}).get("parameters") or []
     named = {argument.name.lower(): argument.expression for argument in given if isinstance(argument, exp.Kwarg)}
-    placed = [argument for argument in given if not isinstance(argument, exp.Kwarg)]
-    unknown = set(named) - {parameter["name"].lower() for parameter in parameters[len(placed) :]}
+    positional = [argument for argument in given if not isinstance(argument, exp.Kwarg)]
+    unknown = set(named) - {parameter["name"].lower() for parameter in parameters[len(positional) :]}
     values: Arguments = {}
     for index, parameter in enumerate(sorted(parameters, key=lambda found: int(found.get("position") or 0))):
         name, default = parameter["name"].lower(), parameter.get("parameter_default")
-        value = placed[index] if index < len(placed) else named.get(name)
+        value = positional[index] if index < len(positional) else named.get(name)
         if value is None and default is not None:
             value = parsing.parse_body(str(default))
         if value is None:
             break
         values[name] = exp.Cast(this=value, to=types.parsed(parameter["type_text"]))
-    if unknown or len(values) != len(parameters) or len(placed) > len(parameters):
+    if unknown or len(values) != len(parameters) or len(positional) > len(parameters):
         expected = ", ".join(f"{parameter['name']} {parameter['type_text']}" for parameter in parameters)
         raise SqlError("WRONG_NUM_ARGS", f"'{document['full_name']}' requires the arguments ({expected}).")
     return values
@@ -108,7 +119,7 @@ def _with_arguments(binder: Binder, body: exp.Expr, document: Document, argument
     # one in the body's tables must not be taken for it, nor the other way round.
     if not arguments:
         return exp.select(body).subquery()
-    names = binder.bench.alias("arguments")
+    names = binder.database.alias("arguments")
     return exp.select(_qualify(body, document, names)).from_(_row(arguments, names)).subquery()
 
 

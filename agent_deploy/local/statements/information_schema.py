@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
+from agent_deploy.local.catalog.metastore import Metastore
+from agent_deploy.local.core.authorization import Authorization
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements.errors import SqlError, of_api
 from agent_deploy.local.statements.session import Name, Session
-
-if TYPE_CHECKING:
-    from agent_deploy.local.catalog.metastore import Metastore
-    from agent_deploy.local.core.authorization import Authorization
 
 NAME = "information_schema"
 _Rows = list[dict[str, Any]]

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pyarrow as pa
 
 from agent_deploy.local.catalog.grants import checked_change
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.statements.errors import SqlError, of_api
 from agent_deploy.local.statements.phrases import Phrase
+from agent_deploy.local.statements.run import Run
 from agent_deploy.rules.unity_catalog import ALL_PRIVILEGES, PRIVILEGES, Securable
-
-if TYPE_CHECKING:
-    from agent_deploy.local.statements.engine import Run
 
 _KINDS = {"VIEW": "table", "DATABASE": "schema", "MODEL": "function", "SERVER": "connection"}
 METASTORE = "metastore"

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI
 
+from agent_deploy.local.core.authorization import Authorization
 from agent_deploy.local.core.body import body_of, required
-from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.context import caller
 from agent_deploy.local.core.errors import ApiError, invalid
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.query import is_whole
@@ -24,13 +25,10 @@ _WAIT = re.compile(r"([0-9]{1,6})s")
 _DEFAULT_WAIT, _LONGEST_WAIT, _SHORTEST_WAIT = "10s", 50, 5  # source: the API's reference, `wait_timeout`
 
 
-def install(app: FastAPI, workspace: Workspace) -> None:
-    """Add the routes; ``workspace.services["statements"]`` is `Statements`."""
-    statements = workspace.services["statements"] = Statements(workspace)
-    workspace.on_start.append(statements.settle)
-    workspace.on_stop.append(statements.close)
+def install(app: FastAPI, access: Authorization, statements: Statements) -> None:
+    """Add the routes."""
     app.include_router(_routes(statements))
-    app.include_router(_unfinished(statements, workspace))
+    app.include_router(_unfinished(statements, access))
 
 
 def _routes(statements: Statements) -> APIRouter:
@@ -63,13 +61,13 @@ def _routes(statements: Statements) -> APIRouter:
     return router
 
 
-def _unfinished(statements: Statements, workspace: Workspace) -> APIRouter:
+def _unfinished(statements: Statements, access: Authorization) -> APIRouter:
     """For administrators, who may cancel what others started: the platform has its query history for that."""
     router = APIRouter()
 
     @router.get("/_local/statements")
     async def unfinished(principal: Caller) -> Document:
-        workspace.authorization.require_admin(principal, "see the statements of others")
+        access.require_admin(principal, "see the statements of others")
         return {"statements": statements.unfinished()}
 
     return router

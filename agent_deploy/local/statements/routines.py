@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 from sqlglot import exp
@@ -13,10 +13,8 @@ from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements import functions, types
 from agent_deploy.local.statements.errors import SqlError, of_api, unsupported
 from agent_deploy.local.statements.parsing import DIALECT
+from agent_deploy.local.statements.run import Run
 from agent_deploy.local.statements.session import Name
-
-if TYPE_CHECKING:
-    from agent_deploy.local.statements.engine import Run
 
 # What describes an SQL function to Unity Catalog. Source: its Functions API reference.
 _FIXED = {
@@ -113,7 +111,7 @@ def _try(run: Run, document: Document) -> None:
         functions.table(run.binder, document, nulls, run.session)
         return
     value = functions.scalar(run.binder, document, nulls, run.session)
-    found = run.bench.rows(exp.select(exp.alias_(value, "value")))
+    found = run.database.rows(exp.select(exp.alias_(value, "value")))
     if "data_type" not in document:
         kind = found.schema.field(0).type
         kind = pa.string() if pa.types.is_null(kind) else kind

@@ -28,7 +28,7 @@ _LOOKUPS = {
 
 
 class Experiments:
-    """Service ``tracking``: thread-safe; to be called from worker threads, since it may start MLflow's server."""
+    """Thread-safe; to be called from worker threads, since it may start MLflow's server."""
 
     def __init__(self, workspace: Workspace, server: MlflowServer) -> None:
         self._workspace = workspace

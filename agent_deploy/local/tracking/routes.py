@@ -13,10 +13,11 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import Response
 
 from agent_deploy.local.core.body import json_body
-from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.context import caller
 from agent_deploy.local.core.errors import ApiError, forbidden, invalid
 from agent_deploy.local.core.principals import Principal
-from agent_deploy.local.tracking import artifacts
+from agent_deploy.local.files.storage import Files
+from agent_deploy.local.tracking import artifact_routes
 from agent_deploy.local.tracking.access import READ, check_path, level, subjects
 from agent_deploy.local.tracking.experiments import Experiments
 from agent_deploy.local.tracking.server import MlflowServer
@@ -33,13 +34,9 @@ _MODEL_URI = re.compile(rb"(dbfs:/databricks/mlflow-tracking/\d+)/models/(m-[0-9
 _TRACE_URI = re.compile(rb"(dbfs:/databricks/mlflow-tracking/\d+)/traces/(tr-[0-9A-Za-z-]+)/")
 
 
-def install(app: FastAPI, workspace: Workspace) -> None:
-    """Add the routes; ``workspace.services["tracking"]`` tells experiments of runs, logged models and traces."""
-    server = MlflowServer(workspace.folder)
-    experiments = workspace.services["tracking"] = Experiments(workspace, server)
-    workspace.services["files"].mount("WorkspaceInternal", artifacts.mount(workspace, experiments))
-    workspace.on_stop.append(server.stop)
-    app.include_router(artifacts.routes(experiments, workspace.services["files"]))
+def install(app: FastAPI, server: MlflowServer, experiments: Experiments, files: Files) -> None:
+    """Add the routes."""
+    app.include_router(artifact_routes.routes(experiments, files))
     app.include_router(_routes(Proxy(server, experiments)))
 
 

@@ -20,9 +20,9 @@ from typing import Any
 import httpx
 
 from agent_deploy.local.core.errors import ApiError
-from agent_deploy.local.core.family import kill_family
 from agent_deploy.local.core.folders import make
-from agent_deploy.local.core.supervision import told
+from agent_deploy.local.core.process_tree import kill_process_tree
+from agent_deploy.local.core.supervision import described
 from agent_deploy.local.tracking.process import SECRET_HEADER
 
 # What MLflow's Databricks clients resolve to the Files API (`databricks/mlflow-tracking/<experiment>/…`).
@@ -160,7 +160,7 @@ class MlflowServer:
         with self._lock:
             if self.running and not self._is_healthy():
                 self._kill()
-        message = f"MLflow's tracking server did not answer ({told(error)}): try again. Its log is {self._log}."
+        message = f"MLflow's tracking server did not answer ({described(error)}): try again. Its log is {self._log}."
         return ApiError(503, "TEMPORARILY_UNAVAILABLE", message)
 
     def _is_healthy(self) -> bool:
@@ -172,7 +172,7 @@ class MlflowServer:
 
     def _kill(self) -> None:
         if self._process is not None:
-            kill_family(self._process.pid)
+            kill_process_tree(self._process.pid)
             self._process.wait()
         self._clear()
 

@@ -30,7 +30,7 @@ class Endpoints:
         self._store = workspace.store
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def settle(self) -> None:
+    def recover(self) -> None:
         """After a restart: what was on its way has arrived."""
         for document in self._store.list(_KIND):
             if document["endpoint_status"]["state"] == PROVISIONING:

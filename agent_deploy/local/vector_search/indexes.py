@@ -8,11 +8,13 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
+from agent_deploy.local.catalog.metastore import Metastore
 from agent_deploy.local.catalog.ownership import definer
 from agent_deploy.local.core.body import required
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError, forbidden, invalid, not_found
 from agent_deploy.local.core.json_text import parse_field
+from agent_deploy.local.core.lazy import Lazy
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.core.supervision import contained
@@ -22,7 +24,6 @@ from agent_deploy.local.vector_search.endpoints import CAN_USE, Endpoints
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from agent_deploy.local.catalog.metastore import Metastore
     from agent_deploy.local.statements.delta import DeltaTables
     from agent_deploy.local.vector_search.search import Searchable
 
@@ -37,26 +38,24 @@ _log = logging.getLogger(__name__)
 class Indexes:
     """Documents ``vector_index`` by full name; what the catalog knows of an index is a table of the same name."""
 
-    def __init__(self, workspace: Workspace, endpoints: Endpoints) -> None:
+    def __init__(
+        self, workspace: Workspace, metastore: Metastore, tables: Lazy[DeltaTables], endpoints: Endpoints
+    ) -> None:
         self._workspace = workspace
         self._store = workspace.store
         self._access = workspace.authorization
+        self._metastore = metastore
+        self._lazy_tables = tables
         self._endpoints = endpoints
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready: dict[str, tuple[int, Searchable]] = {}
         self._loading, self._telling = threading.Lock(), threading.Lock()
 
     @property
-    def _metastore(self) -> Metastore:
-        found: Metastore = self._workspace.services["catalog"]
-        return found
-
-    @property
     def _tables(self) -> DeltaTables:
-        found: DeltaTables = self._workspace.services["statements"].engine.tables
-        return found
+        return self._lazy_tables()
 
-    def settle(self) -> None:
+    def recover(self) -> None:
         """After a restart: what was not ready is built."""
         for index in self._store.list(_KIND):
             if not index["status"]["ready"]:
@@ -169,10 +168,10 @@ class Indexes:
         index = self._store.get(_KIND, name)
         if index is None or not self._exists(index):
             raise not_found(f"Index {name} does not exist.")
-        told: Document = {"message": _NO_EMBEDDINGS if specs.source_columns(index) else ""}
+        status: Document = {"message": _NO_EMBEDDINGS if specs.source_columns(index) else ""}
         if index["index_type"] == specs.DELTA_SYNC:
-            told |= self._copy(index)
-        return self._set_status(name, ready=True, detailed_state="ONLINE", **told)
+            status |= self._copy(index)
+        return self._set_status(name, ready=True, detailed_state="ONLINE", **status)
 
     def _copy(self, index: Document) -> Document:
         # Read by the owner's privileges: whoever is granted the index need not be granted its source.

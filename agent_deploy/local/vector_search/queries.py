@@ -39,7 +39,7 @@ class Question:
 
 
 class Queries:
-    """``workspace.services["vector_search"]``."""
+    """Questions to the indexes, by the API and by SQL."""
 
     def __init__(self, indexes: Indexes) -> None:
         self._indexes = indexes
@@ -69,7 +69,7 @@ class Queries:
         ordered = sorted(rows.rows, key=lambda row: (row[key] is None, row[key]))
         after = body.get("last_primary_key")
         if after is not None:
-            passed = next((place for place, row in enumerate(ordered) if str(row[key]) == str(after)), None)
+            passed = next((number for number, row in enumerate(ordered) if str(row[key]) == str(after)), None)
             if passed is None:
                 raise invalid(f"last_primary_key {after!r}: the index has no such row.")
             ordered = ordered[passed + 1 :]

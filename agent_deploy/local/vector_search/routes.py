@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 
 from agent_deploy.local.catalog.paging import page
 from agent_deploy.local.core.body import body_of, required
-from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.context import caller
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.shapes import NUMBER, OBJECTS, TEXT, TEXTS
 from agent_deploy.local.core.store import Document
@@ -30,13 +30,8 @@ _SHAPE = {**_QUERY, "direct_access_index_spec": _SPEC, "delta_sync_index_spec": 
 Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 
 
-def install(app: FastAPI, workspace: Workspace) -> None:
-    """Add the routes; ``workspace.services["vector_search"]`` is `Queries`."""
-    endpoints = Endpoints(workspace)
-    indexes = Indexes(workspace, endpoints)
-    queries = workspace.services["vector_search"] = Queries(indexes)
-    workspace.on_start.append(endpoints.settle)
-    workspace.on_start.append(indexes.settle)
+def install(app: FastAPI, endpoints: Endpoints, indexes: Indexes, queries: Queries) -> None:
+    """Add the routes."""
     app.include_router(_endpoint_routes(endpoints))
     app.include_router(_index_routes(indexes, queries))
 

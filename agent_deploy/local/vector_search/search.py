@@ -63,9 +63,9 @@ class Searchable:
             return
         columns = [f"c{position}" for position in range(len(self.texts))]
         self._words.execute(f"CREATE VIRTUAL TABLE words USING fts5({', '.join(columns)}, tokenize='porter unicode61')")
-        places = ", ".join("?" for _ in columns)
+        markers = ", ".join("?" for _ in columns)
         self._words.executemany(
-            f"INSERT INTO words (rowid, {', '.join(columns)}) VALUES (?, {places})",
+            f"INSERT INTO words (rowid, {', '.join(columns)}) VALUES (?, {markers})",
             ((number + 1, *(row[name] for name in self.texts)) for number, row in enumerate(self.rows)),
         )
 

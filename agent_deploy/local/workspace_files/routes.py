@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from starlette.datastructures import UploadFile
 
 from agent_deploy.local.core.body import body_of, json_body, required
-from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.context import caller
 from agent_deploy.local.core.errors import invalid
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.shapes import TEXT
@@ -21,11 +21,8 @@ Caller = Annotated[Principal, Depends(caller)]
 Body = Annotated[dict[str, Any], Depends(json_body)]
 
 
-def install(app: FastAPI, workspace: Workspace) -> None:
-    """Add the routes; ``workspace.services["workspace_files"]`` is the `Tree`."""
-    tree = workspace.services["workspace_files"] = Tree(workspace)
-    if admin_id := workspace.principals.admin_id():
-        tree.bootstrap(workspace.principals.principal(admin_id))
+def install(app: FastAPI, tree: Tree) -> None:
+    """Add the routes."""
     router = APIRouter(prefix="/api/2.0/workspace")
 
     @router.post("/import")

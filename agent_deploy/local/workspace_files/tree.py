@@ -146,13 +146,13 @@ class Tree:
             self._put(home, DIRECTORY, principal)
 
     def _allows(self, document: Document, principal: Principal, level: str) -> bool:
-        place: Document | None = document
-        while place is not None:
-            kind, number = _ACL[place["object_type"]], str(place["object_id"])
+        at: Document | None = document
+        while at is not None:
+            kind, number = _ACL[at["object_type"]], str(at["object_id"])
             if self._authorization.allows_object(principal, kind, number, level):
                 return True
-            above = _parent(place["path"])
-            place = None if place["path"] == "/" else self._store.get("workspace_object", above)
+            above = _parent(at["path"])
+            at = None if at["path"] == "/" else self._store.get("workspace_object", above)
         # Everybody finds his way through the directories at the top.
         return level == "CAN_READ" and document["path"] in ("/", "/Shared", "/Users")
 

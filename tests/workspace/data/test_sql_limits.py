@@ -14,7 +14,7 @@ from sqlglot import exp, parse_one
 
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.local.core.errors import ApiError
-from agent_deploy.local.statements.bench import Bench
+from agent_deploy.local.statements.database import Database
 from agent_deploy.local.statements.errors import SqlError
 from agent_deploy.local.statements.limits import Held, Limits, watched
 from agent_deploy.local.workspace import WorkspaceError
@@ -183,10 +183,10 @@ class TestLimits:
                 time.sleep(0.01)
 
     def test_errors_in_the_middle_of_the_rows_are_the_engines(self, tmp_path: Path) -> None:
-        with Bench(Limits(), tmp_path) as bench:
-            name = bench.scan(pa.table({"a": ["1"] * 200_000 + ["x"]}), "t")
+        with Database(Limits(), tmp_path) as database:
+            name = database.scan(pa.table({"a": ["1"] * 200_000 + ["x"]}), "t")
             query = parse_one(f'SELECT CAST("a" AS INT) AS "a" FROM "{name}"', dialect="duckdb")
             assert isinstance(query, exp.Query)
             with pytest.raises(SqlError, match="CAST_INVALID_INPUT"):
-                bench.rows(query)
+                database.rows(query)
         assert list(tmp_path.iterdir()) == []

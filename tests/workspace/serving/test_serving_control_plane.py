@@ -13,7 +13,8 @@ import pytest
 from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.principals import Principal
-from agent_deploy.local.serving.endpoints import KIND, Endpoints
+from agent_deploy.local.services import Services
+from agent_deploy.local.serving.endpoints import KIND
 from tests.workspace.conftest import Caller
 from tests.workspace.serving.conftest import API, Endpoint, ok, served
 
@@ -197,7 +198,7 @@ def test_deleting_while_it_builds_leaves_nothing(
 
 def test_what_was_deleted_meanwhile_is_not_saved_again(tmp_path: Path) -> None:
     workspace = Workspace.open(tmp_path)
-    endpoints, creator = Endpoints(workspace), Principal("user", "1", "someone@local", "Someone")
+    endpoints, creator = Services.of(workspace).endpoints, Principal("user", "1", "someone@local", "Someone")
     endpoint = endpoints.add({"name": "agent", "ai_gateway": None}, creator)
     asyncio.run(endpoints.delete(endpoint))
     with pytest.raises(ApiError, match="'agent' does not exist"):

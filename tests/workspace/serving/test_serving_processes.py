@@ -173,7 +173,15 @@ def test_a_process_that_nobody_can_talk_to_is_ended(tmp_path: Path, monkeypatch:
         return Process()
 
     async def launch() -> None:
-        surroundings = Surroundings(Workspace.open(tmp_path), MagicMock(), asyncio.Semaphore(1), tmp_path, tmp_path)
+        surroundings = Surroundings(
+            workspace=Workspace.open(tmp_path),
+            registry=MagicMock(),
+            scopes=MagicMock(),
+            credentials=MagicMock(),
+            builds=asyncio.Semaphore(1),
+            logs=tmp_path,
+            homes=tmp_path,
+        )
         entity = {"name": "first", "entity_name": "a.b.c", "entity_version": "1", "workload_size": "Unknown"}
         entity |= {pins.VERSION: "id"}
         await Replica(surroundings, "agent", entity, "someone@local").build()

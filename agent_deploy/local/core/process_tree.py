@@ -10,21 +10,21 @@ import psutil
 _LOOK_SECONDS = 0.01
 
 
-def kill_family(pid: int) -> None:
+def kill_process_tree(pid: int) -> None:
     """Kill a process and its descendants, and wait until none is left that could still write.
 
-    They are halted first, so that none starts another while the family is counted.
+    They are halted first, so that none starts another while the tree is counted.
     """
-    family: set[psutil.Process] = set()
-    while new := _members(pid) - family:
+    tree: set[psutil.Process] = set()
+    while new := _members(pid) - tree:
         for process in new:
             with suppress(psutil.NoSuchProcess):
                 process.suspend()
-        family |= new
-    for process in family:
+        tree |= new
+    for process in tree:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    while any(_runs(process) for process in family):
+    while any(_runs(process) for process in tree):
         time.sleep(_LOOK_SECONDS)
 
 

@@ -33,8 +33,8 @@ _BATCH_ROWS = 65_536  # read from the engine at a time
 _WIDE = ("HUGEINT", "UHUGEINT")  # sums of integers; Databricks' are BIGINT
 
 
-class Bench:
-    """``with Bench(…) as bench:``; relations have random names, so that no statement can name one by itself."""
+class Database:
+    """``with Database(…) as database:``; relations have random names, so that no statement can name one by itself."""
 
     def __init__(self, limits: Limits, folder: Path) -> None:
         """``folder`` takes what the engine cannot keep in memory, until the end."""
@@ -51,7 +51,7 @@ class Bench:
         self._connection.execute("SET lock_configuration=true")
         self._shown: dict[str, str] = {}
 
-    def __enter__(self) -> Bench:
+    def __enter__(self) -> Database:
         return self
 
     def __exit__(

@@ -40,8 +40,8 @@ def _add(router: APIRouter, workspace: Workspace, register: Register, field: str
     @router.get(f"/{{model}}/{field}")
     async def get(model: str, principal: Caller) -> Any:
         hidden = register.records(model) and not register.visible(principal, model)
-        told = (store.get(_NOTES, model) or {}).get(field)
-        return {field: told} if told and not hidden else {}
+        note = (store.get(_NOTES, model) or {}).get(field)
+        return {field: note} if note and not hidden else {}
 
 
 def _require_writer(workspace: Workspace, register: Register, principal: Principal, model: str) -> None:

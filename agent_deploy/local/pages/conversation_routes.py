@@ -10,10 +10,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 
 from agent_deploy.local.core.body import json_body, required
-from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.context import caller
 from agent_deploy.local.core.errors import invalid, not_found
 from agent_deploy.local.core.principals import Principal
-from agent_deploy.local.core.store import Document
+from agent_deploy.local.core.store import Document, Store
+from agent_deploy.local.serving.endpoints import Endpoints
 
 Caller = Annotated[Principal, Depends(caller)]
 Body = Annotated[Document, Depends(json_body)]
@@ -37,9 +38,9 @@ _FIELDS: Mapping[str, type | tuple[type, ...]] = {
 }
 
 
-def routes(workspace: Workspace) -> APIRouter:
+def routes(store: Store, endpoints: Endpoints) -> APIRouter:
     """/_local/review/conversations: of the caller, by endpoint."""
-    router, store = APIRouter(prefix="/_local/review/conversations"), workspace.store
+    router = APIRouter(prefix="/_local/review/conversations")
 
     @router.get("")
     async def listing(endpoint: str, principal: Caller) -> Any:
@@ -55,7 +56,7 @@ def routes(workspace: Workspace) -> APIRouter:
 
     @router.put("/{conversation}/turns/{turn}")
     async def put(conversation: str, turn: str, body: Body, principal: Caller) -> Any:
-        endpoint = workspace.services["serving"].require(principal, str(required(body, "endpoint")), "CAN_QUERY").name
+        endpoint = endpoints.require(principal, str(required(body, "endpoint")), "CAN_QUERY").name
         document = {"id": _identifier(turn), **_checked(body)}
         key = f"{principal.id}/{_identifier(conversation)}"
         with store.transaction() as transaction:

@@ -8,7 +8,6 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from importlib import import_module
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -19,6 +18,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent_deploy.local.agents import routes as agents
+from agent_deploy.local.apps_and_databases import routes as apps_and_databases
+from agent_deploy.local.catalog import routes as catalog
+from agent_deploy.local.cluster_policies import routes as cluster_policies
+from agent_deploy.local.connections import routes as connections
+from agent_deploy.local.control import routes as control
 from agent_deploy.local.core.admission import Admission
 from agent_deploy.local.core.confinement import require_use
 from agent_deploy.local.core.context import Hook, Workspace
@@ -26,34 +31,24 @@ from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.faults import FaultInjection
 from agent_deploy.local.core.hosts import Hosts
 from agent_deploy.local.core.recording import Recorder
-from agent_deploy.local.core.supervision import Escaped, contained, explained, told
+from agent_deploy.local.core.supervision import Escaped, contained, described, explained
 from agent_deploy.local.core.vault import Vault
-
-# Each API is a folder with `routes.py`, whose `install(app, workspace)` adds its routes and services.
-# Order matters where routes overlap: the first that matches answers.
-APIS = (
-    "control",
-    "identity",
-    "secrets",
-    "permissions",
-    "catalog",
-    "workspace_files",
-    "sql",
-    "statements",
-    "vector_search",
-    "genie",
-    "connections",
-    "objects",
-    "cluster_policies",
-    "pipelines",
-    "jobs",
-    "files",
-    "serving",
-    "registry",
-    "tracking",
-    "agents",
-    "pages",
-)
+from agent_deploy.local.files import routes as files
+from agent_deploy.local.genie import routes as genie
+from agent_deploy.local.identity import routes as identity
+from agent_deploy.local.jobs import routes as jobs
+from agent_deploy.local.pages import routes as pages
+from agent_deploy.local.permissions import routes as permissions
+from agent_deploy.local.pipelines import routes as pipelines
+from agent_deploy.local.registry import routes as registry
+from agent_deploy.local.secrets import routes as secrets
+from agent_deploy.local.services import Services
+from agent_deploy.local.serving import routes as serving
+from agent_deploy.local.sql import routes as sql
+from agent_deploy.local.statements import routes as statements
+from agent_deploy.local.tracking import routes as tracking
+from agent_deploy.local.vector_search import routes as vector_search
+from agent_deploy.local.workspace_files import routes as workspace_files
 
 # Paths that are asked before there is a token; the pages, the last line, have sessions instead.
 PUBLIC = (
@@ -68,8 +63,9 @@ _HOT = "/serving-endpoints/"
 _log = logging.getLogger(__name__)
 
 
-def create_app(workspace: Workspace, apis: tuple[str, ...] = APIS) -> FastAPI:
+def create_app(workspace: Workspace) -> FastAPI:
     """The whole workspace as one application."""
+    services = Services.of(workspace)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -86,8 +82,7 @@ def create_app(workspace: Workspace, apis: tuple[str, ...] = APIS) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.workspace = workspace
-    for api in apis:
-        import_module(f"agent_deploy.local.{api}.routes").install(app, workspace)
+    _install(app, services)
     app.router.routes.sort(key=lambda route: not getattr(route, "path", "").startswith(_HOT))
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
@@ -101,6 +96,32 @@ def create_app(workspace: Workspace, apis: tuple[str, ...] = APIS) -> FastAPI:
     app.add_middleware(Hosts, options=workspace.options)
     app.add_middleware(WorkspaceId, workspace_id=workspace.workspace_id)
     return app
+
+
+def _install(app: FastAPI, services: Services) -> None:
+    """Each API's routes. Order matters where they overlap: the first that matches answers."""
+    workspace, access = services.workspace, services.workspace.authorization
+    control.install(app, workspace)
+    identity.install(app, workspace, services.identities)
+    secrets.install(app, services.scopes)
+    permissions.install(app, services.lists)
+    catalog.install(app, workspace, services.metastore, services.registry)
+    workspace_files.install(app, services.tree)
+    sql.install(app, access, services.warehouses)
+    statements.install(app, access, services.statements)
+    vector_search.install(app, services.vector_search_endpoints, services.indexes, services.queries)
+    genie.install(app, services.spaces, services.conversations, services.statements)
+    connections.install(app, workspace)
+    apps_and_databases.install(app, workspace)
+    cluster_policies.install(app, workspace)
+    pipelines.install(app, workspace, services.pipelines, services.updates)
+    jobs.install(app, workspace, services.jobs, services.runs, services.scheduler)
+    files.install(app, services.files)
+    serving.install(app, services.endpoints)
+    registry.install(app, access, services.registry, services.experiments)
+    tracking.install(app, services.mlflow, services.experiments, services.files)
+    agents.install(app, workspace, services.register, services.endpoints, services.experiments)
+    pages.install(app, services.pages)
 
 
 class Application(FastAPI):
@@ -206,7 +227,7 @@ class Unexpected:
             raise
         except BaseException as error:
             # Out of a thread that was awaited: as it is, a SystemExit would end the event loop.
-            raise Escaped(told(error)) from error
+            raise Escaped(described(error)) from error
 
 
 def _token(header: str) -> str:

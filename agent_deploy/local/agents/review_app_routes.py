@@ -11,10 +11,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 
 from agent_deploy.local.core.body import json_body, required
-from agent_deploy.local.core.context import Workspace, caller
+from agent_deploy.local.core.context import caller
 from agent_deploy.local.core.errors import invalid, not_found
 from agent_deploy.local.core.principals import Principal
-from agent_deploy.local.core.store import Document
+from agent_deploy.local.core.store import Document, Store
+from agent_deploy.local.tracking.experiments import Experiments
 
 Caller = Annotated[Principal, Depends(caller)]
 Body = Annotated[Document, Depends(json_body)]
@@ -24,9 +25,9 @@ _CHANGEABLE = ("agents", "labeling_schemas")
 _WRITE = "CAN_EDIT"
 
 
-def routes(workspace: Workspace) -> APIRouter:
+def routes(store: Store, experiments: Experiments) -> APIRouter:
     """/monitors/{endpoint} and /review-apps."""
-    router, store = APIRouter(), workspace.store
+    router = APIRouter()
 
     @router.get("/monitors/{endpoint}")
     async def monitor(endpoint: str) -> Any:
@@ -36,13 +37,12 @@ def routes(workspace: Workspace) -> APIRouter:
     async def find(request: Request, principal: Caller) -> Any:
         wanted = request.query_params.get("filter", "").removeprefix("experiment_id=")
         found = [app for app in store.list(_REVIEW_APP) if wanted in ("", app["experiment_id"])]
-        readable = workspace.services["tracking"].readable
-        return {"review_apps": [app for app in found if readable(principal, app["experiment_id"])]}
+        return {"review_apps": [app for app in found if experiments.readable(principal, app["experiment_id"])]}
 
     @router.post("/review-apps")
     async def create(body: Body, principal: Caller) -> Any:
         experiment_id = str(required(body, "experiment_id"))
-        workspace.services["tracking"].require(principal, experiment_id, _WRITE)
+        experiments.require(principal, experiment_id, _WRITE)
         app_id = secrets.token_hex(16)
         app = {"review_app_id": app_id, "experiment_id": experiment_id}
         return store.put(_REVIEW_APP, app_id, app | {name: body.get(name) or [] for name in _CHANGEABLE})
@@ -52,7 +52,7 @@ def routes(workspace: Workspace) -> APIRouter:
         app = store.get(_REVIEW_APP, app_id)
         if app is None:
             raise not_found(f"Review app '{app_id}' does not exist.")
-        workspace.services["tracking"].require(principal, app["experiment_id"], _WRITE)
+        experiments.require(principal, app["experiment_id"], _WRITE)
         fields = update_mask.split(",")
         if unknown := [field for field in fields if field not in _CHANGEABLE]:
             expected = f"expected one or both of {', '.join(_CHANGEABLE)}; nothing else of a Review App changes"

@@ -44,7 +44,7 @@ def routes(pages: Pages) -> APIRouter:
 def _chat(pages: Pages, session: Session, name: str) -> Response:
     if not name:
         raise not_found("The address names no endpoint: add ?endpoint=NAME.")
-    endpoint = pages.workspace.services["serving"].get(name)
+    endpoint = pages.endpoints.get(name)
     access = pages.workspace.authorization
     if not access.allows_object(session.principal, "serving-endpoints", endpoint.document["id"], _QUERY):
         message = f"You ({session.principal.name}) may not ask '{name}'. Its owner can give you {_QUERY} on it."
@@ -56,4 +56,4 @@ def _agents(pages: Pages, app_id: str) -> list[str]:
     """Endpoints of a Review App, those that still exist."""
     app = pages.workspace.store.get("review_app", app_id) or {}
     served = [(agent.get("model_serving_endpoint") or {}).get("endpoint_name") for agent in app.get("agents") or []]
-    return [name for name in dict.fromkeys(served) if name and pages.workspace.services["serving"].find(name)]
+    return [name for name in dict.fromkeys(served) if name and pages.endpoints.find(name)]
