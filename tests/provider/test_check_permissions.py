@@ -1,4 +1,4 @@
-"""checkPermissions over HTTP: by whatever way a privilege is had, once per object, told and never thrown."""
+"""What the verification asks about permissions, over HTTP: by whatever way a privilege is had, once per object, told and never thrown."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from agent_deploy.client.configuration import Settings
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider.check_permissions import check_permissions
 from agent_deploy.provider.resource import Context
+from tests.provider.checked import checked
 from tests.provider.permission_double import ANN, CATALOG, SCIM, Double
 
 TABLE = {"kind": "table", "name": "main.default.docs"}
@@ -27,7 +27,7 @@ def double() -> Double:
 
 
 def check(double: Double, *resources: dict[str, Any], **arguments: Any) -> dict[str, Any]:
-    return check_permissions(double.context, {"resources": list(resources), **arguments})
+    return checked(double.context, resources, **arguments)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,7 @@ def test_anything_else_does_not(double: Double, grant: dict[str, str]) -> None:
     double.grant("table/main.default.docs", **grant)
     [failure] = check(double, TABLE)["failures"]
     assert failure == {
+        "id": "AGV002",
         "object": "Table main.default.docs",
         "kind": "table",
         "privilege": "SELECT",
@@ -143,7 +144,7 @@ def test_one_look_up_per_object_however_many_declare_it(double: Double) -> None:
     context = double.context
     wanted = [TABLE, {"kind": "table", "name": "main.default.more"}, {"kind": "sql_warehouse", "name": "abc"}]
     for _ in range(3):  # three agents of one program
-        result = check_permissions(context, {"resources": [*wanted, *wanted]})
+        result = checked(context, [*wanted, *wanted])
         assert result["failures"] == []
         assert result["checked"] == 5
     assert all(times == 1 for times in Counter(double.calls).values())
@@ -261,7 +262,7 @@ def test_an_unreachable_workspace_is_a_problem() -> None:
 
     settings = Settings(host="https://w.example.com", method="pat", token="t")
     context = Context(configuration=Workspace(settings, transport=httpx.MockTransport(refuse)))
-    result = check_permissions(context, {"resources": [TABLE]})
+    result = checked(context, [TABLE])
     assert "No Databricks workspace answers" in result["problem"]
 
 
