@@ -20,7 +20,7 @@ from agent_deploy.rules.credentials import MAX_SECRETS, too_many_secrets
 from agent_deploy.rules.findings import Finding
 from agent_deploy.rules.groups import ACCOUNT_USERS, ADMINS, USERS
 from agent_deploy.rules.problems import Problem
-from agent_deploy.rules.resources import ROUTES, WorkspaceObject
+from agent_deploy.rules.resources import ROUTES
 from agent_deploy.rules.review import EXPERIMENTS, KINDS_BY_FIELD, PRINCIPAL_KINDS
 from agent_deploy.rules.secrets import SecretReference, parse_reference
 from agent_deploy.rules.verifiable import WantedDeployment
@@ -117,18 +117,20 @@ def check_tables(context: Context, asked: WantedDeployment) -> list[Finding]:
 
 
 def check_experiment(context: Context, asked: WantedDeployment) -> list[Finding]:
-    """Whether there is no such experiment, or only in the bin; one that may not be seen may be right."""
+    """Whether there is no such experiment, or only in the bin; one that may not be seen may be right.
+
+    That one is missing which others are let into is told with the permission on it.
+    """
     named = asked.experiment
     if not named:
         return []
     found = facts_of(context).look_up(ROUTES[EXPERIMENTS].path.format(segment(named.value)))
     stage = (found.document.get("experiment") or {}).get("lifecycle_stage")
-    is_missing = found.presence is Presence.MISSING
+    is_missing = found.presence is Presence.MISSING and not asked.shares_experiment
     if not is_missing and stage != "deleted":
         return []
     remedy = "Create or restore it, correct the id, or leave it out for the one in which the first version was logged"
-    problem = Problem(named.field, named.value, "the id of an MLflow experiment", remedy)
-    return [findings.NO_EXPERIMENT.found(problem, WorkspaceObject(EXPERIMENTS, named.value) if is_missing else None)]
+    return [findings.NO_EXPERIMENT.found(Problem(named.field, named.value, "the id of an MLflow experiment", remedy))]
 
 
 def check_source_folder(context: Context, asked: WantedDeployment) -> list[Finding]:

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def described(description: str, default: Any = MISSING, **more: Any) -> Any:
-    """A field of a record; without a default it is required."""
+    """A field of a record; without a default it is required, or where ``more`` says ``always=True``: in answers."""
     metadata = {"description": description, **more}
     return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
 
@@ -35,8 +35,8 @@ class WireField:
 
     @property
     def is_required(self) -> bool:
-        """Whether it has no default."""
-        return self.field.default is MISSING
+        """Whether the wire has it always."""
+        return self.field.default is MISSING or bool(self.field.metadata.get("always"))
 
 
 @cache

@@ -162,6 +162,7 @@ def _requires(description: str, default: Any, needing: Needing) -> Any:
 class Requirements:
     """What the deployment itself needs, besides the resources; None, False or nothing: not needed."""
 
+    create_service_principal: bool = _requires("Whether a service principal is to be created.", False, _principals)
     grant: bool = _requires("Whether the deployer gives the agent its privileges on the resources.", False, _grants)
     model_name: str | None = _requires("Registered model that is to be served.", None, _model)
     inference_schema: str | None = _requires(
@@ -185,4 +186,3 @@ class Requirements:
     secret_scopes: tuple[str, ...] = _requires(
         "Secret scopes that are to be created, or written to when they exist.", (), _scopes
     )
-    create_service_principal: bool = _requires("Whether a service principal is to be created.", False, _principals)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from dataclasses import field as attribute
+from functools import partial
 from typing import Any
 
 from agent_deploy.rules import inference_tables
@@ -102,19 +104,24 @@ class VersionNeeds:
     user_scopes: tuple[str, ...] = described("API scopes that its users would have to consent to; never granted.")
 
 
+_answered = partial(described, always=True)
+
+
 @dataclass(frozen=True)
 class VerifiedDeployment:
-    """What a deployment takes; without ``problems`` it may be made."""
+    """What a deployment takes; without ``problems`` it may be made. The mocks of a unit test may answer with less."""
 
-    numbers: tuple[str, ...] = described("Number of each wanted version; empty where it was not found.")
-    experiment_id: str = described("MLflow experiment in which the first version was logged, or empty.")
-    workspace_url: str = described("Address of the workspace, if a version was found there.")
+    numbers: tuple[str, ...] = _answered("Number of each wanted version; empty where it was not found.", ())
+    experiment_id: str = _answered("MLflow experiment in which the first version was logged, or empty.", "")
+    workspace_url: str = _answered("Address of the workspace, if a version was found there.", "")
     # In ServingEndpoint's words on the wire.
-    kept: Mapping[str, Mapping[str, Any]] = described("Served entities that stay, by name.", map_of="ServedEntity")
-    needs: tuple[VersionNeeds, ...] = described("What each version needs, those that stay included.")
-    open_to_all: tuple[OpenPrivilege, ...] = described("What need not be granted, as everybody has it.")
-    doubts: tuple[str, ...] = described("What could not be told either way, one line each.")
-    problems: tuple[str, ...] = described("All that keeps the deployment from being made, one line for each cause.")
+    kept: Mapping[str, Mapping[str, Any]] = attribute(
+        default_factory=dict, metadata={"description": "Served entities that stay, by name.", "map_of": "ServedEntity"}
+    )
+    needs: tuple[VersionNeeds, ...] = _answered("What each version needs, those that stay included.", ())
+    open_to_all: tuple[OpenPrivilege, ...] = _answered("What need not be granted, as everybody has it.", ())
+    doubts: tuple[str, ...] = _answered("What could not be told either way, one line each.", ())
+    problems: tuple[str, ...] = _answered("All that keeps the deployment from being made, one line for each cause.", ())
 
 
 def look_ups(deployment: Deployment, owner_marks: Sequence[str]) -> WantedDeployment:

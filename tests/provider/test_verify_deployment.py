@@ -118,7 +118,7 @@ def test_a_principal_of_another_kind_than_its_field_names_is_told(double: Double
         inference_tables={"readers": [bob]},
     )
     expected = "expected the name of a group, and this is a user. Name a group, or say user_name instead"
-    assert found["problems"] == [f"permissions[0].group_name {ANN!r}: {expected}"]
+    assert found["problems"] == [f"permissions[0].group_name {ANN!r}: {expected} [AGV025]"]
     double.answers[f"{SCIM}/Groups"] = {"Resources": [{"displayName": bob}]}
     named_alike = verify(double, versions=[{"version": "1"}], permissions=[{"group_name": bob, "level": "CAN_QUERY"}])
     assert named_alike["problems"] == []
@@ -367,7 +367,7 @@ def test_wrong_arguments_do_not_keep_the_rest_from_being_looked_up(double: Doubl
         double, model_name="agent", endpoint_name="my endpoint", versions=[{"version": "1"}], auth="ANY",
         environment={"A": "{{secrets/nowhere/x}}", "B": "{{secrets/"}, keep_previous=-1,
     )["problems"]  # fmt: skip
-    assert problems == ["environment['A']: there is no secret scope 'nowhere'. Create it, or correct the name"]
+    assert problems == ["environment['A']: there is no secret scope 'nowhere'. Create it, or correct the name [AGV022]"]
     problems = verify(double, versions=[{"version": "one"}, {"version": "9"}, {}], keep_previous="x")["problems"]
     assert [problem.split(":")[0] for problem in problems] == ["versions[1]"]
 
