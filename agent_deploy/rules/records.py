@@ -61,18 +61,16 @@ def wire(value: Any) -> Any:
         return [wire(each) for each in value]
     if not is_dataclass(value):
         return value
-    given = ((each.wire_name, getattr(value, each.name)) for each in wire_fields(type(value)))
+    record: Any = type(value)
+    given = ((each.wire_name, getattr(value, each.name)) for each in wire_fields(record))
     return {name: wire(held) for name, held in given if held is not None}
 
 
 def read(record: type[T], values: Mapping[str, Any]) -> T:
     """The record out of what the wire brought; what is not there has its default."""
-    given = {each.name: _read(each, values[each.wire_name]) for each in wire_fields(record) if _has(values, each)}
-    return record(**given)
-
-
-def _has(values: Mapping[str, Any], each: WireField) -> bool:
-    return values.get(each.wire_name) is not None
+    kind: Any = record
+    there = [each for each in wire_fields(kind) if values.get(each.wire_name) is not None]
+    return record(**{each.name: _read(each, values[each.wire_name]) for each in there})
 
 
 def _read(each: WireField, value: Any) -> Any:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from agent_deploy.rules import inference_tables
-from agent_deploy.rules.credentials import MANUAL, PASSTHROUGH, SERVICE_PRINCIPAL, looks_like_credential
+from agent_deploy.rules.credentials import MANUAL, SERVICE_PRINCIPAL, looks_like_credential
 from agent_deploy.rules.declaration import Deployment
 from agent_deploy.rules.environment import references
 from agent_deploy.rules.feedback_model import full_name
@@ -65,9 +65,7 @@ class WantedDeployment:
     owner_marks: tuple[str, ...] = described(
         "Marks of the endpoint's owner, that of now first, then its former ones.", ()
     )
-    auth: str = described(
-        "PASSTHROUGH, SERVICE_PRINCIPAL, or MANUAL, where nothing is granted nor checked.", PASSTHROUGH
-    )
+    auth: str = described("PASSTHROUGH, SERVICE_PRINCIPAL, or MANUAL, where nothing is granted nor checked.", "")
     resources: tuple[Resource, ...] = described("What is needed besides what the models declare.", ())
     replace_resources: bool = described("Whether resources counts instead of what the models declare.", False)
     references: tuple[NamedValue, ...] = described("References {{secrets/scope/key}}.", ())
