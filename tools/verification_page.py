@@ -11,7 +11,7 @@ _HEAD = """\
 # What the verification finds
 
 The previews of `AgentDeployment`, `InferenceTables`, `AgentServicePrincipal` and `FeedbackModel` verify before anything
-is created, and `agent-deploy check` does the same as the first. Every message ends with the id of what was found, such as
+is created, and `agent-deploy check` as the first of them. Every message ends with the id of what was found, such as
 `[AGV002]`, and says itself which object it is about and which statement mends it. What is missing answers for all that
 lies in it, and is told once. Ids stay: one that is no longer found is not given again.
 

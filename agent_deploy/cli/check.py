@@ -75,11 +75,11 @@ def examine(
     checks = [check.shown() for check in found.verdict.checks]
     return {
         "model": model,
-        "version": "".join(found.numbers) or version,
+        "version": "".join(found.answer.numbers) or version,
         "endpoint": deployment.endpoint_name or endpoint,
-        "resources": [wire(resource) for needs in found.needs for resource in needs.resources],
-        "userScopes": [scope for needs in found.needs for scope in needs.user_scopes],
-        "openToAll": wire(tuple(found.open_to_all)),
+        "resources": [wire(resource) for needs in found.answer.needs for resource in needs.resources],
+        "userScopes": [scope for needs in found.answer.needs for scope in needs.user_scopes],
+        "openToAll": wire(found.answer.open_to_all),
         "principal": found.principal,
         "problems": [str(each) for each in (*check_arguments(args), *others)],
         "failures": [each.shown() for each in failures],

@@ -58,7 +58,7 @@ def verify_deployments(context: Context, arguments: Values) -> Values:
         # A program that is still declaring (resources/head_start.py): who deploys is what all of its agents will ask.
         facts_of(context).principal(None, with_entitlements=True)
     wanted = [read(WantedDeployment, each) for each in arguments["deployments"]]
-    return {"deployments": [wire(found.answer()) for found in _POOL.map(partial(verify, context), wanted)]}
+    return {"deployments": [wire(found.answer) for found in _POOL.map(partial(verify, context), wanted)]}
 
 
 def verify(context: Context, asked: WantedDeployment) -> Verification:
@@ -70,28 +70,10 @@ def verify(context: Context, asked: WantedDeployment) -> Verification:
 class Verification:
     """All that was looked up of one deployment, and what was found."""
 
-    numbers: Sequence[str]
-    experiment_id: str
-    workspace_url: str
-    kept: Mapping[str, Mapping[str, Any]]
-    needs: Sequence[VersionNeeds]
-    open_to_all: Sequence[OpenPrivilege]
+    answer: VerifiedDeployment  # what a program reads of it
     problems: Sequence[Finding | Failure]
     verdict: Verdict
-    principal: str = ""  # who was checked
-
-    def answer(self) -> VerifiedDeployment:
-        """What a program reads of it."""
-        return VerifiedDeployment(
-            numbers=tuple(self.numbers),
-            experiment_id=self.experiment_id,
-            workspace_url=self.workspace_url,
-            kept=self.kept,
-            needs=tuple(self.needs),
-            open_to_all=tuple(self.open_to_all),
-            doubts=tuple(map(str, self.verdict.unverified)),
-            problems=tuple(map(str, self.problems)),
-        )
+    principal: str  # who was checked
 
 
 @dataclass(frozen=True)
@@ -169,17 +151,19 @@ class _Verifying:
             judged = self._settled(lambda: self._judge(versions, feedback, first["experimentId"]), judged)
         of_versions = [problem for version in versions for problem in version.problems]
         told = [*self._of_models(found, judged.verdict), *named, *of_versions, *feedback.problems]
-        return Verification(
-            numbers=[each.number for each in found],
+        judgement = judged.verdict
+        problems = [*self._malformed, *judged.problems, *_problems(told, judgement), *self._causes()]
+        answer = VerifiedDeployment(
+            numbers=tuple(each.number for each in found),
             experiment_id=first["experimentId"],
             workspace_url=first["workspaceUrl"],
             kept=previous,
-            needs=[version.needs for version in versions],
-            open_to_all=[OpenPrivilege(each.target.type, each.target.name, each.privilege) for each in judged.opened],
-            problems=[*self._malformed, *judged.problems, *_problems(told, judged.verdict), *self._causes()],
-            verdict=judged.verdict,
-            principal=judged.principal,
+            needs=tuple(version.needs for version in versions),
+            open_to_all=tuple(OpenPrivilege(o.target.type, o.target.name, o.privilege) for o in judged.opened),
+            doubts=tuple(map(str, judgement.unverified)),
+            problems=tuple(map(str, problems)),
         )
+        return Verification(answer, problems, judgement, judged.principal)
 
     # ---- look-ups
 

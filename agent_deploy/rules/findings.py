@@ -39,20 +39,14 @@ class Finding:
 # What a deployment needs on the objects of a workspace.
 MISSING = Rule("AGV001", "an object does not exist", "create it, or correct the name where it is declared")
 PRIVILEGE = Rule("AGV002", "a privilege in Unity Catalog is missing", "have its owner run the GRANT")
-HIDDEN = Rule(
-    "AGV003", "an object does not exist or may not be seen", "correct the name, or have its owner give access"
-)
+HIDDEN = Rule("AGV003", "an object is missing or may not be seen", "correct the name, or have its owner give access")
 LEVEL = Rule("AGV004", "a permission on a workspace object is missing", "have whoever manages it send the request")
 TAKEN = Rule("AGV005", "an endpoint exists that is not yours to change", "choose another name, or get CAN_MANAGE on it")
-SCOPE = Rule(
-    "AGV006", "a secret scope exists that is not yours", "choose another scope, or have its manager let you in"
-)
+SCOPE = Rule("AGV006", "a secret scope exists that is not yours", "choose another one, or get MANAGE on it")
 RECEIVERS = Rule("AGV007", "readers or run_as lack what you may not give", "have an owner run one of the two GRANTs")
 ADMIN = Rule("AGV008", "only workspace admins create service principals", "use an existing one, or ask an admin")
 ENTITLEMENT = Rule("AGV009", "an entitlement is missing", "have a workspace admin give it")
-UNREADABLE = Rule(
-    "AGV010", "what you may do with an object cannot be read", "if `up` is refused, take the way out named"
-)
+UNREADABLE = Rule("AGV010", "what you may do with an object cannot be read", "if `up` is refused, do what is named")
 BEYOND = Rule("AGV011", "no API shows whether the agent may", "look there if the agent is refused")
 # What a program names.
 REFERENCE = Rule("AGV020", "a reference to a secret is malformed", "write {{secrets/scope/key}}")
@@ -75,9 +69,7 @@ KIND = Rule("AGV042", "a version declares an unknown kind of resource", "use a n
 PASSTHROUGH = Rule("AGV043", "automatic passthrough does not cover a resource", "choose auth = SERVICE_PRINCIPAL")
 DUPLICATE = Rule("AGV044", "a version is named twice", "take one of them out")
 LOST = Rule("AGV045", "a kept version would lose a secret", "leave the secret there until the version has left")
-FEEDBACK = Rule(
-    "AGV046", "the feedback model cannot be served", "rename what has its name, or say feedback_model=False"
-)
+FEEDBACK = Rule("AGV046", "the feedback model cannot be served", "rename it, or say feedback_model=False")
 OAUTH_SECRETS = Rule("AGV047", "a service principal has no room for a secret", "delete one of its OAuth secrets")
 # The workspace itself.
 UNANSWERED = Rule("AGV060", "the workspace does not answer", "see the message: address, credentials, or try again")

@@ -177,12 +177,8 @@ class Requirements:
     )
     readers: tuple[str, ...] = _requires("Principals that are to be let read the inference tables.", (), _readers)
     run_as: str | None = _requires("User or service principal that is to derive the inference tables.", None, _run_as)
-    payload_table: str | None = _requires(
-        "Payload table that exists, and is to be derived from.", None, lambda _, __: ()
-    )
+    payload_table: str | None = _requires("Payload table that exists, to derive from.", None, lambda _, __: ())
     sql_warehouse: str | None = _requires("SQL warehouse that is to be used.", None, _warehouse)
     endpoint_name: str | None = _requires("Serving endpoint that is to be created or changed.", None, _endpoint)
     experiment_id: str | None = _requires("MLflow experiment that others are to be let into.", None, _experiment)
-    secret_scopes: tuple[str, ...] = _requires(
-        "Secret scopes that are to be created, or written to when they exist.", (), _scopes
-    )
+    secret_scopes: tuple[str, ...] = _requires("Secret scopes that are to be created, or written to.", (), _scopes)

@@ -58,28 +58,20 @@ class WantedDeployment:
 
     model_name: str | None = described("catalog.schema.model.", None)
     versions: tuple[WantedVersion, ...] = described("The versions to be served.", ())
-    shares_experiment: bool = described(
-        "Whether others are let into the experiment (default: the first version's).", False
-    )
+    shares_experiment: bool = described("Whether others are let into the experiment.", False)
     keep_previous: int = described("How many versions that are served now stay besides. Default 0.", 0)
-    owner_marks: tuple[str, ...] = described(
-        "Marks of the endpoint's owner, that of now first, then its former ones.", ()
-    )
+    owner_marks: tuple[str, ...] = described("Marks of the endpoint's owner, that of now before former ones.", ())
     auth: str = described("PASSTHROUGH, SERVICE_PRINCIPAL, or MANUAL, where nothing is granted nor checked.", "")
     resources: tuple[Resource, ...] = described("What is needed besides what the models declare.", ())
     replace_resources: bool = described("Whether resources counts instead of what the models declare.", False)
     references: tuple[NamedValue, ...] = described("References {{secrets/scope/key}}.", ())
     principals: tuple[NamedValue, ...] = described("E-mail addresses, names of groups, application ids.", ())
     experiment: NamedValue | None = described("Id of the MLflow experiment that traces go to.", None)
-    feedback_model: str | None = described(
-        "Feedback model to be served as well, and registered when it is not there.", None
-    )
+    feedback_model: str | None = described("Feedback model to be served as well, and registered if need be.", None)
     tables: tuple[NamedValue, ...] = described("Full names of tables that are read.", ())
     pipeline: WantedPipeline | None = described("A pipeline that is to be made.", None)
     source_folder: NamedValue | None = described("Folder for what it runs, where only its owner may write.", None)
-    service_principal_id: str | None = described(
-        "Id of a service principal that is to have one more OAuth secret.", None
-    )
+    service_principal_id: str | None = described("Service principal that is to have another OAuth secret.", None)
     principal: str | None = described("Whom to check instead of the caller.", None)
     requirements: Requirements = described("What the deployment itself takes.", Requirements())
 

@@ -27,6 +27,6 @@ def checked(
         "problem": "\n".join(str(each) for each in found.problems if not isinstance(each, Failure)),
         "failures": [each.shown() for each in found.problems if isinstance(each, Failure)],
         "unverified": [each.shown() for each in found.verdict.unverified],
-        "openToAll": wire(tuple(found.open_to_all)),
+        "openToAll": wire(found.answer.open_to_all),
         "checked": len(found.verdict.checks),
     }
