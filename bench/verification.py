@@ -12,8 +12,11 @@ import httpx
 from agent_deploy.client.configuration import PAT, Settings
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.local import LocalWorkspace
-from agent_deploy.provider.check_permissions import check_permissions
 from agent_deploy.provider.resource import Context
+from agent_deploy.provider.verify_deployment import verify
+from agent_deploy.rules.credentials import MANUAL
+from agent_deploy.rules.resources import Resource
+from agent_deploy.rules.verifiable import WantedDeployment
 from bench.report import Progress, Row
 
 COUNTS = (1, 10, 100)
@@ -76,12 +79,11 @@ def _prepared(local: LocalWorkspace) -> tuple[str, str]:
 def _ours(host: str, token: str, names: list[str], agents: int) -> tuple[float, int]:
     transport = _Counting()
     context = Context(configuration=Workspace(Settings(host=host, method=PAT, token=token), transport))
-    resources = [{"kind": "table", "name": name} for name in names]
+    wanted = WantedDeployment(auth=MANUAL, resources=tuple(Resource("table", name) for name in names))
     begin = time.perf_counter()
     for _ in range(agents):
-        result = check_permissions(context, {"resources": resources})
-        if result["failures"] or result["problem"]:
-            raise RuntimeError(f"the deployer should hold everything: {result}")
+        if problems := verify(context, wanted).problems:
+            raise RuntimeError(f"the deployer should hold everything: {problems}")
     return time.perf_counter() - begin, transport.calls
 
 

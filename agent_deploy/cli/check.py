@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -49,53 +50,43 @@ def check(
 def examine(
     context: Context, model: str, version: str, principal: str = "", endpoint: str = "", service_principal: bool = False
 ) -> dict[str, Any]:
-    """What the version declares, what was checked, what is missing; ``problems`` say why it could not be checked."""
-    from agent_deploy.provider.check_permissions import check_permissions
-    from agent_deploy.provider.get_declared_resources import get_declared_resources
-    from agent_deploy.provider.get_model_version import get_model_version
-    from agent_deploy.rules import names
-    from agent_deploy.rules.declared_resources import from_program
-    from agent_deploy.rules.resources import without_passthrough
+    """What the version needs, what was checked, what is missing; ``problems`` are what else keeps it from being made.
 
-    result: dict[str, Any] = {"model": model, "version": version, "problems": [], "failures": [], "unverified": []}
-    found = get_model_version(context, {"modelName": model, "version" if version.isdecimal() else "alias": version})
-    if found["problem"]:
-        return {**result, "problems": [found["problem"]]}
-    declared = get_declared_resources(context, {"modelName": model, "version": found["version"]})
-    if declared["problem"]:
-        result["problems"] = declared["problem"].split("\n")
-        return {**result, "version": found["version"], **_declared(declared)}
-    name = endpoint or names.endpoint_name(model)
-    scope = names.secret_scope(name, found["version"])
-    of_principal = {
-        "createServicePrincipal": True,
-        "grant": True,
-        "secretScopes": [scope],
-        "experimentId": found["experimentId"] or None,
+    The options are the arguments of an AgentDeployment, which its preview verifies in the same way.
+    """
+    from agent_deploy.provider.verify_deployment import verify
+    from agent_deploy.rules.argument_checks import check_arguments
+    from agent_deploy.rules.credentials import SERVICE_PRINCIPAL
+    from agent_deploy.rules.declaration import declared
+    from agent_deploy.rules.records import wire
+    from agent_deploy.rules.verifiable import look_ups
+    from agent_deploy.rules.verification import Failure
+
+    args: dict[str, Any] = {
+        "model_name": model,
+        "versions": [{"version" if version.isdecimal() else "alias": version}],
+        **({"endpoint_name": endpoint} if endpoint else {}),
+        **({"auth": SERVICE_PRINCIPAL} if service_principal else {}),
     }
-    requirements = {
-        "modelName": model,
-        "endpointName": name,
-        "inferenceSchema": ".".join(names.split_model_name(model)[:2]),
-        **(of_principal if service_principal else {}),
-    }
-    arguments = {"resources": declared["resources"], "requirements": requirements, "principal": principal or None}
-    checked = check_permissions(context, arguments)
-    problem = checked.pop("problem")
-    resources = [] if service_principal else without_passthrough(from_program("resources", declared["resources"])[0])
+    deployment = declared(args)
+    found = verify(context, replace(look_ups(deployment, ()), principal=principal or None))
+    failures = [each for each in found.problems if isinstance(each, Failure)]
+    others = [each for each in found.problems if not isinstance(each, Failure)]
+    checks = [check.shown() for check in found.verdict.checks]
     return {
-        **result,
-        "version": found["version"],
-        "endpoint": name,
-        **_declared(declared),
-        "withoutPassthrough": [str(resource) for resource in resources],
-        **checked,
-        "problems": [problem] if problem else [],
+        "model": model,
+        "version": "".join(found.answer.numbers) or version,
+        "endpoint": deployment.endpoint_name or endpoint,
+        "resources": [wire(resource) for needs in found.answer.needs for resource in needs.resources],
+        "userScopes": [scope for needs in found.answer.needs for scope in needs.user_scopes],
+        "openToAll": wire(found.answer.open_to_all),
+        "principal": found.principal,
+        "problems": [str(each) for each in (*check_arguments(args), *others)],
+        "failures": [each.shown() for each in failures],
+        "unverified": [each.shown() for each in found.verdict.unverified],
+        "checks": checks,
+        "checked": len(checks),
     }
-
-
-def _declared(declared: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: declared[name] for name in ("resources", "userScopes", "unknownKinds")}
 
 
 def _show(result: Mapping[str, Any]) -> None:
@@ -104,7 +95,8 @@ def _show(result: Mapping[str, Any]) -> None:
     from rich.text import Text
 
     console = output()
-    if checks := result.get("checks"):
+    # Without the version nobody knows all that it takes.
+    if (checks := result["checks"]) and not result["problems"]:
         title = f"{result['model']} version {result['version']}, deployed by {result['principal']}"
         rows = [(each["object"], each["privilege"], Text.from_markup(SIGNS[each["outcome"]])) for each in checks]
         show_table(console, ("object", "privilege", "held"), rows, title)
@@ -122,19 +114,13 @@ def _show(result: Mapping[str, Any]) -> None:
 def _remarks(result: Mapping[str, Any]) -> list[str]:
     """What is worth knowing and no failure."""
     found = [f"not verified: {_sentence(each)}" for each in result["unverified"]]
-    found += [
-        f"{each} is not supported by automatic passthrough: give the agent a service principal"
-        for each in result.get("withoutPassthrough", [])
-    ]
-    if kinds := result.get("unknownKinds"):
-        found.append(f"declared, but of a kind that this version does not know: {', '.join(kinds)}")
-    if scopes := result.get("userScopes"):
+    if scopes := result["userScopes"]:
         found.append(f"asks its users for the API scopes {', '.join(scopes)}; they are never granted here")
-    on_behalf = [f"{each['kind']} {each['name']}" for each in result.get("resources", []) if each["onBehalfOfUser"]]
+    on_behalf = [f"{each['kind']} {each['name']}" for each in result["resources"] if each["onBehalfOfUser"]]
     if on_behalf:
         found.append(f"reached as the user who asks, so the agent is given nothing: {', '.join(on_behalf)}")
     return found
 
 
 def _sentence(failure: Mapping[str, str]) -> str:
-    return f"{failure['object']}: {failure['reason']}. {failure['remedy']}"
+    return f"{failure['object']}: {failure['reason']}. {failure['remedy']} [{failure['id']}]"

@@ -10,10 +10,10 @@ import pulumi
 from typing_extensions import NotRequired, TypedDict, Unpack
 
 from agent_deploy.components.component import Component
-from agent_deploy.components.errors import DeploymentError, told
+from agent_deploy.components.errors import DeploymentError
 from agent_deploy.components.parsing import parse
 from agent_deploy.components.signature import takes_keywords
-from agent_deploy.resources import functions
+from agent_deploy.components.verification import verified
 from agent_deploy.resources.databricks import Grant
 from agent_deploy.resources.object_permission import ObjectPermission
 from agent_deploy.resources.secret import Secret
@@ -21,13 +21,21 @@ from agent_deploy.resources.secret_scope import SecretScope
 from agent_deploy.resources.securable_grant import SecurableGrant
 from agent_deploy.resources.service_principal import ServicePrincipal
 from agent_deploy.resources.service_principal_secret import ServicePrincipalSecret
-from agent_deploy.rules.credentials import CLIENT_ID, CLIENT_SECRET, check_complete, check_existing, check_rotation
+from agent_deploy.rules.credentials import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    MANUAL,
+    check_complete,
+    check_existing,
+    check_rotation,
+)
 from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.resources import KINDS, Resource, agent_grants, agent_permissions
 from agent_deploy.rules.rotation import period
 from agent_deploy.rules.unity_catalog import Securable
 from agent_deploy.rules.values import Unknown
+from agent_deploy.rules.verifiable import WantedDeployment, identity_look_ups
 
 # Securable type → the argument of the vendor's Grant that names it.
 _GRANT_ARGUMENTS = {"connection": "foreign_connection"}
@@ -128,10 +136,11 @@ class AgentServicePrincipal(Component):
         problems += [_late_securable(index) for index, each in enumerate(resources) if _is_late_securable(each)]
         if problems := [*parsed.problems, *parsed.further([*problems, *parsed.missing()])]:
             raise DeploymentError.of("AgentServicePrincipal", name, problems)
+        checked = self._verified(name, identity_look_ups(given, resources))
         if existing is None:
-            self.application_id, self.client_secret = self._made(name, args)
+            self.application_id, self.client_secret = self._made(name, args, checked)
         else:
-            self.application_id = pulumi.Output.from_input(args["existing"]["application_id"])
+            self.application_id = pulumi.Output.from_input(_after(checked, args["existing"]["application_id"]))
             self.client_secret = pulumi.Output.from_input(args["existing"]["client_secret"])
         open_to_all = {(o["securable_type"], o["name"], o["privilege"]) for o in args.get("open_to_all") or ()}
         self._grant(name, agent_grants(resources, open_to_all), added=existing is not None)
@@ -149,8 +158,16 @@ class AgentServicePrincipal(Component):
             ),
         )
 
-    def _made(self, name: str, args: AgentServicePrincipalArgs) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
-        principal = ServicePrincipal(name, display_name=args["display_name"], opts=self.for_child("principal"))
+    def _verified(self, name: str, wanted: WantedDeployment) -> pulumi.Output[Any] | None:
+        """What the children's inputs wait for: nothing is created unless every check has passed."""
+        asked = verified("AgentServicePrincipal", name, wanted, pulumi.InvokeOptions(parent=self))
+        return pulumi.Output.from_input(asked)
+
+    def _made(
+        self, name: str, args: AgentServicePrincipalArgs, checked: pulumi.Output[Any] | None
+    ) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+        display_name = _after(checked, args["display_name"])
+        principal = ServicePrincipal(name, display_name=display_name, opts=self.for_child("principal"))
         rotation, lifetime = args.get("rotation_days"), args.get("secret_lifetime_days")
         credential = ServicePrincipalSecret(
             f"{name}-oauth-secret",
@@ -162,7 +179,7 @@ class AgentServicePrincipal(Component):
         )
         if pulumi.runtime.is_dry_run():
             self._foresee_refusal(name, principal, credential)
-        scope_name = args.get("secret_scope", args["display_name"])
+        scope_name = _after(checked, args.get("secret_scope", args["display_name"]))
         scope = SecretScope(f"{name}-scope", name=scope_name, opts=self.for_child())
         secret = Secret(
             f"{name}-client-secret",
@@ -181,8 +198,8 @@ class AgentServicePrincipal(Component):
         async def check(id: str) -> None:
             if await credential.id.is_known():
                 return  # it stays
-            if problem := await functions.check_principal_secrets(id, pulumi.InvokeOptions(parent=self)):
-                raise told(DeploymentError.of("AgentServicePrincipal", name, [problem]))
+            wanted = WantedDeployment(auth=MANUAL, service_principal_id=id)
+            await verified("AgentServicePrincipal", name, wanted, pulumi.InvokeOptions(parent=self))
 
         return principal.id.apply(check)
 
@@ -216,6 +233,18 @@ class AgentServicePrincipal(Component):
             level=level,
             opts=self.for_child(),
         )
+
+
+class VerifiedAgentServicePrincipal(AgentServicePrincipal):
+    """The same for an AgentDeployment, which has verified all of it."""
+
+    def _verified(self, name: str, wanted: WantedDeployment) -> None:
+        return None
+
+
+def _after(checked: pulumi.Output[Any] | None, value: Any) -> Any:
+    given = pulumi.Output.from_input(value)
+    return value if checked is None else checked.apply(lambda _: given)
 
 
 def _is_late_securable(resource: Resource) -> bool:

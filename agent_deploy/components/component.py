@@ -7,8 +7,8 @@ from typing import Any
 import pulumi
 
 from agent_deploy.components.option_routes import routed
-from agent_deploy.resources.properties import camel_case
 from agent_deploy.resources.provider import in_workspace
+from agent_deploy.rules.records import camel_case
 
 
 class Component(pulumi.ComponentResource):

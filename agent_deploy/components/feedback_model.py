@@ -12,13 +12,14 @@ from agent_deploy.components.component import Component
 from agent_deploy.components.errors import DeploymentError, told
 from agent_deploy.components.parsing import Resolved, parse, resolve, to_input
 from agent_deploy.components.signature import takes_keywords
-from agent_deploy.components.verification import Verified
+from agent_deploy.components.verification import Verified, verified
 from agent_deploy.resources.feedback_model_version import FeedbackModelVersion
 from agent_deploy.resources.properties import to_wire
 from agent_deploy.rules import deployment as rules
 from agent_deploy.rules import names
 from agent_deploy.rules.feedback_model import full_name
 from agent_deploy.rules.values import Unknown, holds_unknown
+from agent_deploy.rules.verifiable import WantedDeployment, feedback_look_ups
 
 
 class FeedbackModelArgs(TypedDict):
@@ -59,18 +60,30 @@ class FeedbackModel(Component):
             raise DeploymentError.of("FeedbackModel", name, problems)
         model = FeedbackModelVersion(
             name,
-            model_name=resolve(parsed).apply(lambda resolved: _model_name(name, resolved)),
+            model_name=resolve(parsed).apply(lambda resolved: self._model_name(name, resolved)),
             owner_mark=f"{pulumi.get_project()}/{pulumi.get_stack()}/{name}",
             opts=self.for_child("model"),
         )
         self.hand_out(model_name=model.model_name, version=model.version, created=model.created)
 
+    async def _model_name(self, name: str, resolved: Resolved) -> Any:
+        if problems := resolved.misplaced or [*resolved.parsed.problems, *resolved.last_problems()]:
+            raise told(DeploymentError.of("FeedbackModel", name, problems))
+        catalog, schema = resolved.tree["catalog"], resolved.tree["schema"]
+        if holds_unknown([catalog, schema]):
+            return to_input(Unknown())
+        await self._verify(name, feedback_look_ups(catalog, schema))
+        return full_name(catalog, schema)
 
-def _model_name(name: str, resolved: Resolved) -> Any:
-    if problems := resolved.misplaced or [*resolved.parsed.problems, *resolved.last_problems()]:
-        raise told(DeploymentError.of("FeedbackModel", name, problems))
-    catalog, schema = resolved.tree["catalog"], resolved.tree["schema"]
-    return to_input(Unknown() if holds_unknown([catalog, schema]) else full_name(catalog, schema))
+    async def _verify(self, name: str, wanted: WantedDeployment) -> None:
+        await verified("FeedbackModel", name, wanted, pulumi.InvokeOptions(parent=self))
+
+
+class VerifiedFeedbackModel(FeedbackModel):
+    """The same for an AgentDeployment, which has verified all of it."""
+
+    async def _verify(self, name: str, wanted: WantedDeployment) -> None:
+        pass
 
 
 @dataclass(frozen=True)
@@ -81,12 +94,12 @@ class ServedFeedback:
     components: list[FeedbackModel] = field(default_factory=list)
 
 
-def served_feedback(name: str, parent: Component, verified: Verified) -> ServedFeedback:
+def served_feedback(name: str, parent: Component, of: Verified) -> ServedFeedback:
     """Declares the feedback model of a deployment and what of it is served, in ServingEndpoint's words on the wire."""
-    deployment = verified.deployment
+    deployment = of.deployment
     if not deployment.feedback_model:
         return ServedFeedback()
-    catalog, schema = (verified.to_input(deployment.part_of_model(level)) for level in (0, 1))
-    model = FeedbackModel(f"{name}-feedback", {"catalog": catalog, "schema": schema}, parent.for_child())
+    catalog, schema = (of.to_input(deployment.part_of_model(level)) for level in (0, 1))
+    model = VerifiedFeedbackModel(f"{name}-feedback", {"catalog": catalog, "schema": schema}, parent.for_child())
     entity = to_input(rules.feedback_entity(deployment, model.version))
     return ServedFeedback({names.FEEDBACK_ENTITY: to_wire(entity)}, [model])

@@ -8,7 +8,11 @@ from typing import Any
 
 import pulumi
 
-from agent_deploy.components.agent_service_principal import AgentServicePrincipal, AgentServicePrincipalArgs
+from agent_deploy.components.agent_service_principal import (
+    AgentServicePrincipal,
+    AgentServicePrincipalArgs,
+    VerifiedAgentServicePrincipal,
+)
 from agent_deploy.components.arguments import AgentIdentity
 from agent_deploy.components.component import Component
 from agent_deploy.components.environment import References
@@ -54,10 +58,10 @@ def declare(name: str, parent: Component, verified: Verified, references: Refere
             "application_id": verified.to_input(identity.existing.application_id),
             "client_secret": to_input(secret),
         }
-        shared = AgentServicePrincipal(f"{name}-principal", args, parent.for_housekeeping())
+        shared = VerifiedAgentServicePrincipal(f"{name}-principal", args, parent.for_housekeeping())
         return Identities(dict.fromkeys(verified.resources, shared), verified.workspace_url)
     made = {
-        version: AgentServicePrincipal(
+        version: VerifiedAgentServicePrincipal(
             f"{name}-v{version}", _args(verified, version, resources), parent.for_housekeeping()
         )
         for version, resources in verified.resources.items()

@@ -10,13 +10,14 @@ import pulumi
 
 from agent_deploy.components.errors import DeploymentError, told
 from agent_deploy.components.parsing import Resolved
+from agent_deploy.components.verification import verified
 from agent_deploy.resources import functions
+from agent_deploy.rules import findings, names
 from agent_deploy.rules import inference_tables as rules
-from agent_deploy.rules import names
-from agent_deploy.rules.credentials import MANUAL
 from agent_deploy.rules.declaration import Text
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.values import Unknown, known
+from agent_deploy.rules.verifiable import WantedDeployment, tables_look_ups
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,9 @@ async def verify(name: str, resolved: Resolved, opts: pulumi.InvokeOptions) -> V
     if not problems:
         found, of_place = await _found(args, opts)
         problems += of_place
-    if not problems:
-        problems += await _refusals(args, resolved.late, found, opts)
     if problems:
         raise told(DeploymentError.of("InferenceTables", name, problems))
+    await verified("InferenceTables", name, _wanted(args, resolved.late, found), opts)
     return found
 
 
@@ -57,33 +57,13 @@ def _check(args: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
-async def _refusals(
-    args: Mapping[str, Any], late: Collection[str], found: VerifiedTables, opts: pulumi.InvokeOptions
-) -> list[Problem | str]:
-    """What the workspace refuses: tables in the schema, the pipeline, the warehouse, readers that do not exist."""
+def _wanted(args: Mapping[str, Any], late: Collection[str], found: VerifiedTables) -> WantedDeployment:
+    """What the workspace may refuse: tables in the schema, the pipeline, the warehouse, readers that do not exist."""
     place = rules.place(found.payload_table) if isinstance(found.payload_table, str) and found.payload_table else None
     catalog, schema = place[:2] if place else (found.catalog, found.schema)
     is_found = isinstance(catalog, str) and isinstance(schema, str) and not isinstance(found.payload_table, Unknown)
     in_schema = f"{catalog}.{schema}" if is_found else None
-    principals = [*rules.named_readers("", args), *rules.named_runner("", args)]
-    asked = {
-        "auth": MANUAL,
-        "versions": [],
-        # One that is an Output may be made by this very program.
-        "principals": [{"field": field, "value": str(name)} for field, name in principals if field not in late],
-        "tables": rules.named_tables("", args),
-        "pipeline": rules.wanted_pipeline("", args, in_schema) if in_schema else None,
-        "source_folder": rules.named_folder("", args),
-        "requirements": {
-            "inference_schema": in_schema,
-            "readers": rules.reader_names(args),
-            "run_as": None if "run_as" in late else rules.runner(args),
-            "payload_table": known(found.payload_table) or None,
-            "sql_warehouse": known(args.get("warehouse_id")),
-        },
-    }
-    answer = await functions.verify_deployment(asked, opts)
-    return list(answer["problems"])
+    return tables_look_ups("", args, late, in_schema, known(found.payload_table) or None)
 
 
 async def _found(args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> tuple[VerifiedTables, list[Problem | str]]:
@@ -96,7 +76,7 @@ async def _found(args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> tuple[V
             return named, list(problems)
         table = await functions.get_payload_table(payload, opts)
         if table["problem"]:
-            return named, [f"payload_table: {table['problem']}"]
+            return named, [str(findings.PAYLOAD.found(f"payload_table: {table['problem']}"))]
         return replace(named, day_column=table["dayColumn"]), []
     given = VerifiedTables(endpoint, args.get("catalog") or "", args.get("schema") or "", args.get("prefix") or "")
     if given.catalog and given.schema and given.prefix_hint:
@@ -113,7 +93,7 @@ async def _of_endpoint(
     """What is not ``given``, as the endpoint has it or its model is called."""
     told_of = await functions.get_endpoint_table(endpoint, opts)
     if told_of["problem"]:
-        return given, [f"endpoint_name: {told_of['problem']}"]
+        return given, [str(findings.PAYLOAD.found(f"endpoint_name: {told_of['problem']}"))]
     if told_of["payloadTable"]:
         # What is logged already stays where it is; another wish is told by the resource.
         catalog, schema, payload = rules.place(told_of["payloadTable"])
@@ -123,5 +103,6 @@ async def _of_endpoint(
         hint = names.table_prefix(told_of["modelName"])
     else:
         remedy = "say catalog, schema and prefix"
-        return given, [f"endpoint_name: {endpoint} serves no model of Unity Catalog to name tables after: {remedy}"]
+        text = f"endpoint_name: {endpoint} serves no model of Unity Catalog to name tables after: {remedy}"
+        return given, [str(findings.PAYLOAD.found(text))]
     return VerifiedTables(endpoint, given.catalog or catalog, given.schema or schema, given.prefix_hint or hint), []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,15 +11,16 @@ import pulumi
 from agent_deploy.components.errors import DeploymentError, told
 from agent_deploy.components.parsing import Resolved, dependencies_of, to_input
 from agent_deploy.resources import functions
+from agent_deploy.rules import findings
 from agent_deploy.rules.argument_checks import check_arguments, resolved_duplicates, undecided
 from agent_deploy.rules.credentials import exposed_warning
 from agent_deploy.rules.declaration import Deployment, Text, Version, declared
-from agent_deploy.rules.declared_resources import from_program
+from agent_deploy.rules.findings import Finding
 from agent_deploy.rules.previous_versions import lost_secrets
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.resources import Resource
 from agent_deploy.rules.values import Unknown, is_known
-from agent_deploy.rules.verifiable import exposed_credentials, look_ups
+from agent_deploy.rules.verifiable import VerifiedDeployment, WantedDeployment, exposed_credentials, look_ups
 
 
 @dataclass(frozen=True)
@@ -84,21 +85,39 @@ def read(name: str, resolved: Resolved) -> Read:
     return Read(deployment, problems, list(_unknown("", tree)), carrier)
 
 
+async def verified(
+    component: str,
+    name: str,
+    wanted: WantedDeployment,
+    opts: pulumi.InvokeOptions,
+    problems: Sequence[Problem | str] = (),
+    further: Callable[[VerifiedDeployment], Iterable[Finding]] = lambda _: (),
+) -> VerifiedDeployment:
+    """What a component takes, looked up by one call of the provider; what cannot be told is a warning.
+
+    Raises DeploymentError with all that is wrong: ``problems``, what is found, and what follows ``further`` from it.
+    """
+    found = await functions.verify_deployment(wanted, opts)
+    if problems := [*problems, *found.problems, *map(str, further(found))]:
+        raise told(DeploymentError.of(component, name, problems))
+    for unverified in found.doubts:
+        pulumi.log.warn(f"could not be verified: {unverified}", opts.parent)
+    return found
+
+
 async def verify(name: str, given: Read, owner_marks: Sequence[str], opts: pulumi.InvokeOptions) -> Verified:
     """The deployment, verified against the workspace; raises DeploymentError with every problem that was found.
 
-    All that is looked up is by one call of the provider. Wrong arguments do not keep the rest from being looked up, so
-    that one run tells everything.
+    Wrong arguments do not keep the rest from being looked up, so that one run tells everything.
     """
-    deployment, problems = given.deployment, list[Problem | str](given.problems)
-    found = await functions.verify_deployment(look_ups(deployment, owner_marks), opts)
-    numbers = _numbers(deployment, found["numbers"])
-    problems += [*found["problems"], *resolved_duplicates(deployment, numbers)]
-    problems += lost_secrets(found["kept"], deployment)
-    if problems:
-        raise told(DeploymentError.of("AgentDeployment", name, problems))
-    for unverified in found["doubts"]:
-        pulumi.log.warn(f"could not be verified: {unverified}", opts.parent)
+    deployment = given.deployment
+
+    def further(found: VerifiedDeployment) -> Iterator[Finding]:
+        yield from map(findings.DUPLICATE.found, resolved_duplicates(deployment, _numbers(deployment, found.numbers)))
+        yield from map(findings.LOST.found, lost_secrets(found.kept, deployment))
+
+    wanted = look_ups(deployment, owner_marks)
+    found = await verified("AgentDeployment", name, wanted, opts, given.problems, further)
     if exposed := exposed_credentials(deployment):
         pulumi.log.warn(exposed_warning(exposed), opts.parent)
     if given.unknown:
@@ -106,13 +125,13 @@ async def verify(name: str, given: Read, owner_marks: Sequence[str], opts: pulum
         pulumi.log.info(waits, opts.parent)
     return Verified(
         deployment=deployment,
-        numbers=numbers,
-        experiment_id=_experiment(deployment, found["experimentId"]),
-        workspace_url=found["workspaceUrl"],
-        kept=found["kept"],
-        resources={each["version"]: from_program("", each["resources"])[0] for each in found["needs"]},
-        user_scopes={each["version"]: each["userScopes"] for each in found["needs"]},
-        open_to_all=frozenset((each["securableType"], each["name"], each["privilege"]) for each in found["openToAll"]),
+        numbers=_numbers(deployment, found.numbers),
+        experiment_id=_experiment(deployment, found.experiment_id),
+        workspace_url=found.workspace_url,
+        kept=found.kept,
+        resources={each.version: each.resources for each in found.needs},
+        user_scopes={each.version: each.user_scopes for each in found.needs},
+        open_to_all=frozenset((each.securable_type, each.name, each.privilege) for each in found.open_to_all),
         carrier=given.carrier,
     )
 

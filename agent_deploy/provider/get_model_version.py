@@ -1,36 +1,19 @@
-"""The function getModelVersion: a version of a registered model, by number or alias; mistakes come back as data."""
+"""A version of a registered model, by number or alias; mistakes come back as data."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from agent_deploy.client.errors import ApiError, WorkspaceError
+from agent_deploy.client.errors import ApiError
 from agent_deploy.client.model_registry import identity_of
 from agent_deploy.client.workspace import Workspace, segment
-from agent_deploy.provider.look_ups import patient
-from agent_deploy.provider.resource import Context, Values
-from agent_deploy.rules.names import check_model_name
+from agent_deploy.provider.resource import Values
 
 MODELS = "/api/2.1/unity-catalog/models"
 MLFLOW_VERSIONS = "/api/2.0/mlflow/unity-catalog/model-versions/get"
 READY = "READY"
 # How many of the versions that there are an error names.
 MAX_NAMED = 20
-
-
-def get_model_version(context: Context, arguments: Values) -> Values:
-    """See the schema; ``problem`` says why the version cannot be deployed, and is empty when it can."""
-    name = arguments.get("modelName")
-    version, alias = (str(arguments[key]) if arguments.get(key) else "" for key in ("version", "alias"))
-    result: Values = {**NOT_FOUND, "modelName": name if isinstance(name, str) else "", "version": version}
-    if problems := check_model_name("model_name", name):
-        return {**result, "problem": str(problems[0])}
-    if bool(version) == bool(alias):
-        return {**result, "problem": f"{name}: expected either a version or an alias"}
-    try:
-        return describe_version(patient(context), str(name), version, alias)
-    except WorkspaceError as error:
-        return {**result, "problem": str(error)}
 
 
 NOT_FOUND: Values = {
@@ -48,7 +31,7 @@ NOT_FOUND: Values = {
 
 
 def describe_version(workspace: Workspace, name: str, version: str, alias: str) -> Values:
-    """As the function answers; raises WorkspaceError when the workspace does not."""
+    """``problem`` says why it cannot be deployed, and is empty when it can; raises WorkspaceError."""
     found = _find(workspace, name, version, alias)
     result = {**NOT_FOUND, "modelName": name, "version": version}
     if isinstance(found, str):

@@ -5,15 +5,11 @@ from __future__ import annotations
 from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.client.workspace import installed_version
 from agent_deploy.provider.agent_registration import AgentRegistration
-from agent_deploy.provider.check_permissions import check_permissions
-from agent_deploy.provider.check_principal_secrets import check_principal_secrets
 from agent_deploy.provider.configuration import SECRET_INPUTS, check_configuration, configure
 from agent_deploy.provider.derived_tables import DerivedTables
 from agent_deploy.provider.endpoint_inference_table import EndpointInferenceTable
 from agent_deploy.provider.feedback_model_version import FeedbackModelVersion
-from agent_deploy.provider.get_declared_resources import get_declared_resources
 from agent_deploy.provider.get_endpoint_table import get_endpoint_table
-from agent_deploy.provider.get_model_version import get_model_version
 from agent_deploy.provider.get_payload_table import get_payload_table
 from agent_deploy.provider.object_permission import ObjectPermission
 from agent_deploy.provider.resource import Package
@@ -42,10 +38,6 @@ RESOURCES = {
     "AgentRegistration": AgentRegistration,
 }
 FUNCTIONS = {
-    "getModelVersion": get_model_version,
-    "getDeclaredResources": get_declared_resources,
-    "checkPermissions": check_permissions,
-    "checkPrincipalSecrets": check_principal_secrets,
     "verifyDeployments": verify_deployments,
     "getEndpointTable": get_endpoint_table,
     "getPayloadTable": get_payload_table,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,16 +13,10 @@ from agent_deploy.provider.look_ups import Memory, begin, memory_of, patient
 from agent_deploy.provider.resource import Context
 from agent_deploy.rules.groups import ACCOUNT_USERS, USERS
 from agent_deploy.rules.object_permissions import OBJECT_TYPES
+from agent_deploy.rules.requirements import SECRET_SCOPE, WORKSPACE, Need
 from agent_deploy.rules.resources import ROUTES, Route, Target, WorkspaceObject
 from agent_deploy.rules.unity_catalog import MANAGE, Securable
-from agent_deploy.rules.verification import (
-    METASTORE,
-    SECRET_SCOPE,
-    Held,
-    Presence,
-    Principal,
-    satisfied,
-)
+from agent_deploy.rules.verification import METASTORE, Held, Presence, Principal, in_workspace, satisfied
 
 CATALOG = "/api/2.1/unity-catalog"
 SCIM = "/api/2.0/preview/scim/v2"
@@ -61,18 +55,19 @@ class PermissionFacts:
         key = ("principal", name, with_entitlements, kind)
         return self._memory.once(key, lambda: self._principal(name, with_entitlements, kind))
 
-    def gather(self, wanted: Mapping[Target, Collection[str]], principal: Principal) -> dict[Target, Held]:
+    def gather(self, wanted: Iterable[Need], principal: Principal) -> dict[Target, Held]:
         """What the principal has on each target, as far as it takes to decide the wanted privileges; concurrently."""
-        found = [begin(self._held, target, frozenset(privileges), principal) for target, privileges in wanted.items()]
-        return dict(zip(wanted, [each.result() for each in found], strict=True))
+        targets = _by_target(wanted)
+        found = [begin(self._held, target, privileges, principal) for target, privileges in targets.items()]
+        return dict(zip(targets, [each.result() for each in found], strict=True))
 
-    def foresee(self, wanted: Mapping[Target, Collection[str]], with_entitlements: bool) -> None:
-        """Begins to gather what will be asked about the caller; does not wait for it."""
+    def foresee(self, wanted: Iterable[Need], name: str | None, with_entitlements: bool) -> None:
+        """Begins to gather what will be asked about the caller, or the one of that name; does not wait for it."""
 
-        def held(target: Target, privileges: Collection[str]) -> Held:
-            return self._held(target, frozenset(privileges), self.principal(None, with_entitlements))
+        def held(target: Target, privileges: frozenset[str]) -> Held:
+            return self._held(target, privileges, self.principal(name, with_entitlements))
 
-        for target, privileges in wanted.items():
+        for target, privileges in _by_target(wanted).items():
             begin(held, target, privileges)
 
     # ---- who
@@ -130,6 +125,8 @@ class PermissionFacts:
     # ---- what he has
 
     def _held(self, target: Target, wanted: frozenset[str], principal: Principal) -> Held:
+        if target == WORKSPACE:
+            return in_workspace(principal)
         if isinstance(target, Securable):
             return self._held_on_securable(target, wanted, principal)
         if target.type == SECRET_SCOPE:
@@ -274,6 +271,15 @@ class PermissionFacts:
 def facts_of(context: Context) -> PermissionFacts:
     """The look-ups of a context, remembered with everybody else's."""
     return PermissionFacts(patient(context), memory_of(context))
+
+
+def _by_target(wanted: Iterable[Need]) -> dict[Target, frozenset[str]]:
+    """All that is wanted of each object, to look it up once."""
+    found: dict[Target, frozenset[str]] = {}
+    for need in wanted:
+        target = need.access.target
+        found[target] = found.get(target, frozenset()) | {need.access.privilege}
+    return found
 
 
 def _levels(document: Mapping[str, Any], identities: frozenset[str]) -> frozenset[str]:

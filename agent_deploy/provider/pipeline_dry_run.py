@@ -8,39 +8,44 @@ from __future__ import annotations
 from agent_deploy.client.errors import ApiError
 from agent_deploy.provider.look_ups import memory_of, patient
 from agent_deploy.provider.permission_facts import UnknownPrincipal, facts_of
-from agent_deploy.provider.resource import Context, Values
+from agent_deploy.provider.resource import Context
+from agent_deploy.rules import findings
+from agent_deploy.rules.findings import Finding
 from agent_deploy.rules.inference_tables import kind_of_runner
+from agent_deploy.rules.unity_catalog import Securable
+from agent_deploy.rules.verifiable import WantedDeployment
 
 # Kind of principal → how the API names it.
 _WIRE = {"user": "user_name", "service_principal": "service_principal_name"}
 
 
-def check_pipeline(context: Context, arguments: Values) -> list[str]:
-    """Why the wanted ``pipeline`` cannot be had, in the workspace's own words."""
-    pipeline = arguments.get("pipeline")
+def check_pipeline(context: Context, asked: WantedDeployment) -> list[Finding]:
+    """Why the wanted pipeline cannot be had, in the workspace's own words."""
+    pipeline = asked.pipeline
     if not pipeline:
         return []
-    policy, runner = pipeline.get("policyId"), _known(context, pipeline.get("runAs"))
+    policy, runner = pipeline.policy_id, _known(context, pipeline.run_as)
     compute = {"clusters": [{"label": "default", "policy_id": policy}]} if policy else {"serverless": True}
     body = {
         "name": "Logs of an agent (dry run)",
         "allow_duplicate_names": True,
-        "catalog": pipeline["catalog"],
-        "schema": pipeline["schema"],
+        "catalog": pipeline.catalog,
+        "schema": pipeline.schema,
         "dry_run": True,
         **compute,
         **({"run_as": {_WIRE[kind_of_runner(runner)]: runner}} if runner else {}),
     }
-    key = ("pipeline", pipeline["catalog"], pipeline["schema"], policy, runner)
+    key = ("pipeline", pipeline.catalog, pipeline.schema, policy, runner)
     ask = lambda: patient(context).post("/api/2.0/pipelines", body, repeatable=True)  # noqa: E731 - asked once
     try:
         memory_of(context).once(key, ask)
     except ApiError as error:
         if error.status == 403 and runner:
-            return [f"{pipeline['runAsField']}: {_not_to_be_used(str(error), runner)}"]
+            return [findings.RUN_AS.found(f"{pipeline.run_as_field}: {_not_to_be_used(str(error), runner)}")]
         if error.status in (401, 403) or error.status >= 500:
             raise
-        return [f"{pipeline['field']}: {_refused(str(error), policy)}"]
+        schema = Securable.of("schema", f"{pipeline.catalog}.{pipeline.schema}")
+        return [findings.PIPELINE.found(f"{pipeline.field}: {_refused(str(error), policy)}", schema)]
     return []
 
 

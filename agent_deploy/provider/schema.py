@@ -7,6 +7,18 @@ from typing import Any
 
 from agent_deploy.provider import schema_identity
 from agent_deploy.rules.endpoint_fields import Changing, FieldRule, below
+from agent_deploy.rules.records import WireField, wire_fields
+from agent_deploy.rules.requirements import Requirements
+from agent_deploy.rules.resources import Resource
+from agent_deploy.rules.verifiable import (
+    NamedValue,
+    OpenPrivilege,
+    VerifiedDeployment,
+    VersionNeeds,
+    WantedDeployment,
+    WantedPipeline,
+    WantedVersion,
+)
 
 PACKAGE = "agent-deploy"
 Schema = dict[str, Any]
@@ -63,6 +75,35 @@ def _endpoint_field(rule: FieldRule) -> Schema:
     return _of(type_ if name == rule.type else _map(type_), rule.description, **replaces)
 
 
+# Types that are records of rules/; each field says what it is.
+RECORDS: Mapping[str, type] = {
+    "DeclaredResource": Resource,
+    "DeploymentRequirements": Requirements,
+    **{
+        record.__name__: record
+        for record in (
+            WantedVersion, NamedValue, WantedPipeline, WantedDeployment,
+            OpenPrivilege, VersionNeeds, VerifiedDeployment,
+        )
+    },
+}  # fmt: skip
+_WIRE_TYPES: Mapping[type, Schema] = {str: _STRING, bool: _BOOLEAN, int: _INTEGER} | {
+    record: _ref(name) for name, record in RECORDS.items()
+}
+
+
+def _record(record: type) -> Schema:
+    properties = {each.wire_name: _of(_type(each), each.field.metadata["description"]) for each in wire_fields(record)}
+    required = [each.wire_name for each in wire_fields(record) if each.is_required]
+    return {"properties": properties, **({"required": required} if required else {})}
+
+
+def _type(each: WireField) -> Schema:
+    if items := each.field.metadata.get("map_of"):
+        return _map(_ref(items))
+    return _list(_WIRE_TYPES[each.type]) if each.is_list else _WIRE_TYPES[each.type]
+
+
 TYPES: Schema = {
     "ServedEntity": {
         "properties": _endpoint_fields("servedEntities.*"),
@@ -78,136 +119,7 @@ TYPES: Schema = {
             "message": _of(_STRING, "The workspace's explanation when it is not ready."),
         }
     },
-    "DeclaredResource": {
-        "properties": {
-            "kind": _of(_STRING, "sql_warehouse, table, function, …, as MLflow names it in a model's MLmodel."),
-            "name": _of(_STRING, "Name or id, as MLflow wants it."),
-            "onBehalfOfUser": _of(_BOOLEAN, "Reached as the user who asks: the agent is given nothing. Default false."),
-        },
-        "required": ["kind", "name"],
-    },
-    "WantedPipeline": {
-        "properties": {
-            "field": _of(_STRING, "What the program calls it, for what is told about it."),
-            "catalog": _of(_STRING, "Catalog of its tables."),
-            "schema": _of(_STRING, "Schema of its tables."),
-            "policyId": _of(_STRING, "Cluster policy; without one the pipeline is serverless."),
-            "runAs": _of(_STRING, "User or service principal as whom it is to run. Default: who asks."),
-            "runAsField": _of(_STRING, "What the program calls that."),
-        },
-        "required": ["field", "catalog", "schema"],
-    },
-    "DeploymentRequirements": {
-        "properties": {
-            "modelName": _of(_STRING, "Registered model that is to be served."),
-            "endpointName": _of(_STRING, "Serving endpoint that is to be created or changed."),
-            "inferenceSchema": _of(_STRING, "catalog.schema in which the inference tables are to be created."),
-            "secretScopes": _of(_STRINGS, "Secret scopes that are to be created, or written to when they exist."),
-            "experimentId": _of(_STRING, "MLflow experiment that others are to be let into."),
-            "readers": _of(_STRINGS, "Principals that are to be let read the inference tables."),
-            "runAs": _of(_STRING, "User or service principal that is to derive the inference tables."),
-            "payloadTable": _of(_STRING, "Payload table that exists, and is to be derived from."),
-            "createServicePrincipal": _of(_BOOLEAN, "Whether a service principal is to be created."),
-            "grant": _of(_BOOLEAN, "Whether the deployer gives the agent its privileges on the resources."),
-            "sqlWarehouse": _of(_STRING, "SQL warehouse that is to be used."),
-            "skipOpen": _of(_BOOLEAN, "Whether what everybody has anyhow (openToAll) is not given, nor to be managed."),
-        }
-    },
-    "PermissionFailure": {
-        "properties": {
-            "object": _of(_STRING, "The object, as a user would call it."),
-            "kind": _of(_STRING, "Kind of resource as MLflow names it; catalog, schema, model, workspace, …"),
-            "privilege": _of(_STRING, "What is missing: SELECT, USE CATALOG, CAN_QUERY, …"),
-            "principal": _of(_STRING, "Who lacks it."),
-            "reason": _of(_STRING, "What is wrong."),
-            "remedy": _of(_STRING, "The GRANT statement or the permission that mends it."),
-        },
-        "required": ["object", "kind", "privilege", "principal", "reason", "remedy"],
-    },
-    "PermissionCheck": {
-        "properties": {
-            "object": _of(_STRING, "The object."),
-            "kind": _of(_STRING, "Its kind."),
-            "privilege": _of(_STRING, "The privilege that was looked for."),
-            "outcome": _of(_STRING, "yes, no or unknown."),
-        },
-        "required": ["object", "kind", "privilege", "outcome"],
-    },
-    "WantedVersion": {
-        "properties": {
-            "field": _of(_STRING, "Where the user named it: versions[1]."),
-            "version": _of(_STRING, "Number of the version; or give an alias."),
-            "alias": _of(_STRING, "Alias; or give a version."),
-        },
-        "required": ["field"],
-    },
-    "NamedValue": {
-        "properties": {
-            "field": _of(_STRING, "Where the user wrote it: environment['KEY']."),
-            "value": _of(_STRING, "What the user wrote."),
-        },
-        "required": ["field", "value"],
-    },
-    "VersionNeeds": {
-        "properties": {
-            "version": _of(_STRING, "Number of the version."),
-            "resources": _of(_list(_ref("DeclaredResource")), "What it needs."),
-            "userScopes": _of(_STRINGS, "API scopes that its users would have to consent to; never granted."),
-        },
-        "required": ["version", "resources", "userScopes"],
-    },
-    "OpenPrivilege": {
-        "properties": {
-            "securableType": _of(_STRING, "catalog, schema, table, function, …"),
-            "name": _of(_STRING, "Full name."),
-            "privilege": _of(_STRING, "What all users of the account have there."),
-        },
-        "required": ["securableType", "name", "privilege"],
-    },
-    "WantedDeployment": {
-        "properties": {
-            "modelName": _of(_STRING, "catalog.schema.model."),
-            "versions": _of(_list(_ref("WantedVersion")), "The versions to be served."),
-            "sharesExperiment": _of(
-                _BOOLEAN, "Whether others are let into the experiment (default: the first version's)."
-            ),
-            "keepPrevious": _of(_INTEGER, "How many versions that are served now stay besides. Default 0."),
-            "ownerMarks": _of(_STRINGS, "Marks of the endpoint's owner, that of now first, then its former ones."),
-            "auth": _of(_STRING, "PASSTHROUGH, SERVICE_PRINCIPAL, or MANUAL, where nothing is granted nor checked."),
-            "resources": _of(_list(_ref("DeclaredResource")), "What is needed besides what the models declare."),
-            "replaceResources": _of(_BOOLEAN, "Whether resources counts instead of what the models declare."),
-            "references": _of(_list(_ref("NamedValue")), "References {{secrets/scope/key}}."),
-            "principals": _of(_list(_ref("NamedValue")), "E-mail addresses, names of groups, application ids."),
-            "experiment": _of(_ref("NamedValue"), "Id of the MLflow experiment that traces go to."),
-            "feedbackModel": _of(_STRING, "Feedback model to be served as well, and registered when it is not there."),
-            "tables": _of(_list(_ref("NamedValue")), "Full names of tables that are read."),
-            "pipeline": _of(_ref("WantedPipeline"), "A pipeline that is to be made."),
-            "sourceFolder": _of(_ref("NamedValue"), "Folder for what it runs, where only its owner may write."),
-            "requirements": _of(_ref("DeploymentRequirements"), "What the deployment itself takes."),
-        }
-    },
-    "VerifiedDeployment": {
-        "properties": {
-            "numbers": _of(_STRINGS, "Number of each wanted version; empty where it was not found."),
-            "experimentId": _of(_STRING, "MLflow experiment in which the first version was logged, or empty."),
-            "workspaceUrl": _of(_STRING, "Address of the workspace, if a version was found there."),
-            "kept": _of(_map(_ref("ServedEntity")), "Served entities that stay, by name."),
-            "needs": _of(_list(_ref("VersionNeeds")), "What each version needs, those that stay included."),
-            "openToAll": _of(_list(_ref("OpenPrivilege")), "What need not be granted, as everybody has it."),
-            "doubts": _of(_STRINGS, "What could not be told either way, one line each."),
-            "problems": _of(_STRINGS, "All that keeps the deployment from being made, one line for each cause."),
-        },
-        "required": [
-            "numbers",
-            "experimentId",
-            "workspaceUrl",
-            "kept",
-            "needs",
-            "openToAll",
-            "doubts",
-            "problems",
-        ],
-    },
+    **{name: _record(record) for name, record in RECORDS.items()},
 }
 _ENDPOINT_OUTPUTS = {
     "endpointId": _of(_STRING, "Hexadecimal id, by which the permissions API knows the endpoint."),
@@ -390,65 +302,6 @@ def _function(description: str, inputs: Schema, outputs: Schema, required: list[
 
 
 FUNCTIONS: Schema = {
-    "getModelVersion": _function(
-        "A version of a registered model. What keeps it from being deployed is told in `problem`, not as a failure.",
-        {
-            "modelName": _of(_STRING, "catalog.schema.model."),
-            "version": _of(_STRING, "Number of the version; or give an alias."),
-            "alias": _of(_STRING, "Alias; or give a version."),
-        },
-        {
-            "modelName": _of(_STRING, "As given."),
-            "version": _of(_STRING, "Number of the version."),
-            "versionId": _of(_STRING, "Id of the version; its number is given again when the model is made anew."),
-            "status": _of(_STRING, "READY, PENDING_REGISTRATION or FAILED_REGISTRATION."),
-            "runId": _of(_STRING, "MLflow run that logged it, or empty."),
-            "experimentId": _of(_STRING, "MLflow experiment of that run, or empty."),
-            "aliases": _of(_STRINGS, "Aliases that point to it."),
-            "found": _of(_BOOLEAN, "Whether it exists."),
-            "workspaceUrl": _of(_STRING, "Address of the workspace."),
-            "problem": _of(_STRING, "Why it cannot be deployed and what to do; empty when it can."),
-        },
-        ["modelName"],
-    ),
-    "getDeclaredResources": _function(
-        "What a model version says that it needs, read from its MLmodel file.",
-        {
-            "modelName": _of(_STRING, "catalog.schema.model."),
-            "version": _of(_STRING, "Number of the version."),
-        },
-        {
-            "resources": _of(_list(_ref("DeclaredResource")), "What it needs."),
-            "userScopes": _of(_STRINGS, "API scopes that users would have to consent to; never granted."),
-            "unknownKinds": _of(_STRINGS, "Kinds of resource that only a newer MLflow knows."),
-            "problem": _of(_STRING, "Why this cannot be told, or what is wrong with it; empty when all is well."),
-        },
-        ["modelName", "version"],
-    ),
-    "checkPermissions": _function(
-        "Whether the deployer may use what agents need, and do what their deployment takes; nothing is changed.",
-        {
-            "resources": _of(_list(_ref("DeclaredResource")), "Of all agents and versions at once."),
-            "requirements": _of(_ref("DeploymentRequirements"), "What the deployment itself takes."),
-            "principal": _of(_STRING, "Whom to check instead of the caller."),
-        },
-        {
-            "principal": _of(_STRING, "Who was checked."),
-            "failures": _of(_list(_ref("PermissionFailure")), "All that is missing."),
-            "unverified": _of(_list(_ref("PermissionFailure")), "What could not be told either way."),
-            "openToAll": _of(_list(_ref("OpenPrivilege")), "What need not be granted, as everybody has it."),
-            "checks": _of(_list(_ref("PermissionCheck")), "All that was looked at."),
-            "checked": _of(_INTEGER, "How many that were."),
-            "problem": _of(_STRING, "Why it could not be checked at all; empty when it could."),
-        },
-        [],
-    ),
-    "checkPrincipalSecrets": _function(
-        "Whether a service principal may have one more OAuth secret.",
-        {"servicePrincipalId": _of(_STRING, "Its id in the workspace.")},
-        {"problem": _of(_STRING, "Why not, and what to do; empty when it may.")},
-        ["servicePrincipalId"],
-    ),
     "verifyDeployments": _function(
         "All that deployments take, looked up at once and told in one list each; what AgentDeployment asks first.",
         {"deployments": _of(_list(_ref("WantedDeployment")), "The deployments of a program.")},

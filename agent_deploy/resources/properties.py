@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agent_deploy.rules.records import camel_case
+
 # Their keys are the user's: served entities' names, variables, tags.
 _USER_KEYED = frozenset({"servedEntities", "traffic", "environmentVars", "tags"})
 
@@ -25,12 +27,6 @@ def handed_out(resource: type, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """
     attributes = (member.name for member in vars(resource).values() if isinstance(member, _Output))
     return {**dict.fromkeys(attributes), **{name: value for name, value in inputs.items() if value is not None}}
-
-
-def camel_case(name: str) -> str:
-    """``table_name_prefix`` → ``tableNamePrefix``."""
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
 
 
 def to_wire(properties: Mapping[str, Any]) -> dict[str, Any]:

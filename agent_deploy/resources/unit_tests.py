@@ -40,8 +40,4 @@ _ANSWERS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "verifyDeployments": lambda args: {"deployments": [verified(wanted) for wanted in args["deployments"]]},
     "getEndpointTable": lambda _: {"modelName": "main.default.model", "payloadTable": "", "problem": ""},
     "getPayloadTable": lambda _: {"dayColumn": "request_date", "problem": ""},
-    "checkPrincipalSecrets": lambda _: {"problem": ""},
-    "checkPermissions": lambda _: {},
-    "getModelVersion": lambda _: {},
-    "getDeclaredResources": lambda _: {},
 }

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from agent_deploy.rules.object_permissions import OBJECT_TYPES
 from agent_deploy.rules.problems import Problem, not_one_of
+from agent_deploy.rules.records import described
 from agent_deploy.rules.unity_catalog import Requirement, Securable, requirements
 from agent_deploy.rules.values import is_known
 
@@ -21,9 +22,11 @@ from agent_deploy.rules.values import is_known
 class Resource:
     """One declared resource; ``on_behalf_of_user``: reached as the user who asks, so the agent is given nothing."""
 
-    kind: str
-    name: str
-    on_behalf_of_user: bool = False
+    kind: str = described("sql_warehouse, table, function, …, as MLflow names it in a model's MLmodel.")
+    name: str = described("Name or id, as MLflow wants it.")
+    on_behalf_of_user: bool = described(
+        "Reached as the user who asks: the agent is given nothing. Default false.", False
+    )
 
     def __str__(self) -> str:
         kind = KINDS.get(self.kind)

@@ -22,12 +22,14 @@ ObjectPermission("entry", **json.loads(SPEC), opts=pulumi.ResourceOptions(import
 ASKING = """
 import asyncio, json, pulumi
 from agent_deploy.resources import functions
+from agent_deploy.rules.requirements import Requirements
+from agent_deploy.rules.resources import Resource
+from agent_deploy.rules.verifiable import WantedDeployment
 async def ask():
-    found = await functions.check_permissions(
-        [{"kind": "sql_warehouse", "name": "WAREHOUSE"}, {"kind": "table", "name": "main.default.none"}],
-        {"endpoint_name": "agents_x", "inference_schema": "main.default", "grant": True}, None, pulumi.InvokeOptions())
-    declared = await functions.get_declared_resources("main.default.none", "1", pulumi.InvokeOptions())
-    return {"checked": found, "declared": declared}
+    required = Requirements(endpoint_name="agents_x", inference_schema="main.default", grant=True)
+    resources = (Resource("sql_warehouse", "WAREHOUSE"), Resource("table", "main.default.none"))
+    wanted = WantedDeployment(auth="MANUAL", resources=resources, requirements=required)
+    return list((await functions.verify_deployment(wanted, pulumi.InvokeOptions())).problems)
 pulumi.export("found", pulumi.Output.from_input(ask()))
 """
 
@@ -124,6 +126,5 @@ def test_programs_ask_what_they_may_do(site: Site, open_stack: Callable[..., Sta
     stack = open_stack(ASKING.replace("WAREHOUSE", warehouse), environment=site.environment)
     stack.up()
     found = json.loads(stack.run("stack", "output", "found", "--json").output)
-    assert [failure["object"] for failure in found["checked"]["failures"]] == ["Table main.default.none"]
-    assert found["checked"]["problem"] == ""
-    assert "has no MLmodel file" in found["declared"]["problem"]
+    [problem] = found
+    assert problem.startswith("Table main.default.none: it does not exist")

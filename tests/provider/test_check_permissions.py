@@ -1,4 +1,4 @@
-"""checkPermissions over HTTP: by whatever way a privilege is had, once per object, told and never thrown."""
+"""What is asked about permissions, over HTTP: each way to have one, once per object, told and never thrown."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from agent_deploy.client.configuration import Settings
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider.check_permissions import check_permissions
 from agent_deploy.provider.resource import Context
+from tests.provider.checked import checked
 from tests.provider.permission_double import ANN, CATALOG, SCIM, Double
 
 TABLE = {"kind": "table", "name": "main.default.docs"}
@@ -27,7 +27,7 @@ def double() -> Double:
 
 
 def check(double: Double, *resources: dict[str, Any], **arguments: Any) -> dict[str, Any]:
-    return check_permissions(double.context, {"resources": list(resources), **arguments})
+    return checked(double.context, resources, **arguments)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,7 @@ def test_anything_else_does_not(double: Double, grant: dict[str, str]) -> None:
     double.grant("table/main.default.docs", **grant)
     [failure] = check(double, TABLE)["failures"]
     assert failure == {
+        "id": "AGV002",
         "object": "Table main.default.docs",
         "kind": "table",
         "privilege": "SELECT",
@@ -143,7 +144,7 @@ def test_one_look_up_per_object_however_many_declare_it(double: Double) -> None:
     context = double.context
     wanted = [TABLE, {"kind": "table", "name": "main.default.more"}, {"kind": "sql_warehouse", "name": "abc"}]
     for _ in range(3):  # three agents of one program
-        result = check_permissions(context, {"resources": [*wanted, *wanted]})
+        result = checked(context, [*wanted, *wanted])
         assert result["failures"] == []
         assert result["checked"] == 5
     assert all(times == 1 for times in Counter(double.calls).values())
@@ -214,8 +215,8 @@ def test_a_new_endpoint_and_scope_are_no_failure(double: Double) -> None:
 def test_an_owner_of_the_metastore_or_of_a_parent_may_give_privileges(double: Double) -> None:
     double.grant("table/main.default.docs", team="SELECT")
     failures = check(double, TABLE, requirements={"grant": True})["failures"]
+    # Not the catalog: everybody may use it.
     assert {failure["object"] for failure in failures} == {
-        "Catalog 'main'",
         "Schema 'main.default'",
         "Table main.default.docs",
     }
@@ -248,11 +249,11 @@ def test_a_principal_that_does_not_exist_is_a_problem(double: Double) -> None:
     assert "principal 'nobody@example.com': expected" in result["problem"]
 
 
-def test_malformed_resources_are_a_problem_and_nothing_is_asked(double: Double) -> None:
+def test_malformed_resources_are_a_problem_and_nothing_is_asked_about_them(double: Double) -> None:
     result = check(double, {"kind": "table", "name": "docs"}, {"kind": "teapot", "name": "x"})
     assert "resources[0].name 'docs'" in result["problem"]
     assert "resources[1].kind 'teapot'" in result["problem"]
-    assert double.calls == []
+    assert double.calls == [("GET", f"{SCIM}/Me")]
 
 
 def test_an_unreachable_workspace_is_a_problem() -> None:
@@ -261,7 +262,7 @@ def test_an_unreachable_workspace_is_a_problem() -> None:
 
     settings = Settings(host="https://w.example.com", method="pat", token="t")
     context = Context(configuration=Workspace(settings, transport=httpx.MockTransport(refuse)))
-    result = check_permissions(context, {"resources": [TABLE]})
+    result = checked(context, [TABLE])
     assert "No Databricks workspace answers" in result["problem"]
 
 

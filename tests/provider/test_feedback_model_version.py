@@ -16,7 +16,7 @@ from agent_deploy.client.workspace import Workspace
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.provider.feedback_model_version import FeedbackModelVersion
 from agent_deploy.provider.resource import UNKNOWN, Context, PartialFailure, UserError
-from agent_deploy.provider.verify_deployment import verify_deployment
+from agent_deploy.provider.verify_deployment import verify_deployments
 
 RESOURCE = FeedbackModelVersion()
 REGISTRY = "/api/2.0/mlflow/unity-catalog"
@@ -67,7 +67,7 @@ def place(local: LocalWorkspace, request: pytest.FixtureRequest) -> Place:
 
 def verified(place: Place) -> dict[str, Any]:
     """What a deployment's verification says of the feedback model."""
-    return verify_deployment(place.context, {"feedbackModel": place.name})
+    return dict(verify_deployments(place.context, {"deployments": [{"feedbackModel": place.name}]})["deployments"][0])
 
 
 def theirs() -> str:
@@ -162,7 +162,8 @@ def test_a_strangers_model_of_that_name_is_left_alone(place: Place, mlmodel: str
         RESOURCE.create(place.context, place.inputs())
     assert said in str(refused.value)
     _, [failure] = RESOURCE.check(place.context, {}, place.inputs())
-    assert [failure.reason] == [str(refused.value)] == verified(place)["problems"]
+    assert [failure.reason] == [str(refused.value)]
+    assert verified(place)["problems"] == [f"{refused.value} [AGV046]"]
     assert place.registry.model() == before
 
 

@@ -139,10 +139,6 @@ def struct(values: dict[str, Any]) -> struct_pb2.Struct:
 
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "getModelVersion": {"modelName": "main.default.m", "version": "1"},
-    "getDeclaredResources": {"modelName": "main.default.m", "version": "1"},
-    "checkPermissions": {"resources": [{"kind": "table", "name": "a.b.c"}], "requirements": {"modelName": "a.b.m"}},
-    "checkPrincipalSecrets": {"servicePrincipalId": "1"},
     "verifyDeployments": {
         "deployments": [
             {
@@ -355,7 +351,7 @@ def test_no_exception_of_databricks_own_sdk_shows_the_credential(
     shown = {}
     for kind in OF_SDK:
         error = quoting(kind)
-        for entry in ("preview: getModelVersion", "refresh: Secret", "command: deployments", "command: check"):
+        for entry in ("preview: verifyDeployments", "refresh: Secret", "command: deployments", "command: check"):
             text = printed(entry)
             assert text.strip()
             if found := traces_in(text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 
 import pytest
@@ -9,14 +10,15 @@ import pytest
 from agent_deploy.client.configuration import SECRETS, VARIABLES
 from agent_deploy.provider.package import FUNCTIONS, RESOURCES, package
 from agent_deploy.provider.resource import Resource
-from agent_deploy.provider.schema import CONFIGURATION, TYPES, schema, token
+from agent_deploy.provider.schema import CONFIGURATION, RECORDS, TYPES, schema, token
 from agent_deploy.provider.schema import FUNCTIONS as FUNCTION_SCHEMAS
 from agent_deploy.provider.schema import RESOURCES as RESOURCE_SCHEMAS
 from agent_deploy.resources import functions
-from agent_deploy.resources.properties import to_wire
-from agent_deploy.rules.declaration import declared
 from agent_deploy.rules.endpoint_fields import ENTITY_FIELDS, FIELDS, Changing
-from agent_deploy.rules.verifiable import look_ups
+from agent_deploy.rules.records import read, wire, wire_fields
+from agent_deploy.rules.requirements import Requirements
+from agent_deploy.rules.resources import Resource as DeclaredResource
+from agent_deploy.rules.verifiable import NamedValue, WantedDeployment, WantedPipeline, WantedVersion
 
 
 @pytest.mark.parametrize("name", sorted(RESOURCES))
@@ -50,17 +52,8 @@ def test_every_resource_and_function_is_in_the_schema_and_only_those() -> None:
 
 # What the program reads of a function's answer → the schema that says the same.
 SHAPES: dict[type, dict[str, Any]] = {
-    functions.ModelVersion: FUNCTION_SCHEMAS["getModelVersion"]["outputs"],
-    functions.DeclaredResources: FUNCTION_SCHEMAS["getDeclaredResources"]["outputs"],
-    functions.CheckedPermissions: FUNCTION_SCHEMAS["checkPermissions"]["outputs"],
     functions.EndpointTable: FUNCTION_SCHEMAS["getEndpointTable"]["outputs"],
     functions.PayloadTable: FUNCTION_SCHEMAS["getPayloadTable"]["outputs"],
-    functions.VerifiedDeployment: TYPES["VerifiedDeployment"],
-    functions.DeclaredResource: TYPES["DeclaredResource"],
-    functions.PermissionFailure: TYPES["PermissionFailure"],
-    functions.PermissionCheck: TYPES["PermissionCheck"],
-    functions.OpenPrivilege: TYPES["OpenPrivilege"],
-    functions.VersionNeeds: TYPES["VersionNeeds"],
 }
 
 
@@ -76,42 +69,29 @@ def test_every_shape_is_held_against_the_schema() -> None:
     assert {each for each in vars(functions).values() if is_typeddict(each)} == set(SHAPES)
 
 
-def test_what_a_program_asks_to_be_verified_is_in_the_schema() -> None:
-    args = {
-        "model_name": "main.default.qa",
-        "model_version": "1",
-        "resources": [{"kind": "table", "name": "main.default.docs"}],
-        "environment": {"KEY": "{{secrets/a/b}}"},
-        "permissions": [{"group_name": "users", "level": "CAN_QUERY"}],
-        "inference_tables": {
-            "warehouse_id": "w",
-            "cluster_policy_id": "p",
-            "served_entities_table": "system.serving.served_entities",
-            "source_folder": "/Users/ci/logs",
-            "run_as": "logs@example.com",
-        },
-        "review_app": {"reviewers": [{"group_name": "users"}]},
-        "experiment_id": "77",
-    }
-    inputs = TYPES["WantedDeployment"]["properties"]
-    # None is left out on the wire: an alias instead of the version, an experiment that reviewers are let into.
-    either = {
-        "versions": [{"field": "f", "version": "1", "alias": "a"}],
-        "experiment": look_ups(declared({**args, "review_app": {}}), [])["experiment"],
-    }
-    sent = to_wire({**look_ups(declared(args), ["mark"]), **either})
-    assert set(sent) == set(inputs)
-    for name, kind in (
-        ("versions", "WantedVersion"), ("resources", "DeclaredResource"), ("references", "NamedValue"),
-        ("principals", "NamedValue"),
-    ):  # fmt: skip
-        assert set(sent[name][0]) == set(TYPES[kind]["properties"]), name
-    assert set(sent["tables"][0]) == set(TYPES["NamedValue"]["properties"])
-    assert set(sent["sourceFolder"]) == set(TYPES["NamedValue"]["properties"])
-    assert set(sent["experiment"]) == set(TYPES["NamedValue"]["properties"])
-    assert set(sent["pipeline"]) == set(TYPES["WantedPipeline"]["properties"])
-    # An endpoint makes its own payload table; only InferenceTables knows one that exists.
-    assert {*sent["requirements"], "payloadTable"} == set(TYPES["DeploymentRequirements"]["properties"])
+RECORD = WantedDeployment(
+    model_name="main.default.qa",
+    versions=(WantedVersion("versions[0]", alias="champion"),),
+    keep_previous=1,
+    resources=(DeclaredResource("table", "main.default.docs", True),),
+    experiment=NamedValue("experiment_id", "77"),
+    pipeline=WantedPipeline("derive", "main", "default", run_as="logs@example.com"),
+    requirements=Requirements(grant=True, readers=("users",), endpoint_name="e"),
+)
+
+
+@pytest.mark.parametrize("name", sorted(RECORDS))
+def test_a_record_is_a_type_of_the_schema_with_a_description_of_each_field(name: str) -> None:
+    described = TYPES[name]["properties"]
+    assert list(described) == [each.wire_name for each in wire_fields(RECORDS[name])]
+    assert all(type_["description"].strip() for type_ in described.values())
+
+
+def test_what_a_program_asks_to_be_verified_crosses_the_wire_unchanged() -> None:
+    sent = wire(RECORD)
+    assert set(sent) <= set(TYPES["WantedDeployment"]["properties"])
+    assert read(WantedDeployment, json.loads(json.dumps(sent))) == RECORD
+    assert read(WantedDeployment, {}) == WantedDeployment()
 
 
 def wire_type(hint: Any) -> dict[str, Any]:

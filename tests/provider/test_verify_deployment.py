@@ -16,10 +16,10 @@ from agent_deploy.client.configuration import Settings
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.provider import connection
 from agent_deploy.provider.resource import Context
-from agent_deploy.provider.verify_deployment import verify_deployment, verify_deployments
-from agent_deploy.resources.properties import to_wire
+from agent_deploy.provider.verify_deployment import verify_deployments
 from agent_deploy.rules.declaration import declared
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
+from agent_deploy.rules.records import wire
 from agent_deploy.rules.values import Secret
 from agent_deploy.rules.verifiable import look_ups
 from tests.provider.permission_double import ANN, CATALOG, SCIM, Double
@@ -60,9 +60,8 @@ def secrets(request: httpx.Request) -> Any:
 
 def verify(double: Double | Context, **args: Any) -> dict[str, Any]:
     context = double.context if isinstance(double, Double) else double
-    return verify_deployment(
-        context, to_wire(look_ups(declared({"model_name": MODEL, **args}), ["agents/dev/qa", "agents/dev/former"]))
-    )
+    wanted = look_ups(declared({"model_name": MODEL, **args}), ["agents/dev/qa", "agents/dev/former"])
+    return dict(verify_deployments(context, {"deployments": [wire(wanted)]})["deployments"][0])
 
 
 def test_what_may_be_deployed_is_described(double: Double) -> None:
@@ -119,7 +118,7 @@ def test_a_principal_of_another_kind_than_its_field_names_is_told(double: Double
         inference_tables={"readers": [bob]},
     )
     expected = "expected the name of a group, and this is a user. Name a group, or say user_name instead"
-    assert found["problems"] == [f"permissions[0].group_name {ANN!r}: {expected}"]
+    assert found["problems"] == [f"permissions[0].group_name {ANN!r}: {expected} [AGV025]"]
     double.answers[f"{SCIM}/Groups"] = {"Resources": [{"displayName": bob}]}
     named_alike = verify(double, versions=[{"version": "1"}], permissions=[{"group_name": bob, "level": "CAN_QUERY"}])
     assert named_alike["problems"] == []
@@ -353,7 +352,7 @@ def test_a_host_that_takes_connections_and_never_answers_is_waited_for_once_by_a
     with socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
         settings = Settings(host=f"http://127.0.0.1:{silent.getsockname()[1]}", method="pat", token="t")
         context = Context(configuration=Workspace(settings))
-        wanted = [to_wire(look_ups(declared({"model_name": MODEL, "endpoint_name": f"e{n}"}), [])) for n in range(40)]
+        wanted = [wire(look_ups(declared({"model_name": MODEL, "endpoint_name": f"e{n}"}), [])) for n in range(40)]
         began = time.monotonic()
         found = verify_deployments(context, {"deployments": wanted})["deployments"]
     assert time.monotonic() - began < 2.5
@@ -368,7 +367,7 @@ def test_wrong_arguments_do_not_keep_the_rest_from_being_looked_up(double: Doubl
         double, model_name="agent", endpoint_name="my endpoint", versions=[{"version": "1"}], auth="ANY",
         environment={"A": "{{secrets/nowhere/x}}", "B": "{{secrets/"}, keep_previous=-1,
     )["problems"]  # fmt: skip
-    assert problems == ["environment['A']: there is no secret scope 'nowhere'. Create it, or correct the name"]
+    assert problems == ["environment['A']: there is no secret scope 'nowhere'. Create it, or correct the name [AGV022]"]
     problems = verify(double, versions=[{"version": "one"}, {"version": "9"}, {}], keep_previous="x")["problems"]
     assert [problem.split(":")[0] for problem in problems] == ["versions[1]"]
 
@@ -444,7 +443,7 @@ def test_several_are_answered_in_their_order_and_share_look_ups(double: Double) 
     wanted = [
         {"model_name": MODEL, "model_version": str(version), "endpoint_name": f"e{version}"} for version in (2, 9, 1)
     ]
-    wanted = [to_wire(look_ups(declared(args), [])) for args in wanted]
+    wanted = [wire(look_ups(declared(args), [])) for args in wanted]
     found = verify_deployments(double.context, {"deployments": wanted})["deployments"]
     assert [each["numbers"] for each in found] == [["2"], [""], ["1"]]
     assert [bool(each["problems"]) for each in found] == [False, True, False]

@@ -6,18 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_deploy.rules import findings
+from agent_deploy.rules.requirements import SECRET_SCOPE, WORKSPACE, Need, Requirements, needs
 from agent_deploy.rules.resources import KINDS, Resource, Target, WorkspaceObject, agent_grants, target
 from agent_deploy.rules.unity_catalog import Securable
 from agent_deploy.rules.verification import (
-    SECRET_SCOPE,
     Held,
-    Need,
     Outcome,
     Presence,
     Principal,
-    Requirements,
-    needs,
+    in_workspace,
     open_to_all,
+    path_of,
     satisfied,
     verdict,
 )
@@ -55,7 +55,7 @@ def test_without_the_privilege_it_is_named_with_its_object_and_the_way_out(kind:
     resource = example(kind)
     wanted = needs([resource], NOTHING)
     facts = {**full(wanted), target(resource): Held(FOUND)}
-    [failure] = verdict(wanted, facts, ANN, NOTHING).failures
+    [failure] = verdict(wanted, facts, ANN).failures
     privilege = KINDS[kind].deployer
     assert failure.object == f"{KINDS[kind].title} {resource.name}"
     assert failure.kind == kind
@@ -73,7 +73,7 @@ def test_without_the_privilege_it_is_named_with_its_object_and_the_way_out(kind:
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_with_the_privilege_nothing_fails(kind: str) -> None:
     wanted = needs([example(kind)], NOTHING)
-    found = verdict(wanted, full(wanted), ANN, NOTHING)
+    found = verdict(wanted, full(wanted), ANN)
     assert not found.failures
     assert bool(found.unverified) == bool(KINDS[kind].beyond)
 
@@ -90,22 +90,28 @@ def test_unity_catalog_resources_need_their_parents_too() -> None:
 
 def test_all_failures_come_at_once() -> None:
     resources = [example(kind) for kind in KINDS]
-    requirements = Requirements("main.default.agent", "agents_x", "logs.raw", ("scope",), True, False)
+    requirements = Requirements(
+        model_name="main.default.agent",
+        endpoint_name="agents_x",
+        inference_schema="logs.raw",
+        secret_scopes=("scope",),
+        create_service_principal=True,
+    )
     wanted = needs(resources, requirements)
     facts = {need.access.target: Held(FOUND) for need in wanted}
-    found = verdict(wanted, facts, ANN, requirements)
-    assert len(found.failures) == len(wanted) + 1 == len(found.checks)
+    found = verdict(wanted, facts, ANN)
+    assert len(found.failures) == len(wanted) == len(found.checks)
     assert {check.outcome for check in found.checks} == {Outcome.NO}
 
 
 def test_what_does_not_exist_is_told_apart_from_what_may_not_be_seen() -> None:
     wanted = needs([TABLE], NOTHING)
     facts = {**full(wanted), target(TABLE): Held(Presence.MISSING)}
-    [failure] = verdict(wanted, facts, ANN, NOTHING).failures
+    [failure] = verdict(wanted, facts, ANN).failures
     assert failure.reason == "it does not exist"
     assert "GRANT" not in failure.remedy
     facts[target(TABLE)] = Held(Presence.HIDDEN)
-    [failure] = verdict(wanted, facts, ANN, NOTHING).failures
+    [failure] = verdict(wanted, facts, ANN).failures
     assert "may not see it" in failure.reason
     assert "GRANT SELECT ON TABLE `main`.`default`.`docs`" in failure.remedy
 
@@ -114,7 +120,7 @@ def test_what_is_missing_is_told_once_however_much_is_wanted_of_it() -> None:
     requirements = Requirements(grant=True)
     wanted = needs([TABLE], requirements)
     facts = {**full(wanted), target(TABLE): Held(Presence.MISSING)}
-    found = verdict(wanted, facts, ANN, requirements)
+    found = verdict(wanted, facts, ANN)
     assert [failure.object for failure in found.failures] == ["Table main.default.docs"]
     assert [check.outcome for check in found.checks].count(Outcome.NO) == 2
 
@@ -122,14 +128,14 @@ def test_what_is_missing_is_told_once_however_much_is_wanted_of_it() -> None:
 def test_a_missing_catalog_is_told_once_for_each_resource_in_it() -> None:
     wanted = needs([TABLE], NOTHING)
     facts = {need.access.target: Held(Presence.MISSING) for need in wanted}
-    [failure] = verdict(wanted, facts, ANN, NOTHING).failures
+    [failure] = verdict(wanted, facts, ANN).failures
     assert failure.reason == "Catalog 'main' does not exist"
 
 
 def test_a_closed_catalog_is_named_as_the_reason_for_what_it_hides() -> None:
     wanted = needs([TABLE], NOTHING)
     facts = {need.access.target: Held(Presence.HIDDEN) for need in wanted}
-    failures = verdict(wanted, facts, ANN, NOTHING).failures
+    failures = verdict(wanted, facts, ANN).failures
     assert [failure.privilege for failure in failures] == ["USE CATALOG", "USE SCHEMA", "SELECT"]
     assert "while Catalog 'main' is closed" in failures[2].reason
 
@@ -137,7 +143,7 @@ def test_a_closed_catalog_is_named_as_the_reason_for_what_it_hides() -> None:
 def test_what_cannot_be_read_is_neither_allowed_nor_a_failure() -> None:
     wanted = needs([Resource("sql_warehouse", "abc")], NOTHING)
     facts: dict[Target, Held] = {WorkspaceObject("sql/warehouses", "abc"): Held(Presence.UNREADABLE)}
-    found = verdict(wanted, facts, ANN, NOTHING)
+    found = verdict(wanted, facts, ANN)
     assert not found.failures
     assert "cannot be read" in found.unverified[0].reason
 
@@ -172,10 +178,11 @@ def test_a_higher_level_includes_a_lower_one_but_seeing_is_not_using() -> None:
 def test_what_is_yet_to_be_created_need_not_be_there() -> None:
     requirements = Requirements(endpoint_name="agents_x", secret_scopes=("agents_x",))
     wanted = needs([], requirements)
-    missing = {need.access.target: Held(Presence.MISSING) for need in wanted}
-    assert not verdict(wanted, missing, ANN, requirements).failures
+    missing = {need.access.target: Held(Presence.MISSING) for need in wanted} | {WORKSPACE: in_workspace(ANN)}
+    assert not verdict(wanted, missing, ANN).failures
     taken: dict[Target, Held] = {need.access.target: Held(FOUND) for need in wanted}
-    failures = verdict(wanted, taken, ANN, requirements).failures
+    taken[WORKSPACE] = in_workspace(ANN)
+    failures = verdict(wanted, taken, ANN).failures
     assert [failure.kind for failure in failures] == ["serving_endpoint", "secret_scope"]
     assert "belong to somebody else" in failures[1].remedy
     assert satisfied(WorkspaceObject(SECRET_SCOPE, "x"), "READ", Held(FOUND, frozenset({"WRITE"})))
@@ -183,10 +190,11 @@ def test_what_is_yet_to_be_created_need_not_be_there() -> None:
 
 def test_only_admins_create_service_principals() -> None:
     requirements = Requirements(create_service_principal=True)
-    [failure] = verdict([], {}, ANN, requirements).failures
+    wanted = needs([], requirements)
+    [failure] = verdict(wanted, {WORKSPACE: in_workspace(ANN)}, ANN).failures
     assert failure.privilege == "workspace admin"
     admin = Principal("bo@example.com", "user", frozenset({"bo@example.com", "admins"}))
-    assert not verdict([], {}, admin, requirements).failures
+    assert not verdict(wanted, {WORKSPACE: in_workspace(admin)}, admin).failures
 
 
 def test_endpoints_need_the_entitlement_when_the_workspace_tells_of_entitlements() -> None:
@@ -194,9 +202,9 @@ def test_endpoints_need_the_entitlement_when_the_workspace_tells_of_entitlements
     wanted = needs([], requirements)
     facts = {need.access.target: Held(Presence.MISSING) for need in wanted}
     without = Principal("ann@example.com", "user", ANN.identities, entitlements=frozenset())
-    [failure] = verdict(wanted, facts, without, requirements).failures
+    [failure] = verdict(wanted, {**facts, WORKSPACE: in_workspace(without)}, without).failures
     assert failure.privilege == "workspace-access"
-    assert not verdict(wanted, facts, ANN, requirements).failures
+    assert not verdict(wanted, {**facts, WORKSPACE: in_workspace(ANN)}, ANN).failures
 
 
 def test_whoever_gives_privileges_manages_the_objects() -> None:
@@ -211,13 +219,12 @@ def test_whoever_gives_privileges_manages_the_objects() -> None:
     }
 
 
-def test_what_everybody_has_need_not_be_managed_when_it_is_not_given() -> None:
-    for skip, expected in ((False, 3), (True, 2)):
-        requirements = Requirements(grant=True, skip_open=skip)
-        wanted = needs([TABLE], requirements)
-        facts = full(needs([TABLE], NOTHING))
-        facts[CATALOG] = Held(FOUND, frozenset({"USE_CATALOG"}), open_to_all=frozenset({"USE_CATALOG"}))
-        assert len(verdict(wanted, facts, ANN, requirements).failures) == expected
+def test_what_everybody_has_need_not_be_managed() -> None:
+    wanted = needs([TABLE], Requirements(grant=True))
+    facts = full(needs([TABLE], NOTHING))
+    for opened_up, expected in ((frozenset[str](), 3), (frozenset({"USE_CATALOG"}), 2)):
+        facts[CATALOG] = Held(FOUND, frozenset({"USE_CATALOG"}), open_to_all=opened_up)
+        assert len(verdict(wanted, facts, ANN).failures) == expected
     opened = {("catalog", "main", "USE_CATALOG")}
     assert CATALOG not in agent_grants([TABLE], opened)
     assert SCHEMA in agent_grants([TABLE], opened)
@@ -243,16 +250,46 @@ HELD = st.builds(
 )
 
 
+NAMES = ["main.default.a", "main.default.b", "main.other.a", "logs.default.a"]
+TABLES = [Resource(kind, name) for kind in ("table", "function") for name in NAMES]
+DEPLOYMENTS = st.builds(
+    Requirements,
+    grant=st.booleans(),
+    model_name=st.none() | st.sampled_from(NAMES),
+    inference_schema=st.none() | st.sampled_from(["main.default", "logs.default"]),
+    feedback_schema=st.none() | st.just("main.default"),
+    readers=st.sampled_from([(), ("users",), ("users", "team")]),
+    run_as=st.none() | st.just("bo@example.com"),
+)
+
+
+@given(st.lists(st.sampled_from(TABLES), unique=True), DEPLOYMENTS, st.data())
+def test_a_node_that_is_missing_gives_one_finding_for_all_beneath_it(
+    resources: list[Resource], deployment: Requirements, data: st.DataObject
+) -> None:
+    wanted = needs(resources, deployment)
+    targets = list(dict.fromkeys(need.access.target for need in wanted))
+    facts = {each: data.draw(HELD) for each in targets}
+    found = verdict(wanted, facts, ANN)
+    gone = {next((e for e in path_of(each) if facts[e].presence is Presence.MISSING), None) for each in targets}
+    told = [failure.at for failure in found.failures if failure.rule is findings.MISSING]
+    assert sorted(told, key=str) == sorted(gone - {None}, key=str)
+    for failure in (*found.failures, *found.unverified):
+        if failure.rule is not findings.MISSING:
+            assert not gone & set(path_of(failure.at))
+
+
 @given(st.lists(st.sampled_from(sorted(KINDS)), unique=True), st.data())
 def test_a_deployment_passes_exactly_when_every_need_is_met(kinds: list[str], data: st.DataObject) -> None:
     wanted = needs([example(kind) for kind in kinds], NOTHING)
     assert len({need.access for need in wanted}) == len(wanted)
     facts = {each: data.draw(HELD) for each in dict.fromkeys(need.access.target for need in wanted)}
-    found = verdict(wanted, facts, ANN, NOTHING)
+    found = verdict(wanted, facts, ANN)
     assert len(found.checks) == len(wanted)
     for need, check in zip(wanted, found.checks, strict=True):
         held = facts[need.access.target]
-        met = held.presence is not Presence.MISSING and satisfied(need.access.target, need.access.privilege, held)
+        is_gone = any(facts[each].presence is Presence.MISSING for each in path_of(need.access.target))
+        met = not is_gone and satisfied(need.access.target, need.access.privilege, held)
         if check.outcome is Outcome.YES:
             assert met
         elif check.outcome is Outcome.NO:

@@ -16,12 +16,15 @@ from typer.testing import CliRunner
 
 from agent_deploy.cli.app import app
 from agent_deploy.client.configuration import Settings
+from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.local import LocalWorkspace
-from agent_deploy.provider.check_permissions import check_permissions
-from agent_deploy.provider.get_declared_resources import get_declared_resources
+from agent_deploy.provider.get_declared_resources import declared_resources, unreadable
 from agent_deploy.provider.object_permission import ObjectPermission
 from agent_deploy.provider.resource import Context
+from agent_deploy.rules.declared_resources import Declared
+from agent_deploy.rules.resources import Resource
+from tests.provider.checked import checked
 from tests.workspace.conftest import Caller
 
 UC = "/api/2.1/unity-catalog"
@@ -43,7 +46,7 @@ class Deployer:
 
     def check(self, *resources: dict[str, Any], **requirements: Any) -> dict[str, Any]:
         context = context_of(self._host, self._token)
-        return check_permissions(context, {"resources": list(resources), "requirements": requirements})
+        return checked(context, resources, requirements)
 
     def lacking(self, *resources: dict[str, Any], **requirements: Any) -> list[tuple[str, str]]:
         result = self.check(*resources, **requirements)
@@ -288,12 +291,12 @@ def test_the_administrator_may_deploy_and_be_asked_about_others(
     resources = [{"kind": "sql_warehouse", "name": declared}]
     context = context_of(local_workspace.host, local_workspace.token)
     wanted = {"createServicePrincipal": True, "grant": True}
-    assert check_permissions(context, {"resources": resources, "requirements": wanted})["failures"] == []
-    about = check_permissions(context, {"resources": resources, "principal": deployer.name})
+    assert checked(context, resources, wanted)["failures"] == []
+    about = checked(context, resources, principal=deployer.name)
     assert [(failure["privilege"], failure["principal"]) for failure in about["failures"]] == [
         ("CAN_USE", deployer.name)
     ]
-    nobody = check_permissions(context, {"resources": resources, "principal": "nobody@example.com"})
+    nobody = checked(context, resources, principal="nobody@example.com")
     assert "nobody@example.com" in nobody["problem"]
 
 
@@ -336,20 +339,16 @@ def agent(admin: Caller, schema: str, mlflow_client: Any, tmp_path: Path, deploy
 
 
 def test_what_mlflow_logged_is_read(local_workspace: LocalWorkspace, deployer: Deployer, agent: str) -> None:
-    arguments = {"modelName": agent, "version": "1"}
-    context = context_of(local_workspace.host, local_workspace.token)
-    declared = get_declared_resources(context, arguments)
+    admin = context_of(local_workspace.host, local_workspace.token).configuration
     table = agent.replace(".agent", ".x")
-    assert declared == {
-        "resources": [{"kind": "table", "name": table, "onBehalfOfUser": False}],
-        "userScopes": [],
-        "unknownKinds": [],
-        "problem": "",
-    }
-    missing = get_declared_resources(context, {**arguments, "version": "7"})
-    assert "has no MLmodel file" in missing["problem"]
-    refused = get_declared_resources(context_of(local_workspace.host, deployer._token), arguments)
-    assert "may not be read" in refused["problem"]
+    assert declared_resources(admin, agent, "1") == (Declared((Resource("table", table),)), [])
+    for workspace, version, told in (
+        (admin, "7", "has no MLmodel file"),
+        (context_of(local_workspace.host, deployer._token).configuration, "1", "may not be read"),
+    ):
+        with pytest.raises(ApiError) as refused:
+            declared_resources(workspace, agent, version)
+        assert told in unreadable(agent, version, refused.value)
 
 
 def test_the_command_tells_people_and_ci(

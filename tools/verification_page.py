@@ -1,0 +1,32 @@
+"""Writes docs/verification.md: what the verification can find, each with its id and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent_deploy.rules.findings import RULES
+
+PAGE = Path(__file__).parent.parent / "docs" / "verification.md"
+_HEAD = """\
+# What the verification finds
+
+The previews of `AgentDeployment`, `InferenceTables`, `AgentServicePrincipal` and `FeedbackModel` verify before anything
+is created, and `agent-deploy check` as the first of them. Every message ends with the id of what was found, such as
+`[AGV002]`, and says itself which object it is about and which statement mends it. What is missing answers for all that
+lies in it, and is told once. Ids stay: one that is no longer found is not given again.
+
+This page is written by `tools/verification_page.py` from the table in `agent_deploy/rules/findings.py`; a test compares
+them.
+
+| id | found | what to do |
+|---|---|---|
+"""
+
+
+def page() -> str:
+    """The page as the rules have it."""
+    return _HEAD + "".join(f"| {rule.id} | {rule.title} | {rule.remedy} |\n" for rule in RULES)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
