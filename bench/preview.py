@@ -23,7 +23,7 @@ import httpx
 
 import agent_deploy
 from agent_deploy.local import LocalWorkspace
-from agent_deploy.local.databricks_plugin.selection import select_plugin
+from agent_deploy.stand_in.selection import select_plugin
 from bench import models
 from bench.report import Progress, Row
 

@@ -12,8 +12,8 @@ import httpx
 from agent_deploy.client.configuration import PAT, Settings
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.local import LocalWorkspace
-from agent_deploy.provider.resource import Context
-from agent_deploy.provider.verify_deployment import verify
+from agent_deploy.provider.plugin.resource import Context
+from agent_deploy.provider.verification.verify_deployment import verify
 from agent_deploy.rules.credentials import MANUAL
 from agent_deploy.rules.resources import Resource
 from agent_deploy.rules.verifiable import WantedDeployment

@@ -19,8 +19,8 @@ import httpx
 from agent_deploy.client.configuration import PAT, Settings
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.local import LocalWorkspace
-from agent_deploy.provider.resource import Context, Values
-from agent_deploy.provider.serving_endpoint import ServingEndpoint
+from agent_deploy.provider.endpoint.serving_endpoint import ServingEndpoint
+from agent_deploy.provider.plugin.resource import Context, Values
 from bench import models
 from bench.report import Progress, Row
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 import pytest
 from hypothesis import HealthCheck, settings
 
-from agent_deploy.local.databricks_plugin.selection import select
+from agent_deploy.stand_in.selection import select
 
 # How long an example takes says more of the machine than of the code: other work may run beside the tests.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -22,10 +22,10 @@ from rich.table import Table
 
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.local.core.process_tree import kill_process_tree
-from agent_deploy.local.databricks_plugin.selection import Plugin, select_plugin
 from agent_deploy.local.pages.links import sign_in_link
 from agent_deploy.local.workspace import WorkspaceError
 from agent_deploy.rules.tables import derived_tables
+from agent_deploy.stand_in.selection import Plugin, select_plugin
 from agent_deploy.tables.jars import JarsMissing, delta_jars
 from agent_deploy.tables.java import JavaMissing, find_java
 from agent_deploy.tables.refresh import table_folder

@@ -12,7 +12,7 @@ import typer
 from agent_deploy.cli.showing import output, show_table
 
 if TYPE_CHECKING:
-    from agent_deploy.provider.resource import Context
+    from agent_deploy.provider.plugin.resource import Context
 
 SIGNS = {"yes": "[green]yes[/green]", "no": "[red]no[/red]", "unknown": "[yellow]unknown[/yellow]"}
 FAILED = 1  # exit code
@@ -36,7 +36,7 @@ def check(
     """Check every permission that deploying a model version takes; changes nothing. Exit code 1 when one is missing."""
     # Here, not at the top: `agent-deploy --help` needs no HTTP client.
     from agent_deploy.client.workspace import Workspace
-    from agent_deploy.provider.resource import Context
+    from agent_deploy.provider.plugin.resource import Context
 
     result = examine(Context(configuration=Workspace()), model, version, principal, endpoint, service_principal)
     if as_json:
@@ -54,7 +54,7 @@ def examine(
 
     The options are the arguments of an AgentDeployment, which its preview verifies in the same way.
     """
-    from agent_deploy.provider.verify_deployment import verify
+    from agent_deploy.provider.verification.verify_deployment import verify
     from agent_deploy.rules.argument_checks import check_arguments
     from agent_deploy.rules.credentials import SERVICE_PRINCIPAL
     from agent_deploy.rules.declaration import declared

@@ -155,7 +155,7 @@ def reset(
 @app.command()
 def plugin(folder: Folder = DEFAULT_FOLDER) -> None:
     """Print the line that puts the stand-in databricks plugin on the shell's PATH, where the vendor's cannot be had."""
-    from agent_deploy.local.databricks_plugin.launcher import plugin_folder
+    from agent_deploy.stand_in.launcher import plugin_folder
 
     typer.echo(f'export PATH={shlex.quote(str(plugin_folder(folder / "plugins")))}:"$PATH"')
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent_deploy.client.configuration import SECRETS, VARIABLES, resolve
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider.resource import UNKNOWN, Failure, Values
+from agent_deploy.provider.plugin.resource import UNKNOWN, Failure, Values
 from agent_deploy.rules.connection_settings import check_setting, trimmed
 
 INPUTS = tuple(VARIABLES)

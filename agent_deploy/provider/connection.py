@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider.resource import Context
+from agent_deploy.provider.plugin.resource import Context
 
 # Seconds that a change goes on asking a workspace that says "later", unless the user's timeouts say otherwise.
 PATIENCE = 300.0

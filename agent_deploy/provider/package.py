@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.client.workspace import installed_version
-from agent_deploy.provider.agent_registration import AgentRegistration
+from agent_deploy.provider.access.object_permission import ObjectPermission
+from agent_deploy.provider.access.secret import Secret
+from agent_deploy.provider.access.secret_scope import SecretScope
+from agent_deploy.provider.access.securable_grant import SecurableGrant
+from agent_deploy.provider.access.service_principal import ServicePrincipal
+from agent_deploy.provider.access.service_principal_secret import ServicePrincipalSecret
 from agent_deploy.provider.configuration import SECRET_INPUTS, check_configuration, configure
-from agent_deploy.provider.derived_tables import DerivedTables
-from agent_deploy.provider.endpoint_inference_table import EndpointInferenceTable
-from agent_deploy.provider.feedback_model_version import FeedbackModelVersion
-from agent_deploy.provider.get_endpoint_table import get_endpoint_table
-from agent_deploy.provider.get_payload_table import get_payload_table
-from agent_deploy.provider.object_permission import ObjectPermission
-from agent_deploy.provider.resource import Package
+from agent_deploy.provider.endpoint.endpoint_inference_table import EndpointInferenceTable
+from agent_deploy.provider.endpoint.get_endpoint_table import get_endpoint_table
+from agent_deploy.provider.endpoint.serving_endpoint import ServingEndpoint
+from agent_deploy.provider.feedback.feedback_model_version import FeedbackModelVersion
+from agent_deploy.provider.plugin.resource import Package
+from agent_deploy.provider.registration.agent_registration import AgentRegistration
 from agent_deploy.provider.schema import PACKAGE, schema, token
-from agent_deploy.provider.secret import Secret
-from agent_deploy.provider.secret_scope import SecretScope
-from agent_deploy.provider.securable_grant import SecurableGrant
-from agent_deploy.provider.service_principal import ServicePrincipal
-from agent_deploy.provider.service_principal_secret import ServicePrincipalSecret
-from agent_deploy.provider.serving_endpoint import ServingEndpoint
-from agent_deploy.provider.verify_deployment import verify_deployments
-from agent_deploy.provider.workspace_file import WorkspaceFile
+from agent_deploy.provider.tables.derived_tables import DerivedTables
+from agent_deploy.provider.tables.get_payload_table import get_payload_table
+from agent_deploy.provider.tables.workspace_file import WorkspaceFile
+from agent_deploy.provider.verification.verify_deployment import verify_deployments
 
 RESOURCES = {
     "ServingEndpoint": ServingEndpoint,

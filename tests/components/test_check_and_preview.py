@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent_deploy.cli.check import examine
-from agent_deploy.provider.resource import Context
-from agent_deploy.provider.verify_deployment import verify_deployments
+from agent_deploy.provider.plugin.resource import Context
+from agent_deploy.provider.verification.verify_deployment import verify_deployments
 from tests.components.mocked import MODEL, Workspace, deploy, in_use
 from tests.provider.permission_double import ANN, CATALOG, SCIM, Double
 

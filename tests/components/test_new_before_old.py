@@ -7,8 +7,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from agent_deploy.local.databricks_plugin.package import RESOURCES
 from agent_deploy.resources.databricks import VendorResource
+from agent_deploy.stand_in.package import RESOURCES
 from tests.components.mocked import JOB, PIPELINE, Workspace, deploy
 
 EVERYTHING: dict[str, Any] = {

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent_deploy.local.databricks_plugin.selection import select_plugin
+from agent_deploy.stand_in.selection import select_plugin
 from tests.engine import pip_list, vault
 from tests.engine import warm as interpreters
 

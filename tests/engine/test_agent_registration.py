@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agent_deploy.client.deployments import get_deployments, list_deployments
-from agent_deploy.local.databricks_plugin.selection import select_plugin
+from agent_deploy.stand_in.selection import select_plugin
 from tests.engine.serving import MODEL, PATH, Site
 from tests.engine.support import BIN, Stack, clean_environment
 

@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from agent_deploy.local.core.process_tree import kill_process_tree
-from agent_deploy.local.databricks_plugin.selection import VARIABLE
 from agent_deploy.local.running import TOKEN_FILE
+from agent_deploy.stand_in.selection import VARIABLE
 from tests.engine.support import BIN, ROOT, clean_environment, eventually, toolchain
 
 DEMO_SECONDS = 900.0  # two cores may be shared by several engines

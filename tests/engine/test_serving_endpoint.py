@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider.serving_endpoint import LOOK_TIMEOUT
+from agent_deploy.provider.endpoint.serving_endpoint import LOOK_TIMEOUT
 from agent_deploy.rules.endpoint_fields import FIELDS, Changing, rule_for
 from tests.engine.serving import MODEL, PATH, Site, entity, program, spec, table
 from tests.engine.support import Stack

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from agent_deploy.local.databricks_plugin.launcher import plugin_folder
+from agent_deploy.stand_in.launcher import plugin_folder
 from tests.engine.support import Stack
 
 if TYPE_CHECKING:

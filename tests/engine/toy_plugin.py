@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import ClassVar
 
-from agent_deploy.provider.resource import (
+from agent_deploy.provider.plugin.resource import (
     Cancelled,
     Context,
     Created,
@@ -19,7 +19,7 @@ from agent_deploy.provider.resource import (
     UserError,
     Values,
 )
-from agent_deploy.provider.starting import start
+from agent_deploy.provider.plugin.starting import start
 
 STORE = "TOY_STORE"
 

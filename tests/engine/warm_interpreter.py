@@ -24,9 +24,9 @@ _MODULES = (
     "pulumi",
     "pulumi.automation",
     "agent_deploy.components.agent_deployment",
-    "agent_deploy.provider.process",
+    "agent_deploy.provider.plugin.process",
     "agent_deploy.provider.package",
-    "agent_deploy.local.databricks_plugin.package",
+    "agent_deploy.stand_in.package",
 )
 # What a shim sends: arguments, environment and folder. It is answered once, by the script's exit code as text: minus
 # the signal where that has ended it.

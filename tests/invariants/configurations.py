@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent_deploy.provider.resource import Values
+from agent_deploy.provider.plugin.resource import Values
 from tests.invariants.engine import Outputs, Program
 
 MODEL = "main.default.qa"

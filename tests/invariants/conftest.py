@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider import endpoint_waiting
+from agent_deploy.provider.endpoint import waiting as endpoint_waiting
 from tests.engine.serving import PATH, Site
 from tests.invariants.configurations import MODEL
 from tests.invariants.engine import Engine

@@ -16,9 +16,9 @@ import httpx
 from agent_deploy.client.configuration import PAT, Settings
 from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider.resource import Cancelled, Context, PartialFailure, Resource, UserError, Values
-from agent_deploy.provider.secret import Secret
-from agent_deploy.provider.serving_endpoint import ServingEndpoint
+from agent_deploy.provider.access.secret import Secret
+from agent_deploy.provider.endpoint.serving_endpoint import ServingEndpoint
+from agent_deploy.provider.plugin.resource import Cancelled, Context, PartialFailure, Resource, UserError, Values
 
 Outputs = Mapping[str, Values]
 # Logical name → type, and its inputs from the properties of those before it.

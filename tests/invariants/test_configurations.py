@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from agent_deploy.provider.endpoint_state import is_healthy
+from agent_deploy.provider.endpoint.state import is_healthy
 from tests.engine.serving import MODEL, PATH
 from tests.invariants.configurations import CONFIGURATIONS, program
 from tests.invariants.conftest import Place

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from agent_deploy.client.errors import ApiError
-from agent_deploy.provider import endpoint_state as states
+from agent_deploy.provider.endpoint import state as states
 from tests.engine.serving import PATH
 from tests.invariants.configurations import CONFIGURATIONS, program
 from tests.invariants.conftest import Place

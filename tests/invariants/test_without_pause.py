@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from agent_deploy.provider.resource import Values
+from agent_deploy.provider.plugin.resource import Values
 from tests.engine.serving import Site
 from tests.engine.support import eventually
 from tests.invariants.configurations import MODEL, served

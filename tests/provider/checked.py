@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent_deploy.provider.resource import Context
-from agent_deploy.provider.verify_deployment import verify
+from agent_deploy.provider.plugin.resource import Context
+from agent_deploy.provider.verification.verify_deployment import verify
 from agent_deploy.rules.credentials import MANUAL
 from agent_deploy.rules.records import read, wire
 from agent_deploy.rules.verifiable import WantedDeployment

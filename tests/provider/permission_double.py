@@ -12,7 +12,7 @@ import httpx
 
 from agent_deploy.client.configuration import Settings
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider.resource import Context
+from agent_deploy.provider.plugin.resource import Context
 
 ANN = "ann@example.com"
 CATALOG = "/api/2.1/unity-catalog"

@@ -11,7 +11,7 @@ import httpx
 
 from agent_deploy.client.configuration import PAT, Settings
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider.resource import Context
+from agent_deploy.provider.plugin.resource import Context
 
 PATH = "/api/2.0/serving-endpoints"
 MODELS = "/api/2.1/unity-catalog/models/"

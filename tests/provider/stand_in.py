@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.local.databricks_plugin.package import RESOURCES
-from agent_deploy.provider.resource import Context, Values
+from agent_deploy.provider.plugin.resource import Context, Values
+from agent_deploy.stand_in.package import RESOURCES
 from tests.provider.transcript import playing
 
 APPLICATION = "e72d9cbe-bf6d-4502-9505-9f237568bceb"

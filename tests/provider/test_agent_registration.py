@@ -12,8 +12,8 @@ import pytest
 from agent_deploy.client.agents_service import DEPLOYMENTS, LABELING_SCHEMAS, REVIEW_APPS
 from agent_deploy.client.configuration import Settings
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider.agent_registration import AgentRegistration
-from agent_deploy.provider.resource import UNKNOWN, Context, PartialFailure, UserError, Values
+from agent_deploy.provider.plugin.resource import UNKNOWN, Context, PartialFailure, UserError, Values
+from agent_deploy.provider.registration.agent_registration import AgentRegistration
 
 HOST = "https://w.example.com"
 MODEL = "main.default.qa"

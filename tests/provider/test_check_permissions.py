@@ -10,7 +10,7 @@ import pytest
 
 from agent_deploy.client.configuration import Settings
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider.resource import Context
+from agent_deploy.provider.plugin.resource import Context
 from tests.provider.checked import checked
 from tests.provider.permission_double import ANN, CATALOG, SCIM, Double
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from agent_deploy.provider.derived_tables import DerivedTables
-from agent_deploy.provider.resource import UNKNOWN
+from agent_deploy.provider.plugin.resource import UNKNOWN
+from agent_deploy.provider.tables.derived_tables import DerivedTables
 from tests.provider.permission_double import CATALOG, Double
 
 

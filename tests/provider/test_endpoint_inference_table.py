@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from agent_deploy.provider.endpoint_inference_table import EndpointInferenceTable
-from agent_deploy.provider.resource import UserError, Values
+from agent_deploy.provider.endpoint.endpoint_inference_table import EndpointInferenceTable
+from agent_deploy.provider.plugin.resource import UserError, Values
 from tests.provider.serving_api import ServingApi
 
 PLACE = {"catalogName": "main", "schemaName": "default", "tableNamePrefix": "qa"}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from agent_deploy.provider.endpoint_telling import kept_line, replacement_warning, traffic_line
-from agent_deploy.provider.resource import UNKNOWN, Values
+from agent_deploy.provider.endpoint.messages import kept_line, replacement_warning, traffic_line
+from agent_deploy.provider.plugin.resource import UNKNOWN, Values
 from agent_deploy.rules.traffic import shown_change
 
 

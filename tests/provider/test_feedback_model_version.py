@@ -14,9 +14,9 @@ from agent_deploy.client.configuration import PAT, Settings
 from agent_deploy.client.model_registry import ModelRegistry
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.local import LocalWorkspace
-from agent_deploy.provider.feedback_model_version import FeedbackModelVersion
-from agent_deploy.provider.resource import UNKNOWN, Context, PartialFailure, UserError
-from agent_deploy.provider.verify_deployment import verify_deployments
+from agent_deploy.provider.feedback.feedback_model_version import FeedbackModelVersion
+from agent_deploy.provider.plugin.resource import UNKNOWN, Context, PartialFailure, UserError
+from agent_deploy.provider.verification.verify_deployment import verify_deployments
 
 RESOURCE = FeedbackModelVersion()
 REGISTRY = "/api/2.0/mlflow/unity-catalog"

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from agent_deploy.client.errors import ApiError
-from agent_deploy.provider.get_declared_resources import declared_resources, unreadable
+from agent_deploy.provider.verification.get_declared_resources import declared_resources, unreadable
 from agent_deploy.rules.declared_resources import Declared
 from agent_deploy.rules.mlmodel import MAX_BYTES
 from agent_deploy.rules.resources import Resource

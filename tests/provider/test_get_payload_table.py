@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent_deploy.provider.get_payload_table import get_payload_table
+from agent_deploy.provider.tables.get_payload_table import get_payload_table
 from agent_deploy.rules import tables
 from tests.provider.permission_double import CATALOG, Double
 

@@ -37,9 +37,9 @@ from agent_deploy.client.deployments import list_deployments
 from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.provider.package import FUNCTIONS, RESOURCES, package
-from agent_deploy.provider.property_values import Secrets
+from agent_deploy.provider.plugin.property_values import Secrets
+from agent_deploy.provider.plugin.servicer import Servicer
 from agent_deploy.provider.schema import token as token_of
-from agent_deploy.provider.servicer import Servicer
 from agent_deploy.resources import head_start
 
 TLS = ssl.create_default_context()

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from agent_deploy.provider import object_permission
-from agent_deploy.provider.object_permission import ObjectPermission, Place
-from agent_deploy.provider.resource import UNKNOWN, Context, UserError
+from agent_deploy.provider.access import object_permission
+from agent_deploy.provider.access.object_permission import ObjectPermission, Place
+from agent_deploy.provider.plugin.resource import UNKNOWN, Context, UserError
 from tests.provider.permission_double import Double, Entry
 
 WAREHOUSE = "sql/warehouses/abc"

@@ -9,7 +9,7 @@ import pytest
 
 from agent_deploy.client.configuration import SECRETS, VARIABLES
 from agent_deploy.provider.package import FUNCTIONS, RESOURCES, package
-from agent_deploy.provider.resource import Resource
+from agent_deploy.provider.plugin.resource import Resource
 from agent_deploy.provider.schema import CONFIGURATION, RECORDS, TYPES, schema, token
 from agent_deploy.provider.schema import FUNCTIONS as FUNCTION_SCHEMAS
 from agent_deploy.provider.schema import RESOURCES as RESOURCE_SCHEMAS

@@ -10,8 +10,8 @@ import pytest
 from agent_deploy.client.configuration import PAT, Settings
 from agent_deploy.client.errors import ConnectionLost
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider.resource import UNKNOWN, Found, UserError, Values
-from agent_deploy.provider.secret_scope import SecretScope
+from agent_deploy.provider.access.secret_scope import SecretScope
+from agent_deploy.provider.plugin.resource import UNKNOWN, Found, UserError, Values
 from tests.provider.serving_api import ToldContext
 
 RESOURCE = SecretScope()

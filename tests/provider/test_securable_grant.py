@@ -10,8 +10,8 @@ import pytest
 
 from agent_deploy.client.configuration import Settings
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider.resource import UNKNOWN, Context, UserError
-from agent_deploy.provider.securable_grant import SecurableGrant
+from agent_deploy.provider.access.securable_grant import SecurableGrant
+from agent_deploy.provider.plugin.resource import UNKNOWN, Context, UserError
 
 INPUTS = {"securableType": "table", "fullName": "main.a.b", "principal": "app", "privileges": ["MODIFY", "SELECT"]}
 GRANT = SecurableGrant()

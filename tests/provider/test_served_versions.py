@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from agent_deploy.provider import endpoint_waiting
-from agent_deploy.provider.resource import UNKNOWN, Change, Found, Kind, PartialFailure, Path, Values
-from agent_deploy.provider.served_versions import RECORD
-from agent_deploy.provider.serving_endpoint import ServingEndpoint
+from agent_deploy.provider.endpoint import waiting as endpoint_waiting
+from agent_deploy.provider.endpoint.served_versions import RECORD
+from agent_deploy.provider.endpoint.serving_endpoint import ServingEndpoint
+from agent_deploy.provider.plugin.resource import UNKNOWN, Change, Found, Kind, PartialFailure, Path, Values
 from tests.provider.serving_api import ServingApi
 
 MODEL = "main.default.qa"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from agent_deploy.client.configuration import PAT, Settings
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider.resource import Context, UserError, Values
-from agent_deploy.provider.service_principal_secret import ServicePrincipalSecret, _is_marked, _mark, _marked
+from agent_deploy.provider.access.service_principal_secret import ServicePrincipalSecret, _is_marked, _mark, _marked
+from agent_deploy.provider.plugin.resource import Context, UserError, Values
 from agent_deploy.rules.credentials import MAX_SECRETS
 
 PATH = "/api/2.0/accounts/servicePrincipals/7/credentials/secrets"

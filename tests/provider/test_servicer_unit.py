@@ -15,7 +15,7 @@ from pulumi.runtime import proto
 from pulumi.runtime.proto import provider_pb2, resource_pb2, status_pb2
 
 from agent_deploy.provider.package import package
-from agent_deploy.provider.property_values import (
+from agent_deploy.provider.plugin.property_values import (
     OUTPUT,
     RESOURCE,
     SECRET,
@@ -26,7 +26,7 @@ from agent_deploy.provider.property_values import (
     encode,
     path_text,
 )
-from agent_deploy.provider.resource import (
+from agent_deploy.provider.plugin.resource import (
     UNKNOWN,
     Context,
     Failure,
@@ -37,7 +37,7 @@ from agent_deploy.provider.resource import (
     Values,
     differences,
 )
-from agent_deploy.provider.servicer import Servicer, merged
+from agent_deploy.provider.plugin.servicer import Servicer, merged
 
 
 def struct(values: dict[str, Any]) -> struct_pb2.Struct:
@@ -309,7 +309,7 @@ HEAVY = (
 )
 
 
-@pytest.mark.parametrize("main", ["agent_deploy.provider", "agent_deploy.local.databricks_plugin.__main__"])
+@pytest.mark.parametrize("main", ["agent_deploy.provider", "agent_deploy.stand_in.__main__"])
 def test_a_plugin_starts_without_anything_heavy(main: str) -> None:
     line = [sys.executable, "-X", "importtime", "-c", f"from {main} import main; main()", "127.0.0.1:1"]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as plugin:
@@ -319,15 +319,15 @@ def test_a_plugin_starts_without_anything_heavy(main: str) -> None:
         _, told = plugin.communicate()
     assert port.strip().isdecimal()
     loaded = {line.rpartition("|")[2].strip() for line in told.splitlines() if line.startswith("import time:")}
-    assert "agent_deploy.provider.process" in loaded
+    assert "agent_deploy.provider.plugin.process" in loaded
     assert [name for name in HEAVY if name in loaded and not main.startswith(name)] == []
 
 
 def test_the_protocol_that_was_loaded_alone_is_the_one_that_the_whole_sdk_has() -> None:
     program = (
-        "from agent_deploy.provider.starting import load_protocol; load_protocol(); "
+        "from agent_deploy.provider.plugin.starting import load_protocol; load_protocol(); "
         "from pulumi.runtime.proto import provider_pb2 as alone; import sys; assert 'pulumi' not in sys.modules; "
-        "from agent_deploy.provider import components; from pulumi.provider.experimental import server; "
+        "from agent_deploy.provider.plugin import components; from pulumi.provider.experimental import server; "
         "import pulumi; print(pulumi.runtime.proto.ConstructRequest is alone.ConstructRequest, pulumi.Output)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -13,9 +13,9 @@ import pytest
 
 from agent_deploy.client import workspace as workspace_client
 from agent_deploy.client.errors import ApiError
-from agent_deploy.provider import endpoint_waiting
-from agent_deploy.provider.resource import Cancelled, PartialFailure, UserError, Values
-from agent_deploy.provider.serving_endpoint import ServingEndpoint
+from agent_deploy.provider.endpoint import waiting as endpoint_waiting
+from agent_deploy.provider.endpoint.serving_endpoint import ServingEndpoint
+from agent_deploy.provider.plugin.resource import Cancelled, PartialFailure, UserError, Values
 from tests.provider.serving_api import ServingApi
 
 QA = {"entityName": "main.default.qa", "entityVersion": "1"}

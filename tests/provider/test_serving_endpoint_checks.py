@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from agent_deploy.provider.property_values import path_text
-from agent_deploy.provider.resource import UNKNOWN, Kind, Values
-from agent_deploy.provider.serving_endpoint import ServingEndpoint
+from agent_deploy.provider.endpoint.serving_endpoint import ServingEndpoint
+from agent_deploy.provider.plugin.property_values import path_text
+from agent_deploy.provider.plugin.resource import UNKNOWN, Kind, Values
 from agent_deploy.rules.endpoint_fields import FIELDS, OWNER_TAG, Changing
 from tests.provider.serving_api import HOST, ServingApi
 

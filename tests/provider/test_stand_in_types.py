@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.local.databricks_plugin.package import RESOURCES
-from agent_deploy.local.databricks_plugin.service_principal import ENTITLEMENTS
-from agent_deploy.local.databricks_plugin.wire_names import to_wire
-from agent_deploy.provider.resource import PartialFailure, UserError, Values
+from agent_deploy.provider.plugin.resource import PartialFailure, UserError, Values
+from agent_deploy.stand_in.package import RESOURCES
+from agent_deploy.stand_in.service_principal import ENTITLEMENTS
+from agent_deploy.stand_in.wire_names import to_wire
 from tests.provider.stand_in import (
     APPLICATION,
     CREATED,

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.local.databricks_plugin.package import RESOURCES, package
-from agent_deploy.provider.resource import UNKNOWN, PartialFailure, UserError, Values
+from agent_deploy.provider.plugin.resource import UNKNOWN, PartialFailure, UserError, Values
+from agent_deploy.stand_in.package import RESOURCES, package
 from tests.provider.stand_in import (
     CREATED,
     EACH,

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from agent_deploy.provider.resource import UNKNOWN, Context, Kind, UserError, Values
-from agent_deploy.provider.workspace_file import WorkspaceFile
+from agent_deploy.provider.plugin.resource import UNKNOWN, Context, Kind, UserError, Values
+from agent_deploy.provider.tables.workspace_file import WorkspaceFile
 from tests.provider.permission_double import ANN, Double
 
 TREE = "/api/2.0/workspace"

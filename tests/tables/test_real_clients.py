@@ -21,8 +21,8 @@ from mlflow.deployments import get_deploy_client
 from agent_deploy.client.configuration import PAT, Settings
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.local import LocalWorkspace
-from agent_deploy.provider.feedback_model_version import FeedbackModelVersion
-from agent_deploy.provider.resource import Context
+from agent_deploy.provider.feedback.feedback_model_version import FeedbackModelVersion
+from agent_deploy.provider.plugin.resource import Context
 from agent_deploy.rules import tables
 from agent_deploy.tables.reading import target_of
 from agent_deploy.tables.refresh import Target, refresh

@@ -12,7 +12,7 @@ import pytest
 
 import agent_deploy
 from agent_deploy.components.option_routes import ROUTES, routed
-from agent_deploy.provider import object_permission, securable_grant
+from agent_deploy.provider.access import object_permission, securable_grant
 from agent_deploy.rules.argument_checks import check_arguments
 from agent_deploy.rules.credentials import AUTHS
 from agent_deploy.rules.object_permissions import IS_OWNER, OBJECT_TYPES

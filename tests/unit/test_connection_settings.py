@@ -18,7 +18,7 @@ from agent_deploy.client.configuration import PROFILE_KEYS, VARIABLES, resolve
 from agent_deploy.client.errors import ConfigurationError, WorkspaceError
 from agent_deploy.client.masking import MASK, cause, hide, masked, without
 from agent_deploy.provider.configuration import check_configuration
-from agent_deploy.provider.resource import Failure
+from agent_deploy.provider.plugin.resource import Failure
 from agent_deploy.rules.connection_settings import check_setting, normal_host, trimmed
 
 GOOD = {

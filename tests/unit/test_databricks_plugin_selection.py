@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from agent_deploy.local.databricks_plugin.launcher import EXECUTABLE, plugin_folder
-from agent_deploy.local.databricks_plugin.selection import VARIABLE, Plugin, select, select_plugin
 from agent_deploy.rules.problems import InvalidInput
+from agent_deploy.stand_in.launcher import EXECUTABLE, plugin_folder
+from agent_deploy.stand_in.selection import VARIABLE, Plugin, select, select_plugin
 
 
 def executable(folder: Path) -> Path:

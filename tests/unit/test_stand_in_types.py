@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from agent_deploy.local.databricks_plugin.package import package, types
+from agent_deploy.stand_in.package import package, types
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "local-workspace.md"
 

@@ -287,7 +287,7 @@ _ALONE = {"server.py", "workspace.py", "core/folders.py", "core/context.py"}
 
 def _modules() -> list[str]:
     found = (path.relative_to(_ROOT) for path in _ROOT.rglob("*.py"))
-    return sorted(path.as_posix() for path in found if path.parts[0] != "databricks_plugin")
+    return sorted(path.as_posix() for path in found)
 
 
 @pytest.mark.parametrize("module", [name for name in _modules() if name not in _ALONE])

@@ -19,9 +19,9 @@ from agent_deploy.client.configuration import Settings
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.local import LocalWorkspace
-from agent_deploy.provider.get_declared_resources import declared_resources, unreadable
-from agent_deploy.provider.object_permission import ObjectPermission
-from agent_deploy.provider.resource import Context
+from agent_deploy.provider.access.object_permission import ObjectPermission
+from agent_deploy.provider.plugin.resource import Context
+from agent_deploy.provider.verification.get_declared_resources import declared_resources, unreadable
 from agent_deploy.rules.declared_resources import Declared
 from agent_deploy.rules.resources import Resource
 from tests.provider.checked import checked

@@ -24,8 +24,8 @@ from agent_deploy.client.configuration import PAT, Settings
 from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.local import LocalWorkspace
-from agent_deploy.provider.feedback_model_version import FeedbackModelVersion
-from agent_deploy.provider.resource import Context
+from agent_deploy.provider.feedback.feedback_model_version import FeedbackModelVersion
+from agent_deploy.provider.plugin.resource import Context
 from agent_deploy.rules.environment import EXPERIMENT_TAG
 from tests.unit.test_feedback_rules import JSON, SEED
 from tests.workspace.conftest import Caller

@@ -1,0 +1,1 @@
+"""Serving endpoints: the resources and the function that are about one."""

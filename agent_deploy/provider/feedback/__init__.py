@@ -1,0 +1,1 @@
+"""The feedback model of a schema."""

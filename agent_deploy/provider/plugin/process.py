@@ -1,0 +1,43 @@
+"""Runs a Package as the process that the engine starts, asks, and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc.aio
+from pulumi.runtime.proto import provider_pb2_grpc
+
+from agent_deploy.provider.plugin.resource import Package
+from agent_deploy.provider.plugin.servicer import CHANNEL_OPTIONS, Servicer
+
+# Operations wait in threads, for minutes; the engine runs as many at once as the user allows (`--parallel`).
+MAX_THREADS = 256
+# How soon a plugin notices that the engine was killed.
+WATCH_SECONDS = 1.0
+
+
+def serve(package: Package) -> None:
+    """Serves until the engine ends the process; prints the port first, as the engine expects."""
+    addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    if not addresses:
+        sys.stderr.write(f"{package.name} {package.version} is a plugin that `pulumi` starts by itself.\n")
+        sys.exit(2)
+    asyncio.run(_serve(package, addresses[0]))
+
+
+async def _serve(package: Package, engine_address: str) -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MAX_THREADS, package.name))
+    server = grpc.aio.server(options=CHANNEL_OPTIONS)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(package, engine_address), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    parent = os.getppid()
+    while os.getppid() == parent:
+        await asyncio.sleep(WATCH_SECONDS)
+    # The engine was killed and took nobody with it: what we wait for, nobody will hear.
+    os._exit(0)

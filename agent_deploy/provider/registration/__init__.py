@@ -1,0 +1,1 @@
+"""The agents service's register and the Review App."""

@@ -1,0 +1,1 @@
+"""Inference tables, what is derived from them, and the files that derive it."""

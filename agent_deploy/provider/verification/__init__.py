@@ -1,0 +1,1 @@
+"""What a deployment takes, looked up before anything is created."""
