@@ -2,7 +2,7 @@
 
 Objects form a tree: catalog, schema, what lies in it; an object of the workspace stands alone. Whatever is asked of an
 object is asked from the top: one that is missing answers for all beneath it, one that is closed for what it hides.
-Everything is decided from facts; provider/verification/permission_facts.py gathers them.
+Everything is decided from facts; provider/workspace/permission_facts.py gathers them.
 """
 
 from __future__ import annotations

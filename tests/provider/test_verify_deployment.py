@@ -14,9 +14,9 @@ import pytest
 from agent_deploy.cli.check import examine
 from agent_deploy.client.configuration import Settings
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider import connection
 from agent_deploy.provider.plugin.resource import Context
 from agent_deploy.provider.verification.verify_deployment import verify_deployments
+from agent_deploy.provider.workspace import connection
 from agent_deploy.rules.declaration import declared
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
 from agent_deploy.rules.records import wire

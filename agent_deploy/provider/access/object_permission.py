@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
-from agent_deploy.provider.connection import workspace_of
 from agent_deploy.provider.plugin.claims import Claims
 from agent_deploy.provider.plugin.resource import (
     UNKNOWN,
@@ -27,6 +26,7 @@ from agent_deploy.provider.plugin.resource import (
     UserError,
     Values,
 )
+from agent_deploy.provider.workspace.connection import workspace_of
 from agent_deploy.rules.groups import ADMINS
 from agent_deploy.rules.object_permissions import IS_OWNER, OBJECT_TYPES, ObjectType
 from agent_deploy.rules.problems import Problem, not_one_of

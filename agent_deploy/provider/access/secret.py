@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider.connection import workspace_of
 from agent_deploy.provider.plugin.resource import (
     UNKNOWN,
     Context,
@@ -19,6 +18,7 @@ from agent_deploy.provider.plugin.resource import (
     UserError,
     Values,
 )
+from agent_deploy.provider.workspace.connection import workspace_of
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.secrets import SUFFIX_LENGTH, SecretReference
 

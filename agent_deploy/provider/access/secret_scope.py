@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from agent_deploy.client.errors import ApiError, ConnectionLost
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.provider.access.secret import SCOPE_NAME, keys_of
-from agent_deploy.provider.connection import workspace_of
 from agent_deploy.provider.plugin.resource import (
     UNKNOWN,
     Context,
@@ -22,6 +21,7 @@ from agent_deploy.provider.plugin.resource import (
     UserError,
     Values,
 )
+from agent_deploy.provider.workspace.connection import workspace_of
 from agent_deploy.rules.problems import Problem
 
 SCOPES = "/api/2.0/secrets/scopes"

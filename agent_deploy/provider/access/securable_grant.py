@@ -11,7 +11,6 @@ from typing import ClassVar
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
-from agent_deploy.provider.connection import workspace_of
 from agent_deploy.provider.plugin.claims import Claims
 from agent_deploy.provider.plugin.resource import (
     UNKNOWN,
@@ -23,6 +22,7 @@ from agent_deploy.provider.plugin.resource import (
     UserError,
     Values,
 )
+from agent_deploy.provider.workspace.connection import workspace_of
 from agent_deploy.rules.problems import Problem, not_one_of
 from agent_deploy.rules.unity_catalog import PRIVILEGES, Securable
 

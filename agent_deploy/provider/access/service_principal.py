@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider.access.service_principal_secret import secrets_of
-from agent_deploy.provider.connection import workspace_of
 from agent_deploy.provider.plugin.resource import (
     UNKNOWN,
     Context,
@@ -22,6 +21,7 @@ from agent_deploy.provider.plugin.resource import (
     Resource,
     Values,
 )
+from agent_deploy.provider.workspace.connection import workspace_of
 from agent_deploy.rules.problems import Problem
 
 PRINCIPALS = "/api/2.0/preview/scim/v2/ServicePrincipals"

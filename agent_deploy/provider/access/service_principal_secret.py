@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.masking import hide
 from agent_deploy.client.workspace import Workspace, segment
-from agent_deploy.provider.connection import workspace_of
 from agent_deploy.provider.plugin.resource import (
     UNKNOWN,
     Context,
@@ -27,6 +26,7 @@ from agent_deploy.provider.plugin.resource import (
     UserError,
     Values,
 )
+from agent_deploy.provider.workspace.connection import workspace_of
 from agent_deploy.rules.credentials import MAX_LIFETIME_DAYS, MAX_SECRETS, too_many_secrets
 from agent_deploy.rules.problems import Problem
 

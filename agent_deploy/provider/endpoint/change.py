@@ -22,7 +22,7 @@ from agent_deploy.provider.endpoint.request import (
 from agent_deploy.provider.endpoint.state import PATH, Remote
 from agent_deploy.provider.endpoint.waiting import EndpointFailed, get, wait_until_ready, when_free
 from agent_deploy.provider.plugin.resource import Cancelled, Context, PartialFailure, Values
-from agent_deploy.provider.tables.unity_tables import same_name
+from agent_deploy.provider.workspace.unity_tables import same_name
 from agent_deploy.rules.endpoint_fields import OWNER_TAG, PLAIN_FIELDS, FieldRule
 
 

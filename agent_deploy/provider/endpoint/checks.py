@@ -12,7 +12,7 @@ from agent_deploy.provider.endpoint import state as states
 from agent_deploy.provider.endpoint.request import traffic_of
 from agent_deploy.provider.endpoint.waiting import find
 from agent_deploy.provider.plugin.resource import UNKNOWN, Context, Failure, Values
-from agent_deploy.provider.tables.unity_tables import same_name, table_exists
+from agent_deploy.provider.workspace.unity_tables import same_name, table_exists
 from agent_deploy.rules.endpoint_fields import OWNER_TAG, is_field
 from agent_deploy.rules.environment import AGENT_ENVIRONMENT, check_environment
 from agent_deploy.rules.names import MAX_NAME, check_endpoint_name, check_model_name

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from agent_deploy.client.workspace import Workspace, segment
-from agent_deploy.provider.connection import workspace_of
 from agent_deploy.provider.endpoint import state as states
 from agent_deploy.provider.endpoint.checks import TablePrefixes
 from agent_deploy.provider.endpoint.messages import kept_line
@@ -27,7 +26,8 @@ from agent_deploy.provider.plugin.resource import (
     UserError,
     Values,
 )
-from agent_deploy.provider.tables.unity_tables import drop_table, same_name
+from agent_deploy.provider.workspace.connection import workspace_of
+from agent_deploy.provider.workspace.unity_tables import drop_table, same_name
 from agent_deploy.rules.tables import check_prefix, payload_table
 
 CHANGE_TIMEOUT, LOOK_TIMEOUT = 45 * 60.0, 60.0

@@ -6,7 +6,7 @@ from agent_deploy.client.errors import ApiError, WorkspaceError
 from agent_deploy.provider.endpoint import state as states
 from agent_deploy.provider.endpoint.waiting import get
 from agent_deploy.provider.plugin.resource import Context, Values
-from agent_deploy.provider.verification.look_ups import patient
+from agent_deploy.provider.workspace.look_ups import patient
 
 
 def get_endpoint_table(context: Context, arguments: Values) -> Values:

@@ -9,7 +9,7 @@ from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.client.model_registry import CATALOG, identity_of
 from agent_deploy.client.workspace import segment
 from agent_deploy.provider.plugin.resource import Context
-from agent_deploy.provider.verification.look_ups import Memory, begin, memory_of, patient
+from agent_deploy.provider.workspace.look_ups import Memory, begin, memory_of, patient
 
 # The output of a ServingEndpoint: served entity → id of the version that was deployed. Without those whose id nobody
 # told, and not there at all in the state of earlier versions of this package.

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from agent_deploy.client.errors import ApiError, ConnectionLost, WorkspaceError
 from agent_deploy.client.workspace import Workspace, segment
-from agent_deploy.provider.connection import host_of, workspace_of
 from agent_deploy.provider.endpoint import state as states
 from agent_deploy.provider.endpoint.change import EndpointChange
 from agent_deploy.provider.endpoint.checks import TablePrefixes, check_fields
@@ -38,8 +37,9 @@ from agent_deploy.provider.plugin.resource import (
     Values,
     differences,
 )
-from agent_deploy.provider.tables.unity_tables import drop_table, table_exists
-from agent_deploy.provider.verification.permission_facts import facts_of
+from agent_deploy.provider.workspace.connection import host_of, workspace_of
+from agent_deploy.provider.workspace.permission_facts import facts_of
+from agent_deploy.provider.workspace.unity_tables import drop_table, table_exists
 from agent_deploy.rules.endpoint_fields import INPUTS, OWNER_TAG, Changing, is_field, rule_for
 from agent_deploy.rules.names import MAX_NAME
 from agent_deploy.rules.tables import payload_table

@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 from agent_deploy.client.errors import ApiError, ConnectionLost, WorkspaceError
 from agent_deploy.client.model_registry import ModelRegistry, RegisteredModel
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider.connection import LOOK_UP_PATIENCE, workspace_of
 from agent_deploy.provider.endpoint import state as states
 from agent_deploy.provider.feedback.feedback_look_up import FeedbackModel, feedback_model
 from agent_deploy.provider.plugin.resource import (
@@ -31,7 +30,8 @@ from agent_deploy.provider.plugin.resource import (
     UserError,
     Values,
 )
-from agent_deploy.provider.tables.unity_tables import same_name
+from agent_deploy.provider.workspace.connection import LOOK_UP_PATIENCE, workspace_of
+from agent_deploy.provider.workspace.unity_tables import same_name
 from agent_deploy.rules.feedback_model import EXECUTED_BY, MADE_BY_TAG, USED_BY_TAG, files
 from agent_deploy.rules.names import check_model_name
 

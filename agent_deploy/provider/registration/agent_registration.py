@@ -14,7 +14,6 @@ from agent_deploy.client import agents_service as service
 from agent_deploy.client.agents_service import NoAgentsService
 from agent_deploy.client.errors import ApiError, ConnectionLost, WorkspaceError
 from agent_deploy.client.workspace import Workspace, is_missing, segment
-from agent_deploy.provider.connection import workspace_of
 from agent_deploy.provider.endpoint.state import PATH, tags_of
 from agent_deploy.provider.plugin.claims import Claims
 from agent_deploy.provider.plugin.resource import (
@@ -28,6 +27,7 @@ from agent_deploy.provider.plugin.resource import (
     UserError,
     Values,
 )
+from agent_deploy.provider.workspace.connection import workspace_of
 from agent_deploy.rules.environment import EXPERIMENT_TAG
 from agent_deploy.rules.names import review_app_url, served_entity_url
 

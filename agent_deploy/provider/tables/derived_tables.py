@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from agent_deploy.client.workspace import Workspace, segment
-from agent_deploy.provider.connection import LOOK_UP_PATIENCE, workspace_of
 from agent_deploy.provider.endpoint.messages import kept_tables_line
 from agent_deploy.provider.endpoint.waiting import Polling
 from agent_deploy.provider.plugin.resource import (
@@ -26,8 +25,9 @@ from agent_deploy.provider.plugin.resource import (
     Values,
 )
 from agent_deploy.provider.tables.sql_statements import run_sql
-from agent_deploy.provider.tables.unity_tables import TABLES
-from agent_deploy.provider.tables.workspace_tree import TREE, parent, remove_empty, remove_file
+from agent_deploy.provider.workspace.connection import LOOK_UP_PATIENCE, workspace_of
+from agent_deploy.provider.workspace.unity_tables import TABLES
+from agent_deploy.provider.workspace.workspace_tree import TREE, parent, remove_empty, remove_file
 from agent_deploy.rules.inference_tables import FILES, derived_names
 from agent_deploy.rules.tables import sql_name
 

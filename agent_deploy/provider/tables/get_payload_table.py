@@ -5,8 +5,8 @@ from __future__ import annotations
 from agent_deploy.client.errors import ApiError, WorkspaceError
 from agent_deploy.client.workspace import segment
 from agent_deploy.provider.plugin.resource import Context, Values
-from agent_deploy.provider.tables.unity_tables import TABLES
-from agent_deploy.provider.verification.look_ups import patient
+from agent_deploy.provider.workspace.look_ups import patient
+from agent_deploy.provider.workspace.unity_tables import TABLES
 from agent_deploy.rules.tables import day_column
 
 

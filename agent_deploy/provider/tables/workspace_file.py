@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, ClassVar
 
 from agent_deploy.client.errors import ApiError
-from agent_deploy.provider.connection import workspace_of
 from agent_deploy.provider.plugin.claims import Claims
 from agent_deploy.provider.plugin.resource import (
     UNKNOWN,
@@ -25,10 +24,18 @@ from agent_deploy.provider.plugin.resource import (
     Resource,
     Values,
 )
-from agent_deploy.provider.tables.workspace_tree import TREE, file_text, parent, remove_empty, remove_file, write_file
-from agent_deploy.provider.verification.folder_writers import open_place
-from agent_deploy.provider.verification.look_ups import memory_of
-from agent_deploy.provider.verification.permission_facts import facts_of
+from agent_deploy.provider.workspace.connection import workspace_of
+from agent_deploy.provider.workspace.folder_writers import open_place
+from agent_deploy.provider.workspace.look_ups import memory_of
+from agent_deploy.provider.workspace.permission_facts import facts_of
+from agent_deploy.provider.workspace.workspace_tree import (
+    TREE,
+    file_text,
+    parent,
+    remove_empty,
+    remove_file,
+    write_file,
+)
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.workspace_files import check_folder, home_folder, normal_folder
 

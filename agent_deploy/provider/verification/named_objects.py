@@ -10,11 +10,11 @@ from agent_deploy.client.workspace import segment
 from agent_deploy.provider.access.secret import keys_of
 from agent_deploy.provider.access.service_principal_secret import secrets_of
 from agent_deploy.provider.plugin.resource import Context
-from agent_deploy.provider.tables.unity_tables import TABLES
-from agent_deploy.provider.verification.folder_writers import open_place
-from agent_deploy.provider.verification.look_ups import memory_of, patient
-from agent_deploy.provider.verification.permission_facts import PermissionFacts, UnknownPrincipal, facts_of
 from agent_deploy.provider.verification.pipeline_dry_run import check_pipeline
+from agent_deploy.provider.workspace.folder_writers import open_place
+from agent_deploy.provider.workspace.look_ups import memory_of, patient
+from agent_deploy.provider.workspace.permission_facts import PermissionFacts, UnknownPrincipal, facts_of
+from agent_deploy.provider.workspace.unity_tables import TABLES
 from agent_deploy.rules import findings
 from agent_deploy.rules.credentials import MAX_SECRETS, too_many_secrets
 from agent_deploy.rules.findings import Finding

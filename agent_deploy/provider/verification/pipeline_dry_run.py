@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.provider.plugin.resource import Context
-from agent_deploy.provider.verification.look_ups import memory_of, patient
-from agent_deploy.provider.verification.permission_facts import UnknownPrincipal, facts_of
+from agent_deploy.provider.workspace.look_ups import memory_of, patient
+from agent_deploy.provider.workspace.permission_facts import UnknownPrincipal, facts_of
 from agent_deploy.rules import findings
 from agent_deploy.rules.findings import Finding
 from agent_deploy.rules.inference_tables import kind_of_runner

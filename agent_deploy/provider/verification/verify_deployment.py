@@ -22,9 +22,9 @@ from agent_deploy.provider.feedback.feedback_look_up import NoFeedbackModel, fee
 from agent_deploy.provider.plugin.resource import Context, Values
 from agent_deploy.provider.verification.get_declared_resources import declared_resources, unreadable
 from agent_deploy.provider.verification.get_model_version import NOT_FOUND, describe_version
-from agent_deploy.provider.verification.look_ups import begin, memory_of, patient
 from agent_deploy.provider.verification.named_objects import CHECKS
-from agent_deploy.provider.verification.permission_facts import UnknownPrincipal, facts_of
+from agent_deploy.provider.workspace.look_ups import begin, memory_of, patient
+from agent_deploy.provider.workspace.permission_facts import UnknownPrincipal, facts_of
 from agent_deploy.rules import findings
 from agent_deploy.rules.credentials import MANUAL, PASSTHROUGH
 from agent_deploy.rules.declared_resources import Declared, beyond_passthrough, combine

@@ -11,8 +11,8 @@ from typing import Any, TypeVar, cast
 
 from agent_deploy.client.errors import ConnectionLost, Unreachable
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.provider.connection import host_of, looked_up
 from agent_deploy.provider.plugin.resource import Context
+from agent_deploy.provider.workspace.connection import host_of, looked_up
 
 # Long enough for all agents of one program, short enough that a grant made meanwhile is seen by the next run.
 MEMORY_SECONDS = 20.0

@@ -10,7 +10,7 @@ from typing import Any
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider.plugin.resource import Context
-from agent_deploy.provider.verification.look_ups import Memory, begin, memory_of, patient
+from agent_deploy.provider.workspace.look_ups import Memory, begin, memory_of, patient
 from agent_deploy.rules.groups import ACCOUNT_USERS, USERS
 from agent_deploy.rules.object_permissions import OBJECT_TYPES
 from agent_deploy.rules.requirements import SECRET_SCOPE, WORKSPACE, Need

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agent_deploy.provider.tables.workspace_tree import TREE, parent
-from agent_deploy.provider.verification.permission_facts import PermissionFacts
+from agent_deploy.provider.workspace.permission_facts import PermissionFacts
+from agent_deploy.provider.workspace.workspace_tree import TREE, parent
 from agent_deploy.rules.verification import Presence
 from agent_deploy.rules.workspace_files import HOMES, WRITING, Writer, open_to, others, unreadable
 
