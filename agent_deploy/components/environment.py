@@ -52,4 +52,4 @@ def with_current(variables: Mapping[str, str], scope: object, references: Refere
 def _label(deployment: Deployment, index: int) -> str:
     # Children are named after the version, not its place in the list: another order must not replace them.
     version = deployment.versions[index]
-    return f"version{index}" if version.is_late else version.label
+    return f"version{index}" if version.is_output else version.label

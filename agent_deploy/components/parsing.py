@@ -45,13 +45,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Shape:
-    """One argument: whether it may be an Output (``late``), and what it is: ``kind``, a plain type, list or dict.
+    """One argument: whether it may be an Output (``may_be_output``), and what it is: ``kind``, a plain type, list or dict.
 
     ``inner`` is the shape of a list's entries or of a mapping's values, ``fields`` are those of a TypedDict.
     """
 
     kind: type
-    late: bool = False
+    may_be_output: bool = False
     inner: Shape | None = None
     fields: Mapping[str, Shape] | None = None
     required: frozenset[str] = frozenset()
@@ -75,7 +75,7 @@ def _shape(hint: Any) -> Shape:
     given = get_args(hint)
     if Awaitable in [get_origin(each) for each in given]:
         # pulumi.Input[T]: T itself, something awaited, or an Output (which the SDK names in a text).
-        return replace(_shape(given[0]), late=True)
+        return replace(_shape(given[0]), may_be_output=True)
     if is_typeddict(hint):
         return shape_of(hint)
     origin = get_origin(hint)
@@ -139,12 +139,12 @@ class Parsed:
 
 
 class Resolved:
-    """The tree without Outputs: ``late`` are the fields that were some, ``misplaced`` secrets that cannot be kept."""
+    """The tree without Outputs: ``outputs`` are the fields that were some, ``misplaced`` secrets that none can keep."""
 
     def __init__(self, parsed: Parsed) -> None:
         self.parsed = parsed
         self.tree: dict[str, Any] = {}
-        self.late: set[str] = set()
+        self.outputs: set[str] = set()
         self.misplaced: list[Problem] = []
         self._unknown: dict[int, Unknown] = {}
 
@@ -204,7 +204,7 @@ class Resolved:
     async def _awaited(
         self, shape: Shape, name: str, path: str, output: pulumi.Output[Any], may_be_secret: bool
     ) -> Any:
-        self.late.add(path)
+        self.outputs.add(path)
         if await output.is_secret():
             if may_be_secret:
                 return None if await output.is_known() and await output.future() is None else Secret(output)
@@ -276,8 +276,8 @@ def _record(parsed: Parsed, shape: Shape, path: str, given: Mapping[str, Any]) -
 
 def _within(parsed: Parsed, shape: Shape, name: str, path: str, given: Any) -> Any:
     """The value at ``path``, the argument ``name``, as far as it is understood; `_LEFT_OUT` where it is not."""
-    if is_late(given):
-        if shape.late:
+    if is_output(given):
+        if shape.may_be_output:
             return parsed.output(given)
         parsed.tell(_no_output(shape, name, path))
         return _LEFT_OUT
@@ -298,7 +298,7 @@ def _within(parsed: Parsed, shape: Shape, name: str, path: str, given: Any) -> A
     return given
 
 
-def is_late(value: object) -> bool:
+def is_output(value: object) -> bool:
     """Whether a value is there only later: an Output, something awaited, or what a preview does not know yet."""
     return isinstance(value, (pulumi.Output, Awaitable)) or value is pulumi.UNKNOWN
 
@@ -308,7 +308,7 @@ def _entries(parsed: Parsed, shape: Shape, name: str, path: str, given: Sequence
     kept: list[Any] = []
     for index, entry in enumerate(given):
         at = f"{path}[{index}]"
-        fits = is_late(entry) or (isinstance(entry, Mapping) if shape.holds else entry is not None)
+        fits = is_output(entry) or (isinstance(entry, Mapping) if shape.holds else entry is not None)
         if not fits:
             parsed.tell(Problem(at, _shown(name, entry), f"an entry as in {EXAMPLES[name]}"))
         value = _within(parsed, shape, name, at, entry) if fits else _LEFT_OUT

@@ -30,8 +30,8 @@ def declare(
     for index, reviewer in enumerate(reviewing_access(deployment.permissions, review.reviewers)):
         # Children have the same names in every run, whatever is known by then.
         child = f"{name}-reviewer-{reviewer.kind}"
-        was = None if reviewer.is_late else f"{child}-{index}"
-        who = index if reviewer.is_late else reviewer.principal
+        was = None if reviewer.is_output else f"{child}-{index}"
+        who = index if reviewer.is_output else reviewer.principal
         _let_in(f"{child}-{who}", was, parent, verified, endpoint, permissions, reviewer)
     latest: AgentRegistration | None = None
     # One after the other: the register keeps their order, and clients take the last for the latest.
@@ -59,7 +59,7 @@ def _versions(verified: Verified) -> list[tuple[str, Text, str]]:
     those that are kept for a rollback included.
     """
     declared = [
-        (late, number, "") if wanted.is_late or isinstance(number, Unknown) else (f"v{number}", number, late)
+        (late, number, "") if wanted.is_output or isinstance(number, Unknown) else (f"v{number}", number, late)
         for wanted, number in zip(verified.deployment.versions, verified.numbers, strict=True)
         for late in [f"version{wanted.index}"]
     ]

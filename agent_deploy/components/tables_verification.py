@@ -44,7 +44,7 @@ async def verify(name: str, resolved: Resolved, opts: pulumi.InvokeOptions) -> V
         problems += of_place
     if problems:
         raise told(DeploymentError.of("InferenceTables", name, problems))
-    await verified("InferenceTables", name, _wanted(args, resolved.late, found), opts)
+    await verified("InferenceTables", name, _wanted(args, resolved.outputs, found), opts)
     return found
 
 
@@ -57,13 +57,13 @@ def _check(args: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
-def _wanted(args: Mapping[str, Any], late: Collection[str], found: VerifiedTables) -> WantedDeployment:
+def _wanted(args: Mapping[str, Any], outputs: Collection[str], found: VerifiedTables) -> WantedDeployment:
     """What the workspace may refuse: tables in the schema, the pipeline, the warehouse, readers that do not exist."""
     place = rules.place(found.payload_table) if isinstance(found.payload_table, str) and found.payload_table else None
     catalog, schema = place[:2] if place else (found.catalog, found.schema)
     is_found = isinstance(catalog, str) and isinstance(schema, str) and not isinstance(found.payload_table, Unknown)
     in_schema = f"{catalog}.{schema}" if is_found else None
-    return tables_look_ups("", args, late, in_schema, known(found.payload_table) or None)
+    return tables_look_ups("", args, outputs, in_schema, known(found.payload_table) or None)
 
 
 async def _found(args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> tuple[VerifiedTables, list[Problem | str]]:
@@ -82,8 +82,8 @@ async def _found(args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> tuple[V
     if given.catalog and given.schema and given.prefix_hint:
         return given, []
     if isinstance(endpoint, Unknown):
-        late = {"catalog": given.catalog or Unknown(), "schema": given.schema or Unknown(), "prefix_hint": Unknown()}
-        return replace(given, **late), []
+        outputs = {"catalog": given.catalog or Unknown(), "schema": given.schema or Unknown(), "prefix_hint": Unknown()}
+        return replace(given, **outputs), []
     return await _of_endpoint(given, endpoint, opts)
 
 

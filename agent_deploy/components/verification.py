@@ -79,9 +79,9 @@ def read(name: str, resolved: Resolved) -> Read:
     parsed, tree = resolved.parsed, resolved.tree
     if resolved.misplaced:
         raise told(DeploymentError.of("AgentDeployment", name, [*parsed.problems, *resolved.misplaced]))
-    deployment = declared(tree, resolved.late)
+    deployment = declared(tree, resolved.outputs)
     problems = resolved.problems_with([*check_arguments(tree), *undecided(deployment, tree)])
-    carrier = dependencies_of(parsed) if resolved.late else None
+    carrier = dependencies_of(parsed) if resolved.outputs else None
     return Read(deployment, problems, list(_unknown("", tree)), carrier)
 
 
@@ -100,7 +100,7 @@ async def verified(
     found = await functions.verify_deployment(wanted, opts)
     if problems := [*problems, *found.problems, *map(str, further(found))]:
         raise told(DeploymentError.of(component, name, problems))
-    for unverified in found.doubts:
+    for unverified in found.unverified:
         pulumi.log.warn(f"could not be verified: {unverified}", opts.parent)
     return found
 
@@ -160,8 +160,8 @@ def _experiment(deployment: Deployment, of_first_version: str) -> Text | None:
         return Unknown()
     # Whether a version that comes from another resource has one does not decide what is declared: the empty string is
     # an experiment that is not there.
-    is_late = "model_name" in deployment.late or any(version.is_late for version in deployment.versions[:1])
-    return of_first_version or ("" if is_late else None)
+    is_output = "model_name" in deployment.outputs or any(version.is_output for version in deployment.versions[:1])
+    return of_first_version or ("" if is_output else None)
 
 
 def _unknown(path: str, value: object) -> Iterator[str]:

@@ -52,7 +52,7 @@ def _unverified(wanted: WantedDeployment) -> VerifiedDeployment:
         kept={},
         needs=tuple(VersionNeeds(number, wanted.resources, ()) for number in numbers),
         open_to_all=(),
-        doubts=("which workspace it is, is known during `up` only: all checks against it wait until then",),
+        unverified=("which workspace it is, is known during `up` only: all checks against it wait until then",),
         problems=(),
     )
 

@@ -31,7 +31,7 @@ def verified(wanted: Mapping[str, Any]) -> dict[str, Any]:
         "kept": {},
         "needs": [],
         "openToAll": [],
-        "doubts": [],
+        "unverified": [],
         "problems": [],
     }
 

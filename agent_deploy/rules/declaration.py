@@ -44,14 +44,14 @@ class Named:
 class Version:
     """One version: a ``number``, or an ``alias`` that is still to be resolved; ``field`` for what is told of it.
 
-    ``is_late``: which one it is comes from another resource, so that nothing can be named after it.
+    ``is_output``: which one it is comes from another resource, so that nothing can be named after it.
     """
 
     field: str
     index: int
     number: Text | None
     alias: Text | None
-    is_late: bool = False
+    is_output: bool = False
     traffic_percentage: int | Unknown | None = None
     workload_size: Text = DEFAULT_SIZE
     workload_type: Text = DEFAULT_TYPE
@@ -128,7 +128,7 @@ class Deployment:
     review: Reviewing = attribute(default_factory=Reviewing)
     tables: Tables = attribute(default_factory=Tables)
     feedback: bool = True
-    late: frozenset[str] = frozenset()  # fields that were Outputs
+    outputs: frozenset[str] = frozenset()  # fields that were Outputs
 
     @property
     def feedback_model(self) -> Text:
@@ -175,12 +175,12 @@ class Deployment:
         return merged
 
 
-def declared(args: Mapping[str, Any], late: Collection[str] = ()) -> Deployment:
-    """The deployment of a tree of arguments (components/parsing.py); ``late`` are the fields that were Outputs."""
+def declared(args: Mapping[str, Any], outputs: Collection[str] = ()) -> Deployment:
+    """The deployment of a tree of arguments (components/parsing.py); ``outputs`` are the fields that were Outputs."""
     model = _name(args.get("model_name"), names.check_model_name)
     given = args.get("endpoint_name")
     endpoint = _name(made_of(names.endpoint_name, model) if given is None and model else given, _check_endpoint)
-    versions = tuple(_versions(args, late))
+    versions = tuple(_versions(args, outputs))
     tables = args.get("inference_tables") or {}
     review = args.get("review_app") or {}
     return Deployment(
@@ -196,10 +196,10 @@ def declared(args: Mapping[str, Any], late: Collection[str] = ()) -> Deployment:
         experiment=named_experiment(args),
         tags=args.get("tags") or {},
         plain_fields={argument: args[argument] for argument in PLAIN_ARGUMENTS if argument in args},
-        permissions=tuple(_accesses("permissions", args.get("permissions") or (), late)),
+        permissions=tuple(_accesses("permissions", args.get("permissions") or (), outputs)),
         review=Reviewing(
             enabled=review.get("enabled", True) is not False,
-            reviewers=tuple(_accesses("review_app.reviewers", review.get("reviewers") or (), late)),
+            reviewers=tuple(_accesses("review_app.reviewers", review.get("reviewers") or (), outputs)),
             instructions=review.get("instructions"),
         ),
         tables=Tables(
@@ -211,7 +211,7 @@ def declared(args: Mapping[str, Any], late: Collection[str] = ()) -> Deployment:
             derivation={name: value for name, value in tables.items() if name in DERIVATION},
         ),
         feedback=args.get("feedback_model") is not False,
-        late=frozenset(late),
+        outputs=frozenset(outputs),
     )
 
 
@@ -243,12 +243,12 @@ def declared_versions(args: Mapping[str, Any]) -> list[tuple[str, Mapping[str, A
     return [(f"versions[{index}]", version) for index, version in enumerate(args.get("versions") or ())]
 
 
-def _versions(args: Mapping[str, Any], late: Collection[str]) -> Iterator[Version]:
-    model_is_late = "model_name" in late
+def _versions(args: Mapping[str, Any], outputs: Collection[str]) -> Iterator[Version]:
+    model_is_output = "model_name" in outputs
     for index, (name, given) in enumerate(declared_versions(args)):
         number, alias = given.get("version"), given.get("alias")
         of_version = name if name == "model_version" else f"{name}.version"
-        is_late = of_version in late or f"{name}.alias" in late or (number is None and model_is_late)
+        is_output = of_version in outputs or f"{name}.alias" in outputs or (number is None and model_is_output)
         if number is not None and alias is not None:
             number = alias = None
         said = {key: given.get(key, args.get(key)) for key in ("workload_size", "workload_type", "scale_to_zero")}
@@ -257,7 +257,7 @@ def _versions(args: Mapping[str, Any], late: Collection[str]) -> Iterator[Versio
             index=index,
             number=number if isinstance(number, Unknown) or _is_number(number) else None,
             alias=alias,
-            is_late=is_late,
+            is_output=is_output,
             traffic_percentage=_share(given.get("traffic_percentage")),
             environment=given.get("environment") or {},
             **{key: value for key, value in said.items() if value is not None},
@@ -283,14 +283,14 @@ def _identity(args: Mapping[str, Any]) -> Identity:
     )
 
 
-def _accesses(field: str, entries: Sequence[Mapping[str, Any]], late: Collection[str]) -> Iterator[Access]:
+def _accesses(field: str, entries: Sequence[Mapping[str, Any]], outputs: Collection[str]) -> Iterator[Access]:
     """Those entries that name one principal."""
     for index, entry in enumerate(entries):
         given = [name for name in PRINCIPAL_FIELDS if entry.get(name)]
         if len(given) == 1:
             path, principal = f"{field}[{index}].{given[0]}", entry[given[0]]
             principal = principal if isinstance(principal, Unknown) else str(principal)
-            yield Access(given[0], principal, entry.get("level"), path, path in late)
+            yield Access(given[0], principal, entry.get("level"), path, path in outputs)
 
 
 def _traffic(given: object, versions: Sequence[Version]) -> Mapping[str, int | Unknown] | Unknown:

@@ -90,11 +90,11 @@ def check_derivation_off(prefix: str, args: Mapping[str, Any]) -> list[Problem]:
     off = "enabled" if args.get("enabled") is False else "derive" if args.get("derive") is False else None
     if off is None:
         return []
-    useless = (
+    ignored = (
         "schedule", "schedule_timezone", "retention_days", "cluster_policy_id", "served_entities_table",
         "source_folder", "run_as",
     )  # fmt: skip
-    given = [name for name in useless if args.get(name) is not None]
+    given = [name for name in ignored if args.get(name) is not None]
     remedy = f"Take it out, or take {off}=False out"
     return [Problem(f"{prefix}{name}", known(args[name]), f"nothing, as {off} is False", remedy) for name in given]
 

@@ -30,14 +30,14 @@ KINDS_BY_FIELD = {**PRINCIPAL_KINDS, "application_id": "service_principal"}
 class Access:
     """One principal's level on the endpoint; ``field`` is the argument that names it, ``path`` where that stands.
 
-    ``is_late``: the name comes from another resource, so that nothing can be named after it.
+    ``is_output``: the name comes from another resource, so that nothing can be named after it.
     """
 
     field: str
     principal: str | Unknown
     level: str | Unknown | None
     path: str = ""
-    is_late: bool = False
+    is_output: bool = False
 
     @property
     def kind(self) -> str:

@@ -110,7 +110,7 @@ class VerifiedDeployment:
     )
     needs: tuple[VersionNeeds, ...] = _answered("What each version needs, those that stay included.", ())
     open_to_all: tuple[OpenPrivilege, ...] = _answered("What need not be granted, as everybody has it.", ())
-    doubts: tuple[str, ...] = _answered("What could not be told either way, one line each.", ())
+    unverified: tuple[str, ...] = _answered("What could not be told either way, one line each.", ())
     problems: tuple[str, ...] = _answered("All that keeps the deployment from being made, one line for each cause.", ())
 
 
@@ -123,7 +123,7 @@ def look_ups(deployment: Deployment, owner_marks: Sequence[str]) -> WantedDeploy
     versions = [version for version in deployment.versions if version.is_known] if model else []
     identity = deployment.identity
     schema = inference_schema(deployment)
-    of_tables = tables_look_ups(TABLES, deployment.tables.derivation, deployment.late, schema)
+    of_tables = tables_look_ups(TABLES, deployment.tables.derivation, deployment.outputs, schema)
     named = deployment.experiment
     experiment = NamedValue(named.field, str(named.value)) if named and is_known(named.value) else None
     # Others write into it: reviewers their assessments, a service principal its traces.
@@ -158,17 +158,17 @@ def look_ups(deployment: Deployment, owner_marks: Sequence[str]) -> WantedDeploy
 
 
 def tables_look_ups(
-    prefix: str, args: Mapping[str, Any], late: Collection[str], schema: str | None, payload_table: str | None = None
+    prefix: str, args: Mapping[str, Any], outputs: Collection[str], schema: str | None, payload_table: str | None = None
 ) -> WantedDeployment:
     """What is to be verified of inference tables in a schema, if that is known; ``prefix`` is before their fields."""
-    runs_later = f"{prefix}run_as" in late
+    runs_later = f"{prefix}run_as" in outputs
     principals = (*inference_tables.named_readers(prefix, args), *inference_tables.named_runner(prefix, args))
     pipeline = inference_tables.wanted_pipeline(prefix, args, schema) if schema else None
     folder = inference_tables.named_folder(prefix, args)
     return WantedDeployment(
         auth=MANUAL,
         # One that is an Output may be made by this very program.
-        principals=tuple(NamedValue(field, str(name)) for field, name in principals if field not in late),
+        principals=tuple(NamedValue(field, str(name)) for field, name in principals if field not in outputs),
         tables=tuple(NamedValue(**each) for each in inference_tables.named_tables(prefix, args)),
         pipeline=WantedPipeline(**pipeline) if pipeline else None,
         source_folder=NamedValue(**folder) if folder else None,
@@ -229,9 +229,9 @@ def exposed_credentials(deployment: Deployment) -> list[str]:
 def _principals(deployment: Deployment) -> Iterator[NamedValue]:
     """Every principal that the arguments name plainly, by the field where they do: ``permissions[0].group_name``."""
     accesses: tuple[Access, ...] = (*deployment.permissions, *deployment.review.reviewers)
-    yield from (NamedValue(each.path, str(each.principal)) for each in accesses if not each.is_late)
+    yield from (NamedValue(each.path, str(each.principal)) for each in accesses if not each.is_output)
     field, existing = "service_principal.application_id", deployment.identity.existing
-    if existing and existing.application_id and field not in deployment.late:
+    if existing and existing.application_id and field not in deployment.outputs:
         yield NamedValue(field, str(existing.application_id))
 
 

@@ -167,8 +167,8 @@ class VendorResource(Resource):
             return sorted(value, key=_rank)
         return value
 
-    def foresee(self, context: Context, old: Values | None, inputs: Values) -> Values:
-        return {**super().foresee(context, old, {}), **declared(inputs)}
+    def preview(self, context: Context, old: Values | None, inputs: Values) -> Values:
+        return {**super().preview(context, old, {}), **declared(inputs)}
 
     def seen(self, inputs: Mapping[str, Any], actual: Mapping[str, Any]) -> Values:
         """The inputs with what is ``actual``, spelled as declared where the difference means nothing."""

@@ -102,7 +102,7 @@ class Workspace(pulumi.runtime.Mocks):
             "kept": kept,
             "needs": [{"version": number, "resources": resources, "userScopes": []} for number in numbers],
             "openToAll": self.open_to_all,
-            "doubts": [],
+            "unverified": [],
             "problems": problems,
         }
 

@@ -96,5 +96,5 @@ def test_check_and_preview_agree_on_every_finding(
     }
     assert told == list(dict.fromkeys([*checked["problems"], *sentences["failures"]]))
     [answer] = mocks.answers
-    assert answer["doubts"] == sentences["unverified"]
+    assert answer["unverified"] == sentences["unverified"]
     assert all(line.endswith("]") and " [AGV" in line for line in told)

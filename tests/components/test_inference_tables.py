@@ -62,7 +62,7 @@ class Workspace(pulumi.runtime.Mocks):
         self.pipeline_asked, self.asked_of = asked.get("pipeline"), asked
         problems = [self.pipeline] if self.pipeline else []
         problems += [f"{each['field']} {each['value']!r}" for each in asked["principals"] if each["value"] == "nobody"]
-        found = {"problems": problems, "doubts": [], "openToAll": [], "needs": [], "kept": {}, "numbers": []}
+        found = {"problems": problems, "unverified": [], "openToAll": [], "needs": [], "kept": {}, "numbers": []}
         return {"deployments": [found]}, []
 
 

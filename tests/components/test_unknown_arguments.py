@@ -403,7 +403,7 @@ def cases(draw: st.DrawFn) -> tuple[str, frozenset[Path], frozenset[Path]]:
 
 def leaves(shape: Shape, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every place that may be an Output, entries and names left out."""
-    if shape.late:
+    if shape.may_be_output:
         yield path
     if shape.inner is not None:
         yield from leaves(shape.inner, path)

@@ -366,7 +366,7 @@ def test_versions_are_numbers_and_addresses_are_foreseen(service: Service) -> No
     (failure,) = REGISTRATION.check(service.context, {}, {**INPUTS, "modelVersion": "champion"})[1]
     assert "'champion'" in failure.reason
     old = create(service)
-    kept = REGISTRATION.foresee(service.context, old, {**INPUTS, "instructions": "x"})
+    kept = REGISTRATION.preview(service.context, old, {**INPUTS, "instructions": "x"})
     assert kept["reviewAppUrl"] == old["reviewAppUrl"]
-    assert REGISTRATION.foresee(service.context, old, {**INPUTS, "endpointName": "x"})["reviewAppUrl"] is UNKNOWN
-    assert REGISTRATION.foresee(service.context, None, dict(INPUTS))["registered"] is UNKNOWN
+    assert REGISTRATION.preview(service.context, old, {**INPUTS, "endpointName": "x"})["reviewAppUrl"] is UNKNOWN
+    assert REGISTRATION.preview(service.context, None, dict(INPUTS))["registered"] is UNKNOWN

@@ -71,8 +71,8 @@ def test_a_version_that_was_registered_anew_is_a_change_and_is_deployed(api: Ser
     found, told = diff(api, state, inputs())
     assert found == {(RECORD, "qa"): Change(Kind.UPDATE, of_inputs=False)}
     assert [text for text in told if ANEW in text] == told != []
-    foreseen = RESOURCE.foresee(api.context(), state, inputs())
-    assert (foreseen[RECORD], foreseen["configVersion"]) == ({"qa": "third"}, UNKNOWN)
+    previewed = RESOURCE.preview(api.context(), state, inputs())
+    assert (previewed[RECORD], previewed["configVersion"]) == ({"qa": "third"}, UNKNOWN)
     # What is served is still the former one.
     refreshed = read(api, state)
     assert refreshed[RECORD] == {"qa": "first"}

@@ -192,7 +192,7 @@ class Quoting(Resource):
     def quote(self, *_: Any) -> Any:
         raise self._error(ALL)
 
-    check = diff = foresee = create = read = update = delete = quote  # type: ignore[assignment]
+    check = diff = preview = create = read = update = delete = quote  # type: ignore[assignment]
 
 
 class Telling(Resource):

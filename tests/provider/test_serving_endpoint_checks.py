@@ -296,13 +296,13 @@ def test_every_rule_has_a_source_and_every_replacement_is_diffed_as_one() -> Non
 
 def test_a_preview_knows_what_can_be_known(api: ServingApi) -> None:
     wanted, _ = check(api, hinted())
-    seen = ServingEndpoint().foresee(api.context(), None, wanted)
+    seen = ServingEndpoint().preview(api.context(), None, wanted)
     assert seen["payloadTable"] == "main.default.qa_payload"
     assert seen["workspaceUrl"] == HOST
     assert seen["endpointId"] is UNKNOWN
     old = ServingEndpoint().create(api.context(), wanted).properties
-    kept = ServingEndpoint().foresee(api.context(), old, {**wanted, "tags": {"a": "1"}})
+    kept = ServingEndpoint().preview(api.context(), old, {**wanted, "tags": {"a": "1"}})
     assert UNKNOWN not in [kept[name] for name in ServingEndpoint.outputs]
-    moved = ServingEndpoint().foresee(api.context(), old, {**wanted, "servedEntities": TWO})
+    moved = ServingEndpoint().preview(api.context(), old, {**wanted, "servedEntities": TWO})
     assert moved["endpointId"] == old["endpointId"]
     assert moved["servedEntityStates"] is UNKNOWN

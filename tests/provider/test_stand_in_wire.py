@@ -70,9 +70,9 @@ def test_deleting_what_is_gone_is_no_error_but_for_a_job(golden: str, kind: str,
 @EACH
 def test_preview_knows_the_inputs_and_no_more(golden: str, kind: str, inputs: Values, id: str) -> None:
     resource = RESOURCES[token(kind)]
-    foreseen = resource.foresee(context(kind), None, inputs)
-    assert inputs.items() <= foreseen.items()
-    assert {name for name, value in foreseen.items() if value is UNKNOWN} == set(resource.outputs) - set(inputs)
+    previewed = resource.preview(context(kind), None, inputs)
+    assert inputs.items() <= previewed.items()
+    assert {name for name, value in previewed.items() if value is UNKNOWN} == set(resource.outputs) - set(inputs)
 
 
 UPDATED: list[tuple[str, str, Values]] = [
@@ -335,7 +335,7 @@ def test_what_the_vendors_plugin_lets_pass_is_refused_only_when_it_is_made(
     golden: str, kind: str, inputs: Values, section: str | None, reason: str
 ) -> None:
     full = checked(kind, inputs)
-    RESOURCES[token(kind)].foresee(context(kind), None, full)
+    RESOURCES[token(kind)].preview(context(kind), None, full)
     with (
         pytest.raises((UserError, PartialFailure), match=re.escape(reason)),
         playing(golden, section) if section else nullcontext(SILENT) as workspace,

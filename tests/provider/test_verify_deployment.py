@@ -74,7 +74,7 @@ def test_what_may_be_deployed_is_described(double: Double) -> None:
         "kept": {},
         "needs": [{"version": number, "resources": [table], "userScopes": []} for number in ("1", "2")],
         "openToAll": [],
-        "doubts": [],
+        "unverified": [],
         "problems": [],
     }
     assert double.writes() == []
@@ -161,8 +161,8 @@ def test_who_lets_readers_into_a_catalog_manages_it_unless_they_may_use_it(doubl
     # Who may not see everybody's grants is not told that they lack it.
     double.answers[path] = lambda request: everybody if "principal" in request.url.params else 403
     found = verify(double, **wanted)
-    assert (of_readers(found, "problems"), of_readers(found, "doubts")) == ([], ["Schema 'main.default'"])
-    assert "and whether they have USE SCHEMA cannot be read" in found["doubts"][0]
+    assert (of_readers(found, "problems"), of_readers(found, "unverified")) == ([], ["Schema 'main.default'"])
+    assert "and whether they have USE SCHEMA cannot be read" in found["unverified"][0]
 
 
 def test_who_lets_a_service_principal_into_an_experiment_manages_it(double: Double) -> None:

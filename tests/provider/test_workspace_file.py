@@ -208,9 +208,9 @@ def test_what_is_not_known_yet_is_no_mistake(files: Files, inputs: Values) -> No
     given = {**WANTED, **inputs}
     settled, failures = WorkspaceFile().check(files.context, {}, given)
     assert (settled, failures) == (given, [])
-    foreseen = WorkspaceFile().foresee(files.context, None, settled)
-    assert (foreseen["path"] is UNKNOWN) == ("content" not in inputs)
-    assert foreseen["objectId"] is UNKNOWN
+    previewed = WorkspaceFile().preview(files.context, None, settled)
+    assert (previewed["path"] is UNKNOWN) == ("content" not in inputs)
+    assert previewed["objectId"] is UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -103,10 +103,10 @@ class ObjectPermission(Resource):
         self._claims.claim(context, _named(inputs))
         return inputs, [Failure("", str(problem)) for problem in problems]
 
-    def foresee(self, context: Context, old: Values | None, inputs: Values) -> Values:
+    def preview(self, context: Context, old: Values | None, inputs: Values) -> Values:
         """What the principal had before is of the place."""
         same = old is not None and all(old.get(name) == inputs.get(name) for name in _PLACE)
-        return super().foresee(context, old if same else None, inputs)
+        return super().preview(context, old if same else None, inputs)
 
     def create(self, context: Context, inputs: Values) -> Created:
         """Gives the level, unless the principal has it or more already."""

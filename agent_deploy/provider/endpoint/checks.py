@@ -127,7 +127,7 @@ class TablePrefixes:
         # of the old one stays, and cannot be the new one's.
         self._known: set[str] = set()
 
-    def settle(self, context: Context, workspace: Workspace, old: Values, inputs: Values) -> list[Failure]:
+    def choose(self, context: Context, workspace: Workspace, old: Values, inputs: Values) -> list[Failure]:
         """Puts the prefix into ``inputs``, or says why the wanted one cannot be had."""
         if old:
             self._known.add(context.urn)

@@ -65,7 +65,7 @@ class EndpointInferenceTable(Resource):
         as_gateway = {"name": inputs["endpointName"], "aiGateway": {"inferenceTableConfig": config}}
         old = {name: old_inputs[name] for name in _PLACE if name in old_inputs}
         before = {"aiGateway": {"inferenceTableConfig": old}} if same_endpoint else {}
-        failures = self._prefixes.settle(context, workspace, before, as_gateway)
+        failures = self._prefixes.choose(context, workspace, before, as_gateway)
         settled = as_gateway["aiGateway"]["inferenceTableConfig"]
         return {**inputs, **{name: settled[name] for name in _PLACE if settled.get(name)}}, failures
 
@@ -76,7 +76,7 @@ class EndpointInferenceTable(Resource):
         found.changes.pop(("tableNamePrefixHint",), None)
         return found
 
-    def foresee(self, context: Context, old: Values | None, inputs: Values) -> Values:
+    def preview(self, context: Context, old: Values | None, inputs: Values) -> Values:
         """The table's name is known as soon as its parts are."""
         parts = [inputs.get(name) for name in _PLACE]
         table = UNKNOWN if None in parts or UNKNOWN in parts else payload_table(*parts)

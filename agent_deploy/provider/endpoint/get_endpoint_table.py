@@ -6,14 +6,14 @@ from agent_deploy.client.errors import ApiError, WorkspaceError
 from agent_deploy.provider.endpoint import state as states
 from agent_deploy.provider.endpoint.waiting import get
 from agent_deploy.provider.plugin.resource import Context, Values
-from agent_deploy.provider.workspace.look_ups import patient
+from agent_deploy.provider.workspace.connection import looked_up
 
 
 def get_endpoint_table(context: Context, arguments: Values) -> Values:
     """``endpointName`` to ``modelName`` and ``payloadTable``, each empty where there is none."""
     name = str(arguments["endpointName"])
     try:
-        remote = get(patient(context), name)
+        remote = get(looked_up(context), name)
     except ApiError as error:
         reason = f"there is no serving endpoint {name}: correct the name, or create it first"
         return {"modelName": "", "payloadTable": "", "problem": reason if error.is_missing else str(error)}

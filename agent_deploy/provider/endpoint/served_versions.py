@@ -9,7 +9,8 @@ from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.client.model_registry import CATALOG, identity_of
 from agent_deploy.client.workspace import segment
 from agent_deploy.provider.plugin.resource import Context
-from agent_deploy.provider.workspace.look_ups import Memory, begin, memory_of, patient
+from agent_deploy.provider.workspace.connection import looked_up
+from agent_deploy.provider.workspace.look_ups import Memory, begin, memory_of
 
 # The output of a ServingEndpoint: served entity → id of the version that was deployed. Without those whose id nobody
 # told, and not there at all in the state of earlier versions of this package.
@@ -71,7 +72,7 @@ def _identity(context: Context, model: str, version: str) -> str:
 
     def ask() -> str:
         try:
-            found = patient(context).find(f"{CATALOG}/models/{segment(model)}/versions/{segment(version)}")
+            found = looked_up(context).find(f"{CATALOG}/models/{segment(model)}/versions/{segment(version)}")
         except WorkspaceError:
             return ""
         return identity_of(found or {})

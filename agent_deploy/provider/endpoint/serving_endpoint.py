@@ -86,7 +86,7 @@ class ServingEndpoint(Resource):
         failures = check_fields(context, inputs) or self._check_name(context, inputs)
         if not failures:
             workspace = workspace_of(context, LOOK_TIMEOUT)
-            failures = self._prefixes.settle(context, workspace, old_inputs, inputs)
+            failures = self._prefixes.choose(context, workspace, old_inputs, inputs)
         return inputs, failures
 
     def _check_name(self, context: Context, inputs: Values) -> list[Failure]:
@@ -129,7 +129,7 @@ class ServingEndpoint(Resource):
         # Two endpoints cannot have one name: unless it changes, the old one must go first.
         return Diff(changes, delete_before_replace=old_inputs.get("name") == inputs.get("name"))
 
-    def foresee(self, context: Context, old: Values | None, inputs: Values) -> Values:
+    def preview(self, context: Context, old: Values | None, inputs: Values) -> Values:
         """Only what the change can move is unknown, so that nothing downstream looks changed without need."""
         known: Values = {}
         if old is not None:

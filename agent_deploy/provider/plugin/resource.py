@@ -179,7 +179,7 @@ class Resource:
         }
         return Diff(changes, self.delete_before_replace)
 
-    def foresee(self, context: Context, old: Values | None, inputs: Values) -> Values:
+    def preview(self, context: Context, old: Values | None, inputs: Values) -> Values:
         """The properties after create (``old`` is None) or update, as far as a preview knows them; makes no call."""
         before: Mapping[str, Any] = {} if old is None else old
         return {**inputs, **{name: before.get(name, UNKNOWN) for name in self.outputs}}

@@ -183,8 +183,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
         async def create() -> Any:
             if request.preview:
-                foreseen = await self._run(operation, resource.foresee, operation, None, inputs)
-                return provider_pb2.CreateResponse(properties=encode(foreseen, secrets))
+                previewed = await self._run(operation, resource.preview, operation, None, inputs)
+                return provider_pb2.CreateResponse(properties=encode(previewed, secrets))
             created = await self._run(operation, resource.create, operation, inputs)
             return provider_pb2.CreateResponse(id=created.id, properties=encode(created.properties, secrets))
 
@@ -213,7 +213,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
         async def update() -> Any:
             if request.preview:
-                values = await self._run(operation, resource.foresee, operation, old, new)
+                values = await self._run(operation, resource.preview, operation, old, new)
             else:
                 values = await self._run(operation, resource.update, operation, request.id, old_inputs, old, new)
             return provider_pb2.UpdateResponse(properties=encode(values, secrets))

@@ -65,16 +65,16 @@ class AgentRegistration(Resource):
         self._claims.claim(context, _id(inputs))
         return inputs, []
 
-    def foresee(self, context: Context, old: Values | None, inputs: Values) -> Values:
+    def preview(self, context: Context, old: Values | None, inputs: Values) -> Values:
         """Addresses change with what they are made of."""
         made_of = (*_RECORD, "experimentId")
         same = old is not None and all(old.get(name) == inputs.get(name) for name in made_of)
-        return super().foresee(context, old if same else None, inputs)
+        return super().preview(context, old if same else None, inputs)
 
     def create(self, context: Context, inputs: Values) -> Created:
         """Registers the version, and sees to instructions and Review App."""
         with self._turn[_key(inputs)]:
-            return Created(_id(inputs), _Registering(context, inputs, {}).settle(take=True))
+            return Created(_id(inputs), _Registering(context, inputs, {}).register(take=True))
 
     def read(self, context: Context, id: str, old_inputs: Values, old: Values) -> Found | None:
         """What the register says; None when it has no record of the version, or only one of a deleted endpoint."""
@@ -115,7 +115,7 @@ class AgentRegistration(Resource):
             return self.create(context, inputs).properties
         with self._turn[_key(inputs)]:
             moved = any(old.get(name) != inputs.get(name) for name in _RECORD)
-            return _Registering(context, inputs, old).settle(take=moved)
+            return _Registering(context, inputs, old).register(take=moved)
 
     def delete(self, context: Context, id: str, old_inputs: Values, old: Values) -> None:
         """Removes the record, and after the model's last one on this endpoint, what reviewers were shown of it."""
@@ -147,7 +147,7 @@ class _Registering:
         self._model, self._endpoint = str(inputs["modelName"]), str(inputs["endpointName"])
         self._joined = str(old.get("experimentId") or "")  # whose Review App knows the agent, until it has left it
 
-    def settle(self, take: bool) -> Values:
+    def register(self, take: bool) -> Values:
         """All properties; raises PartialFailure with what is there, when the rest failed."""
         record, app_id = None, ""
         try:

@@ -59,7 +59,7 @@ class DerivedTables(Resource):
         ]
         return inputs, [Failure("payloadTable", reason) for reason in taken]
 
-    def foresee(self, context: Context, old: Values | None, inputs: Values) -> Values:
+    def preview(self, context: Context, old: Values | None, inputs: Values) -> Values:
         """The names follow from the payload table's."""
         return {**inputs, **_outputs(inputs["payloadTable"])}
 

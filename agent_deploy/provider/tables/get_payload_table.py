@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent_deploy.client.errors import ApiError, WorkspaceError
 from agent_deploy.client.workspace import segment
 from agent_deploy.provider.plugin.resource import Context, Values
-from agent_deploy.provider.workspace.look_ups import patient
+from agent_deploy.provider.workspace.connection import looked_up
 from agent_deploy.provider.workspace.unity_tables import TABLES
 from agent_deploy.rules.tables import day_column
 
@@ -14,7 +14,7 @@ def get_payload_table(context: Context, arguments: Values) -> Values:
     """``payloadTable`` to ``dayColumn``, which has the day of a row, and to the problem, each empty where none is."""
     name = str(arguments["payloadTable"])
     try:
-        found = patient(context).get(f"{TABLES}/{segment(name)}")
+        found = looked_up(context).get(f"{TABLES}/{segment(name)}")
     except ApiError as error:
         reason = f"there is no table {name}: correct the name, or let its endpoint log a first request"
         return {"dayColumn": "", "problem": reason if error.is_missing else str(error)}

@@ -93,9 +93,9 @@ class WorkspaceFile(Resource):
             found.changes["content",] = Change(Kind.UPDATE)
         return found
 
-    def foresee(self, context: Context, old: Values | None, inputs: Values) -> Values:
+    def preview(self, context: Context, old: Values | None, inputs: Values) -> Values:
         """Where it lies follows from the inputs."""
-        return {**super().foresee(context, old, inputs), **_places(_path(inputs))}
+        return {**super().preview(context, old, inputs), **_places(_path(inputs))}
 
     def create(self, context: Context, inputs: Values) -> Created:
         """Writes it, over what may lie there."""

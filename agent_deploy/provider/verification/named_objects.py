@@ -11,8 +11,9 @@ from agent_deploy.provider.access.secret import keys_of
 from agent_deploy.provider.access.service_principal_secret import secrets_of
 from agent_deploy.provider.plugin.resource import Context
 from agent_deploy.provider.verification.pipeline_dry_run import check_pipeline
+from agent_deploy.provider.workspace.connection import looked_up
 from agent_deploy.provider.workspace.folder_writers import open_place
-from agent_deploy.provider.workspace.look_ups import memory_of, patient
+from agent_deploy.provider.workspace.look_ups import memory_of
 from agent_deploy.provider.workspace.permission_facts import PermissionFacts, UnknownPrincipal, facts_of
 from agent_deploy.provider.workspace.unity_tables import TABLES
 from agent_deploy.rules import findings
@@ -55,7 +56,7 @@ def check_references(context: Context, asked: WantedDeployment) -> list[Finding]
 def _lost(context: Context, scope: str, wanted: Wanted) -> list[Finding]:
     everywhere = ", ".join(dict.fromkeys(field for fields in wanted.values() for field in fields))
     try:
-        keys = memory_of(context).once(("keys of", scope), lambda: keys_of(patient(context), scope))
+        keys = memory_of(context).once(("keys of", scope), lambda: keys_of(looked_up(context), scope))
     except ApiError as error:
         if error.status != 403:
             raise
@@ -146,7 +147,7 @@ def check_oauth_secrets(context: Context, asked: WantedDeployment) -> list[Findi
     if not (id := asked.service_principal_id):
         return []
     try:
-        count = sum(1 for _ in secrets_of(patient(context), id))
+        count = sum(1 for _ in secrets_of(looked_up(context), id))
     except ApiError as error:
         # Deleted by hand: the run that is previewed makes another one. Not to be seen: only the run can tell.
         if error.is_missing or error.status == 403:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.provider.plugin.resource import Context
-from agent_deploy.provider.workspace.look_ups import memory_of, patient
+from agent_deploy.provider.workspace.connection import looked_up
+from agent_deploy.provider.workspace.look_ups import memory_of
 from agent_deploy.provider.workspace.permission_facts import UnknownPrincipal, facts_of
 from agent_deploy.rules import findings
 from agent_deploy.rules.findings import Finding
@@ -36,7 +37,7 @@ def check_pipeline(context: Context, asked: WantedDeployment) -> list[Finding]:
         **({"run_as": {_WIRE[kind_of_runner(runner)]: runner}} if runner else {}),
     }
     key = ("pipeline", pipeline.catalog, pipeline.schema, policy, runner)
-    ask = lambda: patient(context).post("/api/2.0/pipelines", body, repeatable=True)  # noqa: E731 - asked once
+    ask = lambda: looked_up(context).post("/api/2.0/pipelines", body, repeatable=True)  # noqa: E731 - asked once
     try:
         memory_of(context).once(key, ask)
     except ApiError as error:

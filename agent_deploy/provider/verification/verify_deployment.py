@@ -23,7 +23,8 @@ from agent_deploy.provider.plugin.resource import Context, Values
 from agent_deploy.provider.verification.get_declared_resources import declared_resources, unreadable
 from agent_deploy.provider.verification.get_model_version import NOT_FOUND, describe_version
 from agent_deploy.provider.verification.named_objects import CHECKS
-from agent_deploy.provider.workspace.look_ups import begin, memory_of, patient
+from agent_deploy.provider.workspace.connection import looked_up
+from agent_deploy.provider.workspace.look_ups import begin, memory_of
 from agent_deploy.provider.workspace.permission_facts import UnknownPrincipal, facts_of
 from agent_deploy.rules import findings
 from agent_deploy.rules.credentials import MANUAL, PASSTHROUGH
@@ -120,7 +121,7 @@ class _Verifying:
 
     def __init__(self, context: Context, asked: WantedDeployment) -> None:
         self._context, self._required = context, asked.requirements
-        self._workspace, self._memory, self._facts = patient(context), memory_of(context), facts_of(context)
+        self._workspace, self._memory, self._facts = looked_up(context), memory_of(context), facts_of(context)
         self._malformed = [findings.RESOURCE.found(each) for each in check_resources("resources", asked.resources)]
         well_formed = (each for each in asked.resources if not check_resources("resources", [each]))
         self._asked = replace(asked, resources=tuple(well_formed))
@@ -160,7 +161,7 @@ class _Verifying:
             kept=previous,
             needs=tuple(version.needs for version in versions),
             open_to_all=tuple(OpenPrivilege(o.target.type, o.target.name, o.privilege) for o in judged.opened),
-            doubts=tuple(map(str, judgement.unverified)),
+            unverified=tuple(map(str, judgement.unverified)),
             problems=tuple(map(str, problems)),
         )
         return Verification(answer, problems, judgement, judged.principal)
@@ -170,7 +171,7 @@ class _Verifying:
     def _foresee(self) -> None:
         """Begins what the second round will ask in any case; the answers are in memory then."""
         wanted = needs(self._asked.resources, self._required)
-        self._facts.foresee(wanted, self._asked.principal, self._with_entitlements)
+        self._facts.begin_gathering(wanted, self._asked.principal, self._with_entitlements)
         for each in self._asked.versions if self._reads_models else ():
             if each.version:
                 begin(self._declared, each.version)

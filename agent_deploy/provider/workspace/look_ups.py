@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from agent_deploy.client.errors import ConnectionLost, Unreachable
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.provider.plugin.resource import Context
-from agent_deploy.provider.workspace.connection import host_of, looked_up
+from agent_deploy.provider.workspace.connection import host_of
 
 # Long enough for all agents of one program, short enough that a grant made meanwhile is seen by the next run.
 MEMORY_SECONDS = 20.0
@@ -76,8 +76,3 @@ def memory_of(context: Context) -> Memory:
     """What everybody remembers who uses this context's workspace."""
     with _LOCK:
         return _MEMORIES.setdefault(host_of(context), Memory())
-
-
-def patient(context: Context) -> Workspace:
-    """The context's workspace as a verification asks it."""
-    return looked_up(context)

@@ -10,7 +10,8 @@ from typing import Any
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider.plugin.resource import Context
-from agent_deploy.provider.workspace.look_ups import Memory, begin, memory_of, patient
+from agent_deploy.provider.workspace.connection import looked_up
+from agent_deploy.provider.workspace.look_ups import Memory, begin, memory_of
 from agent_deploy.rules.groups import ACCOUNT_USERS, USERS
 from agent_deploy.rules.object_permissions import OBJECT_TYPES
 from agent_deploy.rules.requirements import SECRET_SCOPE, WORKSPACE, Need
@@ -61,7 +62,7 @@ class PermissionFacts:
         found = [begin(self._held, target, privileges, principal) for target, privileges in targets.items()]
         return dict(zip(targets, [each.result() for each in found], strict=True))
 
-    def foresee(self, wanted: Iterable[Need], name: str | None, with_entitlements: bool) -> None:
+    def begin_gathering(self, wanted: Iterable[Need], name: str | None, with_entitlements: bool) -> None:
         """Begins to gather what will be asked about the caller, or the one of that name; does not wait for it."""
 
         def held(target: Target, privileges: frozenset[str]) -> Held:
@@ -270,7 +271,7 @@ class PermissionFacts:
 
 def facts_of(context: Context) -> PermissionFacts:
     """The look-ups of a context, remembered with everybody else's."""
-    return PermissionFacts(patient(context), memory_of(context))
+    return PermissionFacts(looked_up(context), memory_of(context))
 
 
 def _by_target(wanted: Iterable[Need]) -> dict[Target, frozenset[str]]:
