@@ -18,7 +18,7 @@ DEMO_ARGS ?=
 WITH_TOOLCHAIN = toolchain=$$($(VENV)/bin/python tools/toolchain.py --print-path) \
 	&& PATH="$(VENV)/bin:$$toolchain:$$PATH" VIRTUAL_ENV="$(VENV)"
 
-.PHONY: setup constraints toolchain demo test screenshots bench lint clean distclean
+.PHONY: setup constraints toolchain demo check test screenshots bench lint clean distclean
 
 setup: $(STAMP)
 	@$(VENV)/bin/python tools/toolchain.py
@@ -51,6 +51,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@$(WITH_TOOLCHAIN) $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+# Before each commit: what needs no engine, no served model and no other program.
+check: lint
+	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal -m "not processes" tests/unit tests/components tests/provider $(ARGS)
 
 # What docs/review-app.md talks about, as the browser tests see it; no pictures lie in the repository.
 screenshots: $(STAMP)

@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Shape:
-    """One argument: whether it may be an Output (``may_be_output``), and what it is: ``kind``, a plain type, list or dict.
+    """One argument: whether it ``may_be_output``, and what it is: ``kind``, a plain type, list or dict.
 
     ``inner`` is the shape of a list's entries or of a mapping's values, ``fields`` are those of a TypedDict.
     """

@@ -15,6 +15,8 @@ import pytest
 from agent_deploy import AgentDeployment, AgentServicePrincipal, FeedbackModel, InferenceTables, testing
 from agent_deploy.components.errors import DeploymentError
 
+pytestmark = pytest.mark.processes
+
 PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
 SECRET = {"KEY": "hush"}
 READERS = {"readers": ["auditors"], "retention_days": 30, "warehouse_id": "w"}

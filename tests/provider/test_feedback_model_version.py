@@ -18,6 +18,8 @@ from agent_deploy.provider.feedback.feedback_model_version import FeedbackModelV
 from agent_deploy.provider.plugin.resource import UNKNOWN, Context, PartialFailure, UserError
 from agent_deploy.provider.verification.verify_deployment import verify_deployments
 
+pytestmark = pytest.mark.processes
+
 RESOURCE = FeedbackModelVersion()
 REGISTRY = "/api/2.0/mlflow/unity-catalog"
 FUNCTIONS = "/api/2.1/unity-catalog/permissions/function"

@@ -42,6 +42,8 @@ from agent_deploy.provider.plugin.servicer import Servicer
 from agent_deploy.provider.schema import token as token_of
 from agent_deploy.resources import head_start
 
+pytestmark = pytest.mark.processes
+
 TLS = ssl.create_default_context()
 HOST = "https://no-such.example.com"
 # With characters that repr, JSON, URLs and base64 each write otherwise.

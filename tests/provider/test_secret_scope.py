@@ -14,6 +14,8 @@ from agent_deploy.provider.access.secret_scope import SecretScope
 from agent_deploy.provider.plugin.resource import UNKNOWN, Found, UserError, Values
 from tests.provider.serving_api import ToldContext
 
+pytestmark = pytest.mark.processes
+
 RESOURCE = SecretScope()
 SCOPES, ACLS = "/api/2.0/secrets/scopes", "/api/2.0/secrets/acls/put"
 

@@ -17,6 +17,8 @@ from agent_deploy.provider.access.service_principal_secret import ServicePrincip
 from agent_deploy.provider.plugin.resource import Context, UserError, Values
 from agent_deploy.rules.credentials import MAX_SECRETS
 
+pytestmark = pytest.mark.processes
+
 PATH = "/api/2.0/accounts/servicePrincipals/7/credentials/secrets"
 INPUTS: Values = {"servicePrincipalId": "7"}
 URN = "urn:pulumi:s::p::t::n"

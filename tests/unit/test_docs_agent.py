@@ -14,6 +14,8 @@ from mlflow.types.responses import ResponsesAgentRequest
 
 from stacks.agents.docs_agent.agent import DocsAgent
 
+pytestmark = pytest.mark.processes
+
 GUIDE = """
 # Guide
 

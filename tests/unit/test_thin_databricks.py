@@ -18,6 +18,8 @@ from pulumi.runtime import mocks
 from agent_deploy.resources import databricks
 from agent_deploy.resources.databricks import RESOURCES, AccessControl, VendorResource
 
+pytestmark = pytest.mark.processes
+
 BY_NAME = {resource.__name__: resource for resource in RESOURCES}
 NESTED = {"access_controls": AccessControl}
 

@@ -25,6 +25,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "toolchain.py"
 VERSION = "v3.256.0"
 SYSTEMS = ("linux", "darwin")

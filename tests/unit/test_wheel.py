@@ -15,6 +15,8 @@ from packaging.utils import canonicalize_name
 
 from tests.distributions import brought_by
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
 WITHOUT = """
 import sys
