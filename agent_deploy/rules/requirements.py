@@ -128,6 +128,13 @@ def _warehouse(wanted: Requirements, _: Sequence[Resource]) -> Iterator[Need]:
     yield from _needs(deployer_access(warehouse), warehouse.kind, shown)
 
 
+def _lent_warehouse(wanted: Requirements, _: Sequence[Resource]) -> Iterator[Need]:
+    # Whoever does not manage it may not even read who may use it.
+    warehouse = Resource("sql_warehouse", str(wanted.run_as_warehouse))
+    shown = f"{warehouse} (for run_as of the inference tables)"
+    yield Need(Access(deployer_access(warehouse)[-1].target, CAN_MANAGE), warehouse.kind, shown)
+
+
 def _endpoint(wanted: Requirements, _: Sequence[Resource]) -> Iterator[Need]:
     shown = f"Serving endpoint {wanted.endpoint_name}"
     target = WorkspaceObject("serving-endpoints", str(wanted.endpoint_name))
@@ -179,6 +186,7 @@ class Requirements:
     run_as: str | None = _requires("User or service principal that is to derive the inference tables.", None, _run_as)
     payload_table: str | None = _requires("Payload table that exists, to derive from.", None, lambda _, __: ())
     sql_warehouse: str | None = _requires("SQL warehouse that is to be used.", None, _warehouse)
+    run_as_warehouse: str | None = _requires("SQL warehouse that run_as is to be let use.", None, _lent_warehouse)
     endpoint_name: str | None = _requires("Serving endpoint that is to be created or changed.", None, _endpoint)
     experiment_id: str | None = _requires("MLflow experiment that others are to be let into.", None, _experiment)
     secret_scopes: tuple[str, ...] = _requires("Secret scopes that are to be created, or written to.", (), _scopes)

@@ -179,6 +179,9 @@ def tables_look_ups(
             run_as=None if runs_later else inference_tables.runner(args),
             payload_table=payload_table,
             sql_warehouse=known(args.get("warehouse_id")),
+            run_as_warehouse=known(args.get("warehouse_id"))
+            if args.get("run_as") and args.get("retention_days")
+            else None,
         ),
     )
 

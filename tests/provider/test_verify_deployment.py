@@ -275,6 +275,25 @@ def test_who_is_to_derive_exists_may_be_used_and_gets_what_that_takes(double: Do
     assert verify(double, versions=[{"version": "1"}], inference_tables={"run_as": ANN})["problems"] == []
 
 
+@pytest.mark.parametrize(("level", "tables", "refused"), [
+    ("CAN_USE", {"retention_days": 9, "run_as": RUNNER}, True),
+    ("CAN_MANAGE", {"retention_days": 9, "run_as": RUNNER}, False),
+    ("CAN_USE", {"retention_days": 9}, False),
+    ("CAN_USE", {"run_as": RUNNER}, False),
+])  # fmt: skip
+def test_who_lends_run_as_a_warehouse_manages_it(
+    double: Double, level: str, tables: dict[str, Any], refused: bool
+) -> None:
+    double.acl("sql/warehouses/abc", ("group", "team", level))
+    double.answers[f"{SCIM}/ServicePrincipals"] = {"Resources": [{"applicationId": RUNNER}]}
+    given = {"warehouse_id": "abc", **tables}
+    problems = verify(double, versions=[{"version": "1"}], inference_tables=given)["problems"]
+    found = [problem for problem in problems if "abc" in problem]
+    assert [problem.partition(". ")[0] for problem in found] == [
+        "SQL warehouse abc (for run_as of the inference tables): ann@example.com lacks CAN_MANAGE"
+    ] * refused
+
+
 def test_a_source_folder_that_everybody_writes_is_told_of_its_field(double: Double) -> None:
     double.answers["/api/2.0/workspace/get-status"] = {"object_id": 7, "object_type": "DIRECTORY"}
     double.acl("directories/7", ("group", "users", "CAN_MANAGE"))
