@@ -227,8 +227,9 @@ def identity_look_ups(
     """What is to be verified of a service principal of its own; a principal that is an Output may be made here."""
     scope = args.get("secret_scope", args.get("display_name"))
     existing, experiment = args.get("existing"), known(args.get("experiment_id"))
-    is_named = existing and "existing.application_id" not in late
-    application_id = known(existing.get("application_id")) if is_named else None
+    application_id = known(existing.get("application_id")) if existing else None
+    if "existing.application_id" in late:
+        application_id = None
     return WantedDeployment(
         auth=SERVICE_PRINCIPAL,
         resources=_well_formed(resources),
