@@ -11,9 +11,9 @@ from typing_extensions import NotRequired, TypedDict, Unpack
 
 from agent_deploy.components.component import Component
 from agent_deploy.components.errors import DeploymentError
-from agent_deploy.components.parsing import parse
+from agent_deploy.components.parsing import Parsed, Resolved, parse, resolve
 from agent_deploy.components.signature import takes_keywords
-from agent_deploy.components.verification import verified
+from agent_deploy.components.verification import tell_made, verified
 from agent_deploy.resources.databricks import Grant
 from agent_deploy.resources.object_permission import ObjectPermission
 from agent_deploy.resources.secret import Secret
@@ -35,7 +35,7 @@ from agent_deploy.rules.resources import KINDS, Resource, agent_grants, agent_pe
 from agent_deploy.rules.rotation import period
 from agent_deploy.rules.unity_catalog import Securable
 from agent_deploy.rules.values import Unknown
-from agent_deploy.rules.verifiable import WantedDeployment, identity_look_ups
+from agent_deploy.rules.verifiable import WantedDeployment, identity_look_ups, made_fields, without_made
 
 # Securable type → the argument of the vendor's Grant that names it.
 _GRANT_ARGUMENTS = {"connection": "foreign_connection"}
@@ -136,7 +136,7 @@ class AgentServicePrincipal(Component):
         problems += [_late_securable(index) for index, each in enumerate(resources) if _is_late_securable(each)]
         if problems := [*parsed.problems, *parsed.further([*problems, *parsed.missing()])]:
             raise DeploymentError.of("AgentServicePrincipal", name, problems)
-        checked = self._verified(name, identity_look_ups(given, resources))
+        checked = self._verified(name, parsed)
         if existing is None:
             self.application_id, self.client_secret = self._made(name, args, checked)
         else:
@@ -158,10 +158,18 @@ class AgentServicePrincipal(Component):
             ),
         )
 
-    def _verified(self, name: str, wanted: WantedDeployment) -> pulumi.Output[Any] | None:
+    def _verified(self, name: str, parsed: Parsed) -> pulumi.Output[Any] | None:
         """What the children's inputs wait for: nothing is created unless every check has passed."""
-        asked = verified("AgentServicePrincipal", name, wanted, pulumi.InvokeOptions(parent=self))
-        return pulumi.Output.from_input(asked)
+        invoke = pulumi.InvokeOptions(parent=self)
+
+        async def verify(resolved: Resolved) -> None:
+            tree = without_made(resolved.tree, resolved.made)
+            resources, problems = from_program("resources", tree.get("resources") or [])
+            wanted = identity_look_ups(tree, resources, resolved.outputs)
+            await verified("AgentServicePrincipal", name, wanted, invoke, problems)
+            tell_made(made_fields(resolved.made), invoke)
+
+        return resolve(parsed).apply(verify)
 
     def _made(
         self, name: str, args: AgentServicePrincipalArgs, checked: pulumi.Output[Any] | None
@@ -238,7 +246,7 @@ class AgentServicePrincipal(Component):
 class VerifiedAgentServicePrincipal(AgentServicePrincipal):
     """The same for an AgentDeployment, which has verified all of it."""
 
-    def _verified(self, name: str, wanted: WantedDeployment) -> None:
+    def _verified(self, name: str, parsed: Parsed) -> None:
         return None
 
 

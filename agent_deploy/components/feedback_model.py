@@ -12,14 +12,14 @@ from agent_deploy.components.component import Component
 from agent_deploy.components.errors import DeploymentError, told
 from agent_deploy.components.parsing import Resolved, parse, resolve, to_input
 from agent_deploy.components.signature import takes_keywords
-from agent_deploy.components.verification import Verified, verified
+from agent_deploy.components.verification import Verified, tell_made, verified
 from agent_deploy.resources.feedback_model_version import FeedbackModelVersion
 from agent_deploy.resources.properties import to_wire
 from agent_deploy.rules import deployment as rules
 from agent_deploy.rules import names
 from agent_deploy.rules.feedback_model import full_name
 from agent_deploy.rules.values import Unknown, holds_unknown
-from agent_deploy.rules.verifiable import WantedDeployment, feedback_look_ups
+from agent_deploy.rules.verifiable import WantedDeployment, feedback_look_ups, made_fields
 
 
 class FeedbackModelArgs(TypedDict):
@@ -72,7 +72,10 @@ class FeedbackModel(Component):
         catalog, schema = resolved.tree["catalog"], resolved.tree["schema"]
         if holds_unknown([catalog, schema]):
             return to_input(Unknown())
-        await self._verify(name, feedback_look_ups(catalog, schema))
+        if made := made_fields(resolved.made):
+            tell_made(made, pulumi.InvokeOptions(parent=self))
+        else:
+            await self._verify(name, feedback_look_ups(catalog, schema))
         return full_name(catalog, schema)
 
     async def _verify(self, name: str, wanted: WantedDeployment) -> None:

@@ -139,12 +139,16 @@ class Parsed:
 
 
 class Resolved:
-    """The tree without Outputs: ``outputs`` are the fields that were some, ``misplaced`` secrets that none can keep."""
+    """The tree without Outputs: ``outputs`` are the fields that were some, ``misplaced`` secrets that cannot be kept.
+
+    ``made`` are those whose value a preview knows already, of a resource that this program may only be about to make.
+    """
 
     def __init__(self, parsed: Parsed) -> None:
         self.parsed = parsed
         self.tree: dict[str, Any] = {}
         self.outputs: set[str] = set()
+        self.made: set[str] = set()
         self.misplaced: list[Problem] = []
         self._unknown: dict[int, Unknown] = {}
 
@@ -214,8 +218,15 @@ class Resolved:
             return _LEFT_OUT
         if not await output.is_known():
             return self._unknown.setdefault(id(output), Unknown(output))
+        if pulumi.runtime.is_dry_run() and await _is_made_here(output):
+            self.made.add(path)
         value = await output.future()
         return None if value is None else _within(self.parsed, shape, name, path, value)
+
+
+async def _is_made_here(output: pulumi.Output[Any]) -> bool:
+    # What another stack has made is there.
+    return any(not isinstance(each, pulumi.StackReference) for each in await output.resources())
 
 
 def parse(component: str, args: type, given: Mapping[str, Any]) -> Parsed:

@@ -10,14 +10,14 @@ import pulumi
 
 from agent_deploy.components.errors import DeploymentError, told
 from agent_deploy.components.parsing import Resolved
-from agent_deploy.components.verification import verified
+from agent_deploy.components.verification import tell_made, verified
 from agent_deploy.resources import functions
 from agent_deploy.rules import findings, names
 from agent_deploy.rules import inference_tables as rules
 from agent_deploy.rules.declaration import Text
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.values import Unknown, known
-from agent_deploy.rules.verifiable import WantedDeployment, tables_look_ups
+from agent_deploy.rules.verifiable import WantedDeployment, made_fields, tables_look_ups, without_made
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,12 @@ async def verify(name: str, resolved: Resolved, opts: pulumi.InvokeOptions) -> V
     problems: list[Problem | str] = [*resolved.problems_with(_check(args))]
     found = VerifiedTables("")
     if not problems:
-        found, of_place = await _found(args, opts)
+        found, of_place = await _found(args, resolved.made, opts)
         problems += of_place
     if problems:
         raise told(DeploymentError.of("InferenceTables", name, problems))
-    await verified("InferenceTables", name, _wanted(args, resolved.outputs, found), opts)
+    await verified("InferenceTables", name, _wanted(resolved, found), opts)
+    tell_made(made_fields(resolved.made), opts)
     return found
 
 
@@ -57,16 +58,19 @@ def _check(args: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
-def _wanted(args: Mapping[str, Any], outputs: Collection[str], found: VerifiedTables) -> WantedDeployment:
+def _wanted(resolved: Resolved, found: VerifiedTables) -> WantedDeployment:
     """What the workspace may refuse: tables in the schema, the pipeline, the warehouse, readers that do not exist."""
     place = rules.place(found.payload_table) if isinstance(found.payload_table, str) and found.payload_table else None
     catalog, schema = place[:2] if place else (found.catalog, found.schema)
     is_found = isinstance(catalog, str) and isinstance(schema, str) and not isinstance(found.payload_table, Unknown)
-    in_schema = f"{catalog}.{schema}" if is_found else None
-    return tables_look_ups("", args, outputs, in_schema, known(found.payload_table) or None)
+    is_found = is_found and not resolved.made & {"catalog", "schema", "payload_table"}
+    in_schema, payload = (f"{catalog}.{schema}", known(found.payload_table)) if is_found else (None, None)
+    return tables_look_ups("", without_made(resolved.tree, resolved.made), resolved.outputs, in_schema, payload or None)
 
 
-async def _found(args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> tuple[VerifiedTables, list[Problem | str]]:
+async def _found(
+    args: Mapping[str, Any], made: Collection[str], opts: pulumi.InvokeOptions
+) -> tuple[VerifiedTables, list[Problem | str]]:
     endpoint, payload = args["endpoint_name"], args.get("payload_table")
     if isinstance(payload, Unknown):
         return VerifiedTables(endpoint, payload_table=payload, day_column=Unknown()), []
@@ -75,6 +79,8 @@ async def _found(args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> tuple[V
         if problems := rules.check_payload_table("payload_table", payload):
             return named, list(problems)
         table = await functions.get_payload_table(payload, opts)
+        if table["problem"] and "payload_table" in made:
+            return replace(named, day_column=Unknown()), []
         if table["problem"]:
             return named, [str(findings.PAYLOAD.found(f"payload_table: {table['problem']}"))]
         return replace(named, day_column=table["dayColumn"]), []
@@ -82,9 +88,14 @@ async def _found(args: Mapping[str, Any], opts: pulumi.InvokeOptions) -> tuple[V
     if given.catalog and given.schema and given.prefix_hint:
         return given, []
     if isinstance(endpoint, Unknown):
-        outputs = {"catalog": given.catalog or Unknown(), "schema": given.schema or Unknown(), "prefix_hint": Unknown()}
-        return replace(given, **outputs), []
-    return await _of_endpoint(given, endpoint, opts)
+        return _of_unknown(given), []
+    found, reasons = await _of_endpoint(given, endpoint, opts)
+    return (_of_unknown(given), []) if reasons and "endpoint_name" in made else (found, reasons)
+
+
+def _of_unknown(given: VerifiedTables) -> VerifiedTables:
+    place = {"catalog": given.catalog or Unknown(), "schema": given.schema or Unknown()}
+    return replace(given, **place, prefix_hint=Unknown())
 
 
 async def _of_endpoint(

@@ -13,14 +13,22 @@ from agent_deploy.components.parsing import Resolved, dependencies_of, to_input
 from agent_deploy.resources import functions
 from agent_deploy.rules import findings
 from agent_deploy.rules.argument_checks import check_arguments, resolved_duplicates, undecided
-from agent_deploy.rules.credentials import exposed_warning
+from agent_deploy.rules.credentials import MANUAL, exposed_warning
 from agent_deploy.rules.declaration import Deployment, Text, Version, declared
 from agent_deploy.rules.findings import Finding
 from agent_deploy.rules.previous_versions import lost_secrets
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.resources import Resource
 from agent_deploy.rules.values import Unknown, is_known
-from agent_deploy.rules.verifiable import VerifiedDeployment, WantedDeployment, exposed_credentials, look_ups
+from agent_deploy.rules.verifiable import (
+    KEYED,
+    VerifiedDeployment,
+    WantedDeployment,
+    exposed_credentials,
+    look_ups,
+    made_fields,
+    without_made,
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,9 @@ class Read:
     deployment: Deployment
     problems: Sequence[Problem]
     unknown: Sequence[str]
+    # What of it can be looked up: without the fields ``made``, whose objects this program may only be about to make.
+    verifiable: Deployment
+    made: Sequence[str]
     carrier: pulumi.Output[Any] | None = None
 
 
@@ -82,7 +93,8 @@ def read(name: str, resolved: Resolved) -> Read:
     deployment = declared(tree, resolved.outputs)
     problems = resolved.problems_with([*check_arguments(tree), *undecided(deployment, tree)])
     carrier = dependencies_of(parsed) if resolved.outputs else None
-    return Read(deployment, problems, list(_unknown("", tree)), carrier)
+    verifiable = declared(without_made(tree, resolved.made), resolved.outputs)
+    return Read(deployment, problems, list(_unknown("", tree)), verifiable, made_fields(resolved.made), carrier)
 
 
 async def verified(
@@ -116,24 +128,40 @@ async def verify(name: str, given: Read, owner_marks: Sequence[str], opts: pulum
         yield from map(findings.DUPLICATE.found, resolved_duplicates(deployment, _numbers(deployment, found.numbers)))
         yield from map(findings.LOST.found, lost_secrets(found.kept, deployment))
 
-    wanted = look_ups(deployment, owner_marks)
+    wanted = look_ups(given.verifiable, owner_marks)
     found = await verified("AgentDeployment", name, wanted, opts, given.problems, further)
     if exposed := exposed_credentials(deployment):
         pulumi.log.warn(exposed_warning(exposed), opts.parent)
     if given.unknown:
         waits = f"verified in `pulumi up` only, as the preview does not know their values: {', '.join(given.unknown)}"
         pulumi.log.info(waits, opts.parent)
+    tell_made(given.made, opts)
     return Verified(
         deployment=deployment,
         numbers=_numbers(deployment, found.numbers),
         experiment_id=_experiment(deployment, found.experiment_id),
         workspace_url=found.workspace_url,
         kept=found.kept,
-        resources={each.version: each.resources for each in found.needs},
+        resources={each.version: (*each.resources, *_made_resources(given, each.resources)) for each in found.needs},
         user_scopes={each.version: each.user_scopes for each in found.needs},
         open_to_all=frozenset((each.securable_type, each.name, each.privilege) for each in found.open_to_all),
         carrier=given.carrier,
     )
+
+
+def tell_made(fields: Sequence[str], opts: pulumi.InvokeOptions) -> None:
+    """Says of which objects a preview does not ask whether they are there."""
+    if fields:
+        made = ", ".join(fields)
+        pulumi.log.info(
+            f"verified in `pulumi up` only, as other resources of this program make it: {made}", opts.parent
+        )
+
+
+def _made_resources(given: Read, found: Sequence[Resource]) -> list[Resource]:
+    identity = given.deployment.identity
+    asked = {*found, *given.verifiable.identity.resources}
+    return [] if identity.auth == MANUAL else [each for each in identity.resources if each not in asked]
 
 
 def _numbers(deployment: Deployment, found: Sequence[str]) -> tuple[Text, ...]:
@@ -169,8 +197,7 @@ def _unknown(path: str, value: object) -> Iterator[str]:
         yield path
     elif isinstance(value, Mapping):
         for name, inner in value.items():
-            # Fields are written as in every message: environment['KEY'].
-            keyed = path.rpartition(".")[2] in ("environment", "tags", "traffic")
+            keyed = path.rpartition(".")[2] in KEYED
             yield from _unknown(f"{path}[{name!r}]" if keyed else f"{path}.{name}" if path else str(name), inner)
     elif isinstance(value, list):
         for index, inner in enumerate(value):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as attribute
@@ -18,9 +19,11 @@ from agent_deploy.rules.requirements import Requirements
 from agent_deploy.rules.resources import Resource, check_resources
 from agent_deploy.rules.review import Access
 from agent_deploy.rules.secrets import parse_reference
-from agent_deploy.rules.values import is_known, known
+from agent_deploy.rules.values import Unknown, is_known, known
 
 TABLES = "inference_tables."
+# Arguments whose entries are written environment['KEY'] in every message.
+KEYED = ("environment", "tags", "traffic")
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ def look_ups(deployment: Deployment, owner_marks: Sequence[str]) -> WantedDeploy
     of_tables = tables_look_ups(TABLES, deployment.tables.derivation, deployment.outputs, schema)
     named = deployment.experiment
     experiment = NamedValue(named.field, str(named.value)) if named and is_known(named.value) else None
+    known_experiment = named is None or experiment is not None
     # Others write into it: reviewers their assessments, a service principal its traces.
     own_principals = identity.auth == SERVICE_PRINCIPAL
     shares = bool(deployment.review.reviewers) or own_principals
@@ -133,7 +137,8 @@ def look_ups(deployment: Deployment, owner_marks: Sequence[str]) -> WantedDeploy
         of_tables,
         model_name=model,
         versions=tuple(WantedVersion(each.field, known(each.number), known(each.alias)) for each in versions),
-        shares_experiment=shares,
+        # Not that of the first version instead of one that is not known.
+        shares_experiment=shares and known_experiment,
         keep_previous=deployment.keep_previous,
         owner_marks=tuple(owner_marks),
         auth=identity.auth,
@@ -155,6 +160,39 @@ def look_ups(deployment: Deployment, owner_marks: Sequence[str]) -> WantedDeploy
             grant=own_principals,
         ),
     )
+
+
+# What may be missing while the program runs that makes it. Versions and principals have rules of their own.
+_MAKEABLE = re.compile(
+    r"(inference_tables\.)?(catalog|schema|served_entities_table|source_folder|warehouse_id)|experiment_id"
+    r"|resources\[\d+\]\.name|(versions\[\d+\]\.)?environment\[.*"
+)
+
+
+def made_fields(made: Collection[str]) -> list[str]:
+    """Those of the fields whose objects a preview does not look for."""
+    return sorted(field for field in made if _MAKEABLE.fullmatch(field))
+
+
+def without_made(tree: Mapping[str, Any], made: Collection[str]) -> dict[str, Any]:
+    """The arguments as they can be looked up: what the program is about to make at these fields is not known."""
+    fields = made_fields(made)
+    hidden: dict[str, Any] = _hidden(tree, "", fields) if fields else dict(tree)
+    return hidden
+
+
+def _hidden(value: Any, path: str, fields: Collection[str]) -> Any:
+    if path in fields:
+        return Unknown()
+    if isinstance(value, Mapping):
+        keyed = path.rpartition(".")[2] in KEYED
+        return {
+            name: _hidden(inner, f"{path}[{name!r}]" if keyed else f"{path}.{name}" if path else name, fields)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_hidden(inner, f"{path}[{index}]", fields) for index, inner in enumerate(value)]
+    return value
 
 
 def tables_look_ups(
@@ -186,11 +224,15 @@ def tables_look_ups(
     )
 
 
-def identity_look_ups(args: Mapping[str, Any], resources: Sequence[Resource]) -> WantedDeployment:
-    """What is to be verified of a service principal of its own; what is an Output is not known."""
+def identity_look_ups(
+    args: Mapping[str, Any], resources: Sequence[Resource], outputs: Collection[str]
+) -> WantedDeployment:
+    """What is to be verified of a service principal of its own; a principal that is an Output may be made here."""
     scope = args.get("secret_scope", args.get("display_name"))
     existing, experiment = args.get("existing"), known(args.get("experiment_id"))
     application_id = known(existing.get("application_id")) if existing else None
+    if "existing.application_id" in outputs:
+        application_id = None
     return WantedDeployment(
         auth=SERVICE_PRINCIPAL,
         resources=_well_formed(resources),
@@ -198,7 +240,7 @@ def identity_look_ups(args: Mapping[str, Any], resources: Sequence[Resource]) ->
         requirements=Requirements(
             grant=True,
             experiment_id=experiment or None,
-            secret_scopes=(str(scope),) if is_known(scope) and not existing else (),
+            secret_scopes=(str(scope),) if scope and is_known(scope) and not existing else (),
             create_service_principal=not existing,
         ),
     )

@@ -25,7 +25,7 @@ from agent_deploy.provider.verification.get_model_version import NOT_FOUND, desc
 from agent_deploy.provider.verification.named_objects import CHECKS
 from agent_deploy.provider.workspace.connection import looked_up
 from agent_deploy.provider.workspace.look_ups import begin, memory_of
-from agent_deploy.provider.workspace.permission_facts import UnknownPrincipal, facts_of
+from agent_deploy.provider.workspace.permission_facts import Answer, UnknownPrincipal, facts_of
 from agent_deploy.rules import findings
 from agent_deploy.rules.credentials import MANUAL, PASSTHROUGH
 from agent_deploy.rules.declared_resources import Declared, beyond_passthrough, combine
@@ -44,7 +44,7 @@ from agent_deploy.rules.verifiable import (
     WantedDeployment,
     WantedVersion,
 )
-from agent_deploy.rules.verification import Failure, Verdict, open_to_all, verdict
+from agent_deploy.rules.verification import Failure, Presence, Verdict, open_to_all, verdict
 
 T = TypeVar("T")
 
@@ -58,8 +58,14 @@ def verify_deployments(context: Context, arguments: Values) -> Values:
     if not arguments["deployments"]:
         # A program that is still declaring (resources/head_start.py): who deploys is what all of its agents will ask.
         facts_of(context).principal(None, with_entitlements=True)
+    # What was missing a moment ago may be what this program has made meanwhile, for which others have waited.
+    memory_of(context).forget(_is_absence)
     wanted = [read(WantedDeployment, each) for each in arguments["deployments"]]
     return {"deployments": [wire(found.answer) for found in _POOL.map(partial(verify, context), wanted)]}
+
+
+def _is_absence(answer: object) -> bool:
+    return answer is None or (isinstance(answer, Answer) and answer.presence is Presence.MISSING)
 
 
 def verify(context: Context, asked: WantedDeployment) -> Verification:

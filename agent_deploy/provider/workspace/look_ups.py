@@ -67,6 +67,13 @@ class Memory:
                 future.set_exception(error)
         return cast(T, future.result())
 
+    def forget(self, is_outdated: Callable[[object], bool]) -> None:
+        """Lets go of answers that others may not be given."""
+        with self._lock:
+            for key, (_, future) in list(self._known.items()):
+                if future.done() and not future.exception() and is_outdated(future.result()):
+                    del self._known[key]
+
 
 _MEMORIES: weakref.WeakKeyDictionary[Workspace, Memory] = weakref.WeakKeyDictionary()
 _LOCK = threading.Lock()

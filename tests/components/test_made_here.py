@@ -1,0 +1,77 @@
+"""What other resources of a program are about to make is not looked for in its preview, and is in `up`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pytest
+
+from agent_deploy import AgentDeployment, AgentServicePrincipal, FeedbackModel
+from agent_deploy.resources.databricks import SecretScope
+from tests.components.mocked import Workspace, in_use
+
+
+def asked(preview: bool) -> tuple[Mapping[Any, Any], Workspace]:
+    """What is looked up of an agent that uses a scope, a warehouse and a schema of the same program."""
+    mocks = in_use(Workspace(), preview=preview)
+
+    def program() -> None:
+        made = SecretScope("made", name="team").name
+        args: Any = {
+            "model_name": "main.default.qa",
+            "model_version": "3",
+            "auth": "SERVICE_PRINCIPAL",
+            "environment": {"KEY": pulumi.Output.concat("{{secrets/", made, "/key}}")},
+            "resources": [{"kind": "serving_endpoint", "name": made}],
+            "inference_tables": {"schema": made},
+        }
+        AgentDeployment("qa", args)
+
+    pulumi.runtime.test(program)()
+    return mocks.asked[0], mocks
+
+
+def test_an_agents_preview_does_not_ask_for_what_the_program_makes() -> None:
+    wanted, mocks = asked(preview=True)
+    assert (wanted["references"], wanted["resources"]) == ([], [])
+    assert not wanted["requirements"].get("inferenceSchema")
+    previewed = set(mocks.resources)
+    wanted, mocks = asked(preview=False)
+    assert [each["value"] for each in wanted["references"]] == ["{{secrets/team/key}}"]
+    assert [each["name"] for each in wanted["resources"]] == ["team"]
+    assert wanted["requirements"]["inferenceSchema"] == "main.team"
+    # What is granted is declared in both.
+    assert set(mocks.resources) == previewed
+    assert any("serving-endpoints-team" in name for _, name in previewed)
+
+
+def test_a_feedback_model_in_a_schema_of_the_program_is_looked_up_in_up_only() -> None:
+    def program() -> None:
+        FeedbackModel("mine", catalog="main", schema=SecretScope("made", name="agents").name)
+
+    for preview, times in ((True, 0), (False, 1)):
+        mocks = in_use(Workspace(), preview=preview)
+        pulumi.runtime.test(program)()
+        assert len(mocks.asked) == times
+
+
+class Refusing(Workspace):
+    """Refuses whatever warehouse is needed."""
+
+    def verified(self, asked: Mapping[Any, Any]) -> dict[str, Any]:
+        return {**super().verified(asked), "problems": [f"no {each['name']}" for each in asked["resources"]]}
+
+
+def test_a_service_principal_whose_arguments_are_outputs_is_verified_whole_in_up() -> None:
+    mocks = in_use(Refusing())
+
+    def program() -> None:
+        made = SecretScope("made", name="nonesuch").name
+        AgentServicePrincipal("me", display_name=made, resources=[{"kind": "sql_warehouse", "name": made}])
+
+    with pytest.raises(pulumi.RunError, match="no nonesuch"):
+        pulumi.runtime.test(program)()
+    assert {name for kind, name in mocks.resources if kind.endswith("ServicePrincipal")} <= {"me"}
+    assert not any(kind == "agent-deploy:index:ServicePrincipal" for kind, _ in mocks.resources)
