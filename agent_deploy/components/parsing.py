@@ -395,8 +395,9 @@ def _wrong_types(shape: Shape, path: str, value: Any) -> Iterator[Problem]:
     elif shape.kind is bool and not isinstance(value, bool):
         yield Problem(path, value, "True or False")
     elif shape.kind is str and not isinstance(value, str):
-        remedy = f'Write "{value}"' if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
-        yield Problem(path, value, "a string", remedy)
+        shown = None if path.rpartition(".")[2] in _SECRETS else value
+        remedy = f'Write "{value}"' if isinstance(shown, (int, float)) and not isinstance(shown, bool) else ""
+        yield Problem(path, shown, "a string", remedy)
 
 
 def _not_yet(value: Any) -> Any:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from agent_deploy.rules.credentials import looks_like_credential
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.secrets import SecretReference, looks_like_reference, parse_reference
 from agent_deploy.rules.values import Secret, is_known
@@ -36,7 +37,9 @@ def check_environment(field: str, environment: Mapping[str, object]) -> list[Pro
         if not is_known(value):
             continue
         if not isinstance(value, str):
-            problems.append(Problem(where, value, "a string", f"Write {str(value)!r}"))
+            is_plain = isinstance(value, (bool, int, float)) and not looks_like_credential(str(key), str(value))
+            shown, remedy = (value, f"Write {str(value)!r}") if is_plain else (None, "")
+            problems.append(Problem(where, shown, "a string", remedy))
         elif looks_like_reference(value) and parse_reference(value) is None:
             # The value is not shown: a half-written reference may hold the secret itself.
             expected = "a secret reference of the form {{secrets/scope/key}}, and nothing else in the value"

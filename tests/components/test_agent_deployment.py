@@ -26,6 +26,7 @@ from tests.components.mocked import (
     PERMIT,
     PIPELINE,
     REGISTRATION,
+    RUNNER,
     SCOPE,
     SECRET,
     TABLES,
@@ -605,6 +606,14 @@ def test_a_secret_for_a_variable_that_is_fixed_is_told_as_another_value_is(works
         "  - versions[0]: main.default.qa has no version 9",
     ]
     assert SECRET not in {typ for typ, _ in workspace.resources}
+
+
+def test_a_client_secret_that_is_no_string_is_not_shown(workspace: Workspace) -> None:
+    wrong: Any = {"application_id": RUNNER, "client_secret": {"value": "hush-hush"}}
+    with pytest.raises(DeploymentError) as raised:
+        deploy({"auth": "SERVICE_PRINCIPAL", "service_principal": wrong, "versions": [{"version": "3"}]})
+    assert "service_principal.client_secret: expected a string" in str(raised.value)
+    assert "hush" not in str(raised.value)
 
 
 def test_a_variable_without_a_value_is_told_and_not_left_out(workspace: Workspace) -> None:

@@ -31,6 +31,14 @@ def test_a_value_that_is_no_string_is_told_with_the_remedy() -> None:
     assert "Write '3'" in str(problem)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("SEARCH_KEY", 8675309867), ("SEARCH", {"key": "hush-hush"}), ("A", ["hush"])]
+)
+def test_a_value_that_is_no_string_and_may_be_a_credential_is_not_shown(key: str, value: object) -> None:
+    [problem] = check_environment("environment", {key: value})
+    assert str(problem) == f"environment[{key!r}]: expected a string"
+
+
 def test_a_fixed_variable_may_only_be_true() -> None:
     [problem] = check_environment("environment", {"ENABLE_MLFLOW_TRACING": "false"})
     assert "expected 'true'" in str(problem)

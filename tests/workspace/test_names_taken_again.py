@@ -223,7 +223,27 @@ def test_a_group_keeps_what_it_has_under_another_name_and_its_old_name_gives_not
     group.leave()
 
 
-@pytest.mark.parametrize("taken", ["admins", "users", "ADMINS", "account users", "admin@local"])
+def test_a_home_that_is_set_aside_becomes_nobody_elses(local_workspace: LocalWorkspace, admin: Caller) -> None:
+    """Who is called like the folder that it would be could not write into his own home."""
+    called, files = str(uuid.uuid4()), "/api/2.0/workspace"
+    former = Bearer(admin.http, local_workspace.host, "user", called)
+    ok(former.http.post(f"{files}/mkdirs", json={"path": f"/Users/{called}/inner"}))
+    former.leave()
+    other = Bearer(admin.http, local_workspace.host, "user", f"{called}_BACKUP_1")
+    again = Bearer(admin.http, local_workspace.host, "user", called)
+    ok(other.http.post(f"{files}/mkdirs", json={"path": f"/Users/{other.name}/inner"}))
+    ok(admin.http.get(f"{files}/get-status?path=/Users/{called}_backup_2/inner"))
+    for bearer in (again, other):
+        bearer.leave()
+    for folder in (other.name, f"{called}_backup_2"):
+        ok(admin.http.post(f"{files}/delete", json={"path": f"/Users/{folder}", "recursive": True}))
+
+
+@pytest.mark.parametrize(
+    "taken",
+    # The last two own what belonged to those who are gone.
+    ["admins", "users", "ADMINS", "account users", "admin@local", "deleted principal ann", "Deleted Principal ann"],
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_two_principals_bear_one_name(admin: Caller, kind: str, taken: str) -> None:
     """Grants and ACLs tell them by their names: a user called `admins` would own the metastore."""

@@ -10,6 +10,7 @@ import pytest
 from databricks.sdk.errors import DatabricksError, NotFound, PermissionDenied
 from databricks.sdk.service.workspace import ImportFormat, Language, ObjectType
 
+from agent_deploy.local.workspace_files.tree import normal
 from tests.workspace.conftest import Caller
 
 
@@ -125,3 +126,16 @@ def test_what_folders_give_is_shown_as_theirs(admin: Caller, stranger: Caller, f
     assert permissions == [given]
     administrator = next(e["all_permissions"] for e in shown if e.get("user_name") == admin.name)
     assert [each["inherited"] for each in administrator] == [False, *[True] * (len(administrator) - 1)]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("/Workspace/Users/x/", "/Users/x"),
+        ("/Workspace", "/"),
+        ("/WorkspaceUsers/x", "/WorkspaceUsers/x"),
+        ("/Workspaces", "/Workspaces"),
+    ],
+)
+def test_only_a_whole_first_level_is_the_workspaces_prefix(given: str, expected: str) -> None:
+    assert normal(given) == expected

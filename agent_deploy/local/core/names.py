@@ -12,6 +12,9 @@ from itertools import count
 from agent_deploy.local.core.authorization import KINDS
 from agent_deploy.local.core.store import Document, Transaction
 
+# What begins so is no principal's name: it stands for one who is gone.
+DELETED = "deleted principal "
+_NAMED: Mapping[str, str] = {"user": "userName", "service_principal": "applicationId", "group": "displayName"}
 # Kind of document → its field with the name of whose it is, or as whom it runs.
 OWNERS: Mapping[str, str] = {
     **{kind: "owner" for kinds in KINDS.values() for kind in kinds},
@@ -39,8 +42,7 @@ def forget(transaction: Transaction, name: str) -> None:
 def start_anew(transaction: Transaction, name: str) -> None:
     """A principal is about to bear the name: what is written under it was another's, and becomes nobody's."""
     forget(transaction, name)
-    # Who takes this as his name gets it no more than others do.
-    _owners(transaction, name, f"deleted principal {name}")
+    _owners(transaction, name, f"{DELETED}{name}")
     _set_homes_aside(transaction, name)
 
 
@@ -87,11 +89,14 @@ def _owners(transaction: Transaction, name: str, new_name: str) -> None:
 def _set_homes_aside(transaction: Transaction, name: str) -> None:
     """What lies in the former one's home stays, for administrators; the name's home is free for the next one.
 
+    It becomes no one else's home: whoever is called as it is then could not write there.
     Source of the suffix: Databricks, "Manage users", what becomes of a removed user's folder when he is added again.
     """
     paths = {document["path"] for document in transaction.list("workspace_object")}
+    borne = (document[field] for kind, field in _NAMED.items() for document in transaction.list(kind))
+    taken = {path.lower() for path in (*paths, *(f"/Users/{bearer}" for bearer in borne))}
     for home in sorted(path for path in paths if path.count("/") == 2 and _same(path, f"/Users/{name}")):
-        aside = next(path for number in count(1) if (path := f"{home}_backup_{number}") not in paths)
+        aside = next(path for number in count(1) if (path := f"{home}_backup_{number}").lower() not in taken)
         _move(transaction, home, aside)
 
 

@@ -196,6 +196,8 @@ def _require_free(transaction: Transaction, kind: Kind, name: str) -> None:
         if any(document[other.name].lower() == name.lower() for document in transaction.list(other.kind)):
             word = {"user": "username", "group": "name"}.get(other.kind, "application ID")
             raise ScimError(409, "uniqueness", f"{other.title} with {word} {name} already exists.")
+    if name.lower().startswith(names.DELETED):
+        raise ScimError(409, "uniqueness", f"{kind.title} {name}: what belonged to a deleted one is under this name.")
     if name.lower() == ACCOUNT_USERS:
         raise ScimError(409, "uniqueness", f"{kind.title} {name}: everybody of the account is in a group of this name.")
 

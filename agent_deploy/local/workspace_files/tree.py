@@ -164,7 +164,7 @@ def normal(path: str) -> str:
     """``/Workspace/Users/x/`` → ``/Users/x``; raises 400 for what is not absolute."""
     if not path.startswith("/") or ".." in path.split("/"):
         raise invalid(f"Path ({path}): expected an absolute path such as /Shared/notes.txt.")
-    shortened = path.rstrip("/").removeprefix("/Workspace")
+    shortened = re.sub(r"\A/Workspace(?=/|\Z)", "", path.rstrip("/"))
     return re.sub(r"/+", "/", shortened) or "/"
 
 
