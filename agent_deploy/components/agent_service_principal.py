@@ -10,7 +10,7 @@ import pulumi
 from typing_extensions import NotRequired, TypedDict, Unpack
 
 from agent_deploy.components.component import Component
-from agent_deploy.components.errors import DeploymentError
+from agent_deploy.components.errors import DeploymentError, told
 from agent_deploy.components.parsing import Parsed, Resolved, parse, resolve
 from agent_deploy.components.signature import takes_keywords
 from agent_deploy.components.verification import tell_made, verified
@@ -163,6 +163,8 @@ class AgentServicePrincipal(Component):
         invoke = pulumi.InvokeOptions(parent=self)
 
         async def verify(resolved: Resolved) -> None:
+            if resolved.misplaced:
+                raise told(DeploymentError.of("AgentServicePrincipal", name, resolved.misplaced))
             tree = without_made(resolved.tree, resolved.made)
             resources, problems = from_program("resources", tree.get("resources") or [])
             wanted = identity_look_ups(tree, resources, resolved.outputs)

@@ -40,3 +40,17 @@ def test_what_is_refused_is_told_and_creates_no_identity_nor_model(
     assert asked.get("feedbackModel") == (model and f"{model}.feedback")
     kinds = {kind.rpartition(":")[2] for kind, _ in mocks.resources}
     assert not kinds & {"ServicePrincipal", "SecretScope", "Secret", "FeedbackModelVersion", "Grant"}
+
+
+@pytest.mark.parametrize("field", ["display_name", "secret_scope", "experiment_id"])
+def test_a_secret_where_everybody_sees_the_value_is_refused(field: str) -> None:
+    mocks = in_use(Workspace())
+
+    def program() -> None:
+        args: Any = {"display_name": "agent", field: pulumi.Output.secret("hush-hush")}
+        AgentServicePrincipal("me", args)
+
+    with pytest.raises(pulumi.RunError, match=f"{field}: expected a value that is no secret") as raised:
+        pulumi.runtime.test(program)()
+    assert "hush-hush" not in str(raised.value)
+    assert [kind.rpartition(":")[2] for kind, _ in mocks.resources] == ["AgentServicePrincipal"]
