@@ -20,15 +20,15 @@ from tests.unit.test_report import LOGGED, VERDICTS, text
 
 SECRET = "s3cr3tplantedvalue"
 # Fields whose text is a name that a reviewer has to read.
-QUOTED = frozenset(
+_NAMES = (
     "name entityName entityVersion principal privileges level objectType objectId objectName securableType fullName "
     "permission permissionLevel userName groupName servicePrincipalName scope displayName catalog schema table volume "
     "function model modelService mcpService foreignConnection catalogName schemaName tableNamePrefix "
     "tableNamePrefixHint payloadTable workloadSize workloadType reference auth access version "
     "servingEndpointId sqlEndpointId vectorSearchEndpointId appName experimentId jobId pipelineId workspaceFileId "
-    "workspaceFilePath directoryPath op urn type parent".split()
+    "workspaceFilePath directoryPath op urn type parent"
 )
-
+QUOTED = frozenset(_NAMES.split())
 
 Place = tuple[Any, Any]  # the object or list, and the key or index in it
 
@@ -59,7 +59,7 @@ def forms(preview: str) -> str:
 def planted(documents: list[Any], data: st.DataObject) -> list[Any]:
     """The documents with the secret in some of their texts, and in new fields of states and diagnostics."""
     found = [place for document in documents for place in places(document)]
-    for at in data.draw(st.lists(st.sampled_from(range(len(found))), min_size=1, max_size=6)):
+    for at in data.draw(st.lists(st.integers(0, len(found) - 1), max_size=6)) if found else ():
         holder, key = found[at]
         holder[key] = data.draw(st.sampled_from((SECRET, f"Bearer {SECRET}", f"https://u:{SECRET}@host", f"@{SECRET}")))
     documents[0]["diagnostics"] = [{"message": SECRET, "severity": data.draw(st.sampled_from(("info", "error")))}]
