@@ -16,8 +16,8 @@ is created, and `agent-deploy check` as the first of them. Every message ends wi
 lies in it, and is told once. Ids stay: one that is no longer found is not given again.
 
 What a preview cannot know waits for `pulumi up`, which verifies it before anything of this component is created: values
-that are unknown, and objects whose name is an output of another resource of the same program, which may only be about to
-make them. The preview names these fields. What comes from another stack (a StackReference) is verified at once.
+that are unknown, and objects whose name is an output of another resource of the same program, which may only be about
+to make them. The preview names these fields. What comes from another stack (a StackReference) is verified at once.
 
 This page is written by `tools/verification_page.py` from the table in `agent_deploy/rules/findings.py`; a test compares
 them.
