@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 
 from agent_deploy.policies.catalogue import POLICIES
@@ -62,7 +63,8 @@ def page() -> str:
 
 def _section(policy: Policy) -> str:
     mends = "" if policy.mend is None else " Remediation does this."
-    text = f"\n## {policy.id}\n\n**{_sentence(policy.title)}** {policy.why} {policy.remedy}.{mends}\n\n"
+    told = f"**{_sentence(policy.title)}** {policy.why} {policy.remedy}.{mends}"
+    text = f"\n## {policy.id}\n\n{textwrap.fill(told, 120, break_on_hyphens=False)}\n\n"
     text += f"Source: {policy.source}.\n\n| setting | meaning | default |\n|---|---|---|\n"
     for setting in policy.settings:
         text += f"| `{setting.name}` | {setting.description} | `{json.dumps(setting.default)}` |\n"

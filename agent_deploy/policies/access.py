@@ -36,6 +36,8 @@ def _grants(resource: Resource) -> Iterator[tuple[str, list[str]]]:
     """Principal and privileges, as far as they are known."""
     several = resource.properties.get("grants") if resource.type == GRANTS else [resource.properties]
     for grant in several if isinstance(several, Sequence) else ():
+        if not isinstance(grant, Mapping):
+            continue
         principal, privileges = grant.get("principal"), grant.get("privileges")
         if is_known(principal) and isinstance(privileges, Sequence):
             yield str(principal), [_privilege(each) for each in privileges if isinstance(each, str)]

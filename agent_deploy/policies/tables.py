@@ -41,7 +41,11 @@ def _may_delete(job: Resource) -> bool:
     if isinstance(tasks, Hidden):
         return True  # not known yet
     given = tasks if isinstance(tasks, Sequence) else ()
-    return any(isinstance(task, Hidden) or task.get("taskKey") == RETENTION_TASK for task in given)
+    return any(isinstance(task, Hidden) or _key(task) == RETENTION_TASK for task in given)
+
+
+def _key(task: object) -> object:
+    return task.get("taskKey") if isinstance(task, Mapping) else None
 
 
 RETENTION = Policy(

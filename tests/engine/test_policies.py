@@ -90,11 +90,11 @@ def test_what_is_advisory_warns_and_lets_pass(name: str, judged: Callable[..., S
     preview = run(judged(serving.program(good(name, description=""))))
     assert preview.code == 0, preview.output
     # The rows are kept for ever, which only the whole stack shows.
-    assert violations(preview) == {"AGD013": {"warning"}, "AGD014": {"warning"}}
+    assert violations(preview) == {"AGD013": {"advisory"}, "AGD014": {"advisory"}}
     assert "[AGD013]" in preview.output
 
 
-def test_a_good_program_passes_without_a_word(
+def test_a_good_program_passes_without_a_word_and_rotation_can_be_mended(
     site: Site, name: str, judged: Callable[..., Stack], tmp_path: Path
 ) -> None:
     warehouse = site.workspace.post("/api/2.0/sql/warehouses", {"name": name, "cluster_size": "Small"})["id"]
@@ -114,6 +114,13 @@ def test_a_good_program_passes_without_a_word(
     assert preview.code == 0, preview.output
     assert violations(preview) == {}
     assert set(preview.operations.values()) == {"create"}
+    del args["rotation_days"]
+    stack.write(AGENT.replace("ARGS", repr(json.dumps(args))))
+    assert violations(run(stack)) == {"AGD011": {"advisory"}}
+    mended = run(stack, settings={"AGD011": "remediate"})
+    assert (mended.code, violations(mended)) == (0, {}), mended.output
+    remediations = [event["policyRemediationEvent"] for event in mended.events if "policyRemediationEvent" in event]
+    assert [each["policyName"] for each in remediations] == ["AGD011"]
 
 
 def test_remediation_adds_what_is_missing_and_nothing_else(site: Site, name: str, judged: Callable[..., Stack]) -> None:

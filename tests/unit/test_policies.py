@@ -117,10 +117,10 @@ def test_a_wrong_setting_is_told(settings: dict[str, Any], told: str) -> None:
 
 
 def test_what_is_not_known_is_not_minded() -> None:
-    unknown = dict.fromkeys(("servedEntities", "traffic", "tags", "description", "budgetPolicyId", "aiGateway"))
-    assert ids(endpoint(**dict.fromkeys(unknown, UNKNOWN_TEXT))) == []
-    hidden = {SIGNATURE: OUTPUT}
-    assert ids(endpoint(**dict.fromkeys(unknown, hidden))) == []
+    fields = ("servedEntities", "traffic", "tags", "description", "budgetPolicyId", "aiGateway")
+    for hidden in (UNKNOWN_TEXT, {SIGNATURE: OUTPUT}):
+        unknown: dict[str, Any] = dict.fromkeys(fields, hidden)
+        assert ids(endpoint(**unknown)) == []
     asleep = {"qa_1": entity(scaleToZeroEnabled=True)}
     assert "AGD001" not in ids(endpoint(servedEntities=asleep, traffic={"qa_1": UNKNOWN_TEXT}))
     assert ids([one(access.OWN_SECRET, timeRotating=UNKNOWN_TEXT)]) == []
