@@ -65,7 +65,8 @@ def test_the_wheel_has_every_file_and_the_console_scripts(installed: Path) -> No
     wanted = {path.relative_to(ROOT) for path in package if path.is_file() and "__pycache__" not in path.parts}
     assert {path.suffix for path in wanted} >= {".py", ".html", ".js", ".css"}
     assert sorted(map(str, wanted - files)) == []
-    assert {path.name for path in (installed / "bin").iterdir()} == {"agent-deploy", "pulumi-resource-agent-deploy"}
+    scripts = {"agent-deploy", "agent-deploy-policies", "pulumi-resource-agent-deploy"}
+    assert {path.name for path in (installed / "bin").iterdir()} == scripts
     told = run(str(installed / "bin" / "agent-deploy"), "--help", PYTHONPATH=str(installed))
     assert (told.returncode, "query" in told.stdout) == (0, True), told.stderr
 

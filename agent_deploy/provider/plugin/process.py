@@ -1,10 +1,11 @@
-"""Runs a Package as the process that the engine starts, asks, and ends."""
+"""Runs a Package, or another of the engine's plugins, as the process that the engine starts, asks, and ends."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc.aio
@@ -21,17 +22,26 @@ WATCH_SECONDS = 1.0
 
 def serve(package: Package) -> None:
     """Serves until the engine ends the process; prints the port first, as the engine expects."""
+
+    def add(server: grpc.aio.Server, engine_address: str) -> None:
+        provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(package, engine_address), server)
+
+    serve_plugin(package.name, package.version, add)
+
+
+def serve_plugin(name: str, version: str, add: Callable[[grpc.aio.Server, str], None]) -> None:
+    """The same for any plugin; ``add`` gives the server, with the engine's address, what answers its calls."""
     addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     if not addresses:
-        sys.stderr.write(f"{package.name} {package.version} is a plugin that `pulumi` starts by itself.\n")
+        sys.stderr.write(f"{name} {version} is a plugin that `pulumi` starts by itself.\n")
         sys.exit(2)
-    asyncio.run(_serve(package, addresses[0]))
+    asyncio.run(_serve(name, addresses[0], add))
 
 
-async def _serve(package: Package, engine_address: str) -> None:
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MAX_THREADS, package.name))
+async def _serve(name: str, engine_address: str, add: Callable[[grpc.aio.Server, str], None]) -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MAX_THREADS, name))
     server = grpc.aio.server(options=CHANNEL_OPTIONS)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(package, engine_address), server)
+    add(server, engine_address)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     sys.stdout.write(f"{port}\n")
