@@ -73,7 +73,7 @@ def variables(**environment: str) -> list[Resource]:
     return endpoint(servedEntities={"qa_1": entity(environmentVars=environment)})
 
 
-NEW = {"servedEntities": {"qa_1": entity(), "qa_2": entity("2")}}
+NEW: dict[str, Any] = {"servedEntities": {"qa_1": entity(), "qa_2": entity("2")}}
 
 PAIRS: dict[str, Pair] = {
     "AGD001": Pair(
