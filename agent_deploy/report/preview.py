@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -108,7 +109,8 @@ def is_unknown(value: object) -> bool:
     return isinstance(value, str) and value in UNKNOWN_VALUES
 
 
-def urn_parts(urn: str) -> dict[str, str]:
+@functools.lru_cache(maxsize=16384)
+def urn_parts(urn: str) -> Mapping[str, str]:
     """stack, project, type (with those around it) and name; raises PreviewError."""
     match = _URN.fullmatch(urn)
     if match is None:
