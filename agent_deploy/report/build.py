@@ -48,8 +48,8 @@ _STAYS = ("same", "read", "refresh")
 def report_of(preview: Preview) -> Report:
     """The report of one preview."""
     by_agent = agents_of(preview)
-    agents, reasons = [], []
-    for name, steps in by_agent.items():
+    agents, reasons = list[Agent](), list[Reason]()
+    for name, steps in sorted(by_agent.items()):
         if name and any(step.operation not in _STAYS for step in steps):
             agent, its_reasons = _agent(name, steps)
             agents.append(agent)

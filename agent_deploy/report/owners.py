@@ -16,7 +16,7 @@ _PART = re.compile(r"(?P<agent>.+)-(?:inference-tables|principal|feedback|v[^-]+
 
 
 def agents_of(preview: Preview) -> dict[str, list[Step]]:
-    """Agent's name → its steps, in the program's order; under the empty name what is nobody's."""
+    """Agent's name → its steps, ordered by name; under the empty name what is nobody's."""
     found: dict[str, list[Step]] = {}
     by_urn = {step.urn: step for step in preview.steps}
     for step in preview.steps:

@@ -229,6 +229,8 @@ def _of_one_stack(steps: list[Step], failed: int, project: str, stack: str) -> P
     for what, wanted, given in (("project", project, its_project), ("stack", stack, its_stack)):
         if wanted and wanted != given:
             raise PreviewError(f"The preview is of {what} '{given}', not of '{wanted}'. {_AGAIN}")
+    # The engine's order differs from run to run.
+    steps = sorted(steps, key=lambda step: (step.name, step.type, step.operation))
     drift = tuple(step for step in steps if step.operation == "refresh" and step.paths)
     changing = tuple(step for step in steps if step.operation not in ("refresh", "read", "read-replacement"))
     return Preview(its_project, its_stack, changing, failed, drift)
