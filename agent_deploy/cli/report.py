@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -48,21 +49,23 @@ def report(
     if preview and event_log:
         _refuse("Give a preview or --event-log, not both")
     try:
-        text = _read(event_log or preview, stack)
-        found = report_of(read(text, project, stack.rpartition("/")[2]))
+        text, failed = _read(event_log or preview, stack)
+        given = read(text, project, stack.rpartition("/")[2])
+        found = report_of(replace(given, failed=max(given.failed, int(failed))))
     except PreviewError as error:
         _refuse(str(error))
     _print(found, Format.json if as_json else how, to)
 
 
-def _read(source: str, stack: str) -> str:
+def _read(source: str, stack: str) -> tuple[str, bool]:
+    """The preview's text, and whether the engine said that it failed."""
     from agent_deploy.report.engine import run_preview
     from agent_deploy.report.preview import PreviewError
 
     if not source:
         return run_preview(stack)
     try:
-        return sys.stdin.read() if source == STANDARD_INPUT else Path(source).read_text("utf-8")
+        return sys.stdin.read() if source == STANDARD_INPUT else Path(source).read_text("utf-8"), False
     except OSError as error:
         raise PreviewError(f"Cannot read {source}: {error.strerror}") from error
     except UnicodeDecodeError as error:

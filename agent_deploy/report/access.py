@@ -37,6 +37,7 @@ _OBJECTS = {
     "workspaceFilePath": "files",
     "directoryPath": "directories",
 }
+SOMEBODY = f"somebody {UNKNOWN}"
 _INCLUDES = {kind.path: kind.includes for kind in OBJECT_TYPES.values()}
 
 
@@ -80,15 +81,15 @@ def _held(steps: Sequence[Step], which: str, endpoint: str) -> list[Held]:
 
     def principal(step: Step, given: object) -> str:
         if is_unknown(given) or given is None:
-            return names.get(step.state.get("parent"), UNKNOWN)
-        return str(given)
+            return names.get(step.state.get("parent"), SOMEBODY)
+        return text(given)
 
     return [held for step in steps for held in _of_step(step, which, endpoint, principal)]
 
 
 def _principal_name(step: Step) -> str:
     name = step.state.get("inputs", {}).get("displayName")
-    return f"new service principal {name}" if isinstance(name, str) and not is_unknown(name) else UNKNOWN
+    return f"new service principal {name}" if isinstance(name, str) and not is_unknown(name) else SOMEBODY
 
 
 def _of_step(step: Step, which: str, endpoint: str, principal: Callable[[Step, object], str]) -> Iterator[Held]:

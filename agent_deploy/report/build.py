@@ -48,8 +48,8 @@ _STAYS = ("same", "read", "refresh")
 def report_of(preview: Preview) -> Report:
     """The report of one preview."""
     by_agent = agents_of(preview)
-    agents, reasons = [], []
-    for name, steps in by_agent.items():
+    agents, reasons = list[Agent](), list[Reason]()
+    for name, steps in sorted(by_agent.items()):
         if name and any(step.operation not in _STAYS for step in steps):
             agent, its_reasons = _agent(name, steps)
             agents.append(agent)
@@ -83,7 +83,7 @@ def _resource(step: Step) -> Resource:
 def _notes(agents: Sequence[Agent], preview: Preview) -> Iterator[str]:
     has_components = any(step.type == DEPLOYMENT and step.outputs("after") for step in preview.steps)
     passing = any(agent.authentication is None or agent.authentication.after == PASSTHROUGH for agent in agents)
-    moves = any(each.before != each.after for agent in agents for each in agent.served)
+    moves = any(each.before != each.after for agent in agents for each in agent.served if agent.operation != "deleted")
     if moves and passing and not has_components:
         yield (
             "What the platform's passthrough identity reaches follows what each model version declares, and is told "
@@ -160,8 +160,9 @@ def _widens(agent: str, gained: Access) -> Reason:
 
 def _unknown_access(agent: str, gained: Sequence[access.Held]) -> Iterator[Reason]:
     for held in gained:
-        if UNKNOWN in (held.access.principal, held.access.privilege) or held.access.object.endswith(UNKNOWN):
-            text = f"who may do what is {UNKNOWN}: {held.access.privilege} on {held.access.object}"
+        each = held.access
+        if any(part.endswith(UNKNOWN) for part in (each.principal, each.privilege, each.object)):
+            text = f"who may do what: {each.principal}, {each.privilege} on {each.object}"
             yield Reason(UNTOLD, text, agent)
 
 
@@ -190,6 +191,8 @@ _NEW_RETENTION = ("create", "update", "replace", "create-replacement")
 def _interruptions(agent: str, ends: Sequence[Step]) -> Iterator[Reason]:
     for step in ends:
         name = _name_of(step, "before")
+        if step.old.get("retainOnDelete"):
+            continue
         if step.operation == "delete":
             yield Reason(INTERRUPTS, f"endpoint {name} goes: nobody answers there any more", agent)
         elif step.replaces and _name_of(step, "after") != name:
@@ -269,7 +272,12 @@ def _teardown_deletes(ends: Sequence[Step], steps: Sequence[Step]) -> Iterator[s
     kinds = {"SecretScope": "secret scope", "ServicePrincipal": "service principal", "Pipeline": "pipeline"}
     for step in steps:
         if step.kind in kinds and step.new and not step.new.get("retainOnDelete"):
-            yield f"{kinds[step.kind]} {access.text(step.inputs('after').get('name') or step.name)}"
+            yield f"{kinds[step.kind]} {access.text(_title(step))}"
+
+
+def _title(step: Step) -> object:
+    values = step.inputs("after")
+    return values.get("displayName") or values.get("name") or step.name
 
 
 def _teardown_keeps(ends: Sequence[Step], kept: Sequence[str]) -> Iterator[str]:

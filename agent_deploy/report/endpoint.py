@@ -14,7 +14,6 @@ from agent_deploy.rules.environment import AGENT_ENVIRONMENT
 from agent_deploy.rules.workload import WORKLOAD_SIZES, WORKLOAD_TYPES
 
 _REFERENCE = re.compile(r"\{\{secrets/[A-Za-z0-9._@-]{1,128}/[A-Za-z0-9._-]{1,128}\}\}")
-_VALUE = re.compile(r"[A-Za-z0-9 _.:@/-]{1,200}")
 Entities = Mapping[str, Mapping[str, Any]]
 
 # Settings of the endpoint that are named and not quoted: their texts are anybody's.
@@ -234,7 +233,8 @@ def _set(value: object) -> str:
 
 
 def _short(value: object) -> str:
-    if value is None or isinstance(value, bool):
+    if isinstance(value, bool) or is_unknown(value):
         return _flag(value)
-    shown = text(value)
-    return shown if _VALUE.fullmatch(shown) else "changed"
+    if value is None:
+        return "default"
+    return str(value) if value in (*WORKLOAD_SIZES, *WORKLOAD_TYPES) else "another"

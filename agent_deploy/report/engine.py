@@ -8,8 +8,8 @@ import subprocess
 from agent_deploy.report.preview import PreviewError
 
 
-def run_preview(stack: str = "") -> str:
-    """What the engine prints, also of a preview that failed; raises PreviewError where there is none at all.
+def run_preview(stack: str = "") -> tuple[str, bool]:
+    """What the engine prints, and whether the preview failed; raises PreviewError where there is none at all.
 
     What it says on standard error is the user's to see, and goes there.
     """
@@ -21,4 +21,4 @@ def run_preview(stack: str = "") -> str:
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if "{" not in done.stdout:
         raise PreviewError("`pulumi preview --json` made no preview; what it said stands above")
-    return done.stdout
+    return done.stdout, done.returncode != 0

@@ -14,8 +14,9 @@ _CALLING = ("@", "#")
 
 def one_line(text: str) -> str:
     """Without control characters and marks of writing direction, in one line, and not too long."""
-    shown = "".join(" " if c.isspace() else "" if unicodedata.category(c)[0] == "C" else c for c in text)
-    shown = " ".join(shown.split())
+    if not text.isprintable():
+        text = "".join(" " if c.isspace() else "" if unicodedata.category(c)[0] == "C" else c for c in text)
+    shown = " ".join(text.split())
     return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from agent_deploy.report.preview import Preview, PreviewError, Step, urn_parts
 
@@ -16,17 +16,18 @@ _PART = re.compile(r"(?P<agent>.+)-(?:inference-tables|principal|feedback|v[^-]+
 
 
 def agents_of(preview: Preview) -> dict[str, list[Step]]:
-    """Agent's name → its steps, in the program's order; under the empty name what is nobody's."""
+    """Agent's name → its steps, ordered by name; under the empty name what is nobody's."""
     found: dict[str, list[Step]] = {}
+    by_urn = {step.urn: step for step in preview.steps}
     for step in preview.steps:
         if not step.type.startswith("pulumi:"):
-            found.setdefault(_agent_of(step, preview.steps), []).append(step)
+            found.setdefault(_agent_of(step, by_urn), []).append(step)
     return found
 
 
-def _agent_of(step: Step, steps: Sequence[Step]) -> str:
+def _agent_of(step: Step, by_urn: Mapping[str, Step]) -> str:
     """The AgentDeployment that it is in; else the outermost component of ours, or the endpoint itself."""
-    chain = [step.urn, *_parents(step, {each.urn: each for each in steps})]
+    chain = [step.urn, *_parents(step, by_urn)]
     parts = [urn_parts(urn) for urn in chain]
     for part in parts:
         if part["type"].split("$")[-1] == DEPLOYMENT:
@@ -39,7 +40,7 @@ def _agent_of(step: Step, steps: Sequence[Step]) -> str:
     return outermost["name"] if outermost["type"].startswith(_OWN) else ""
 
 
-def _parents(step: Step, by_urn: dict[str, Step]) -> list[str]:
+def _parents(step: Step, by_urn: Mapping[str, Step]) -> list[str]:
     """The URNs around it, the nearest first, without the stack's."""
     found: list[str] = []
     current: Step | None = step

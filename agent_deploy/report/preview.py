@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -108,7 +109,8 @@ def is_unknown(value: object) -> bool:
     return isinstance(value, str) and value in UNKNOWN_VALUES
 
 
-def urn_parts(urn: str) -> dict[str, str]:
+@functools.lru_cache(maxsize=16384)
+def urn_parts(urn: str) -> Mapping[str, str]:
     """stack, project, type (with those around it) and name; raises PreviewError."""
     match = _URN.fullmatch(urn)
     if match is None:
@@ -227,6 +229,8 @@ def _of_one_stack(steps: list[Step], failed: int, project: str, stack: str) -> P
     for what, wanted, given in (("project", project, its_project), ("stack", stack, its_stack)):
         if wanted and wanted != given:
             raise PreviewError(f"The preview is of {what} '{given}', not of '{wanted}'. {_AGAIN}")
+    # The engine's order differs from run to run.
+    steps = sorted(steps, key=lambda step: (step.name, step.type, step.operation))
     drift = tuple(step for step in steps if step.operation == "refresh" and step.paths)
     changing = tuple(step for step in steps if step.operation not in ("refresh", "read", "read-replacement"))
     return Preview(its_project, its_stack, changing, failed, drift)

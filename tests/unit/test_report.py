@@ -46,6 +46,8 @@ VERDICTS = {
     "teardown": (INTERRUPTS,),
     "unknown_value": (WIDENS, UNTOLD),
 }
+# As the engine writes it, whatever its type.
+UNKNOWN_STRING = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 LOGGED = ("new_version", "permissions_widened", "service_principal")
 
 
@@ -229,6 +231,40 @@ def test_a_preview_that_shows_secrets_is_refused_without_quoting_them() -> None:
 def test_a_preview_that_failed_cannot_be_told() -> None:
     found = report_of(read(changed("new_version", lambda d: d.update(diagnostics=[{"severity": "error"}]))))
     assert found.verdict.kind == UNTOLD
+
+
+@pytest.mark.parametrize(
+    "path", [("traffic",), ("servedEntities",), ("servedEntities", "main-default-qa_2", "entityVersion")]
+)
+def test_what_decides_and_is_not_known_yet_cannot_be_told(path: tuple[str, ...]) -> None:
+    def hide(found: dict[str, Any]) -> None:
+        values = next(each for each in found["steps"] if "ServingEndpoint::" in each["urn"])["newState"]["inputs"]
+        for part in path[:-1]:
+            values = values[part]
+        values[path[-1]] = UNKNOWN_STRING
+
+    found = report_of(read(changed("new_version", hide)))
+    assert found.verdict.kinds == (UNTOLD,)
+    assert UNKNOWN_STRING not in markdown(found)
+
+
+def test_a_database_that_goes_is_data_that_goes_unless_it_is_retained() -> None:
+    urn = "urn:pulumi:test::project::databricks:index/schema:Schema::logs"
+    for retained, kind in ((False, DELETES), (True, SAFE)):
+        state = {"inputs": {"name": "logs"}, "retainOnDelete": retained}
+        found = report_of(read(json.dumps({"steps": [{"op": "delete", "urn": urn, "oldState": state}]})))
+        assert found.verdict.kind == kind
+
+
+def test_drift_stands_apart_from_the_programs_own_changes() -> None:
+    def drift(found: dict[str, Any]) -> None:
+        step = next(each for each in found["steps"] if "ServingEndpoint::" in each["urn"])
+        found["steps"].append({**step, "op": "refresh", "detailedDiff": {"tags.team": {"kind": "update"}}})
+
+    found = report_of(read(changed("new_version", drift)))
+    assert [(each.name, each.fields) for each in found.drift] == [("agent", ("tags.team",))]
+    assert "refresh" not in {each.operation for each in found.resources}
+    assert "Drift" in markdown(found)
 
 
 def test_an_empty_preview_is_safe() -> None:

@@ -24,7 +24,7 @@ _NAMES = (
     "name entityName entityVersion principal privileges level objectType objectId objectName securableType fullName "
     "permission permissionLevel userName groupName servicePrincipalName scope displayName catalog schema table volume "
     "function model modelService mcpService foreignConnection catalogName schemaName tableNamePrefix "
-    "tableNamePrefixHint payloadTable workloadSize workloadType reference auth access version "
+    "tableNamePrefixHint payloadTable reference auth access version "
     "servingEndpointId sqlEndpointId vectorSearchEndpointId appName experimentId jobId pipelineId workspaceFileId "
     "workspaceFilePath directoryPath op urn type parent"
 )
