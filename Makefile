@@ -52,9 +52,9 @@ demo: $(STAMP)
 test: $(STAMP)
 	@$(WITH_TOOLCHAIN) $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-# Before each commit: what needs no engine, no served model and no other program.
+# Before each commit: what needs no engine, no served model and no other program, and is soon over.
 check: lint
-	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal -m "not processes" tests/unit tests/components tests/provider $(ARGS)
+	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal -m "not processes and not long" tests/unit tests/components tests/provider $(ARGS)
 
 # What docs/review-app.md talks about, as the browser tests see it; no pictures lie in the repository.
 screenshots: $(STAMP)

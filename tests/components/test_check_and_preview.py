@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pulumi
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from agent_deploy.provider.plugin.resource import Context
 from agent_deploy.provider.verification.verify_deployment import verify_deployments
 from tests.components.mocked import MODEL, Workspace, deploy, in_use
 from tests.provider.permission_double import ANN, CATALOG, SCIM, Double
+
+pytestmark = pytest.mark.long
 
 FILES = "/api/2.0/fs/files/Models/main/default/qa/1/MLmodel"
 # Securable → the privileges that a deployment may need there.

@@ -22,6 +22,8 @@ from agent_deploy.components.errors import DeploymentError
 from agent_deploy.components.parsing import Shape, shape_of
 from tests.components.mocked import DERIVED, FILE, JOB, MODEL, PERMIT, PIPELINE, RUNNER, Workspace, deploy, in_use
 
+pytestmark = pytest.mark.long
+
 Path = tuple[str | int, ...]
 Children = dict[tuple[str, str], dict[str, Any]]
 OTHER_SECRET = "{{secrets/team/other}}"

@@ -23,6 +23,8 @@ from agent_deploy.rules.schedule import CONTINUOUS, NAMED, TRIGGERED, check_sche
 from agent_deploy.rules.unity_catalog import PRIVILEGES
 from agent_deploy.rules.workload import WORKLOAD_SIZES, WORKLOAD_TYPES
 
+pytestmark = pytest.mark.long
+
 PACKAGE = Path(agent_deploy.__file__).parent
 MODEL = {"model_name": "main.default.qa"}
 WORDS = (*NAMED, CONTINUOUS, TRIGGERED)

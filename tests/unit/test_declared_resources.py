@@ -21,6 +21,8 @@ from agent_deploy.rules.resources import (
 )
 from agent_deploy.rules.unity_catalog import Securable
 
+pytestmark = pytest.mark.long
+
 WAREHOUSE = {"sql_warehouse": [{"name": "0123456789abcdef"}]}
 KEYS = ["resources", "auth_policy", "system_auth_policy", "user_auth_policy", "api_scopes", "databricks"]
 KEYS += ["api_version", "table", "function", "name", "on_behalf_of_user"]

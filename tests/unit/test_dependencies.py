@@ -16,6 +16,8 @@ from packaging.utils import canonicalize_name
 
 from tests.distributions import brought_by, distributions_of
 
+pytestmark = pytest.mark.long
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:

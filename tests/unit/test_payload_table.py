@@ -15,6 +15,8 @@ from deltalake import DeltaTable
 from agent_deploy.local.serving.payload_table import SCHEMA, PayloadTable
 from agent_deploy.local.serving.payloads import SECONDS, Exchange, Payloads
 
+pytestmark = pytest.mark.long
+
 COMMITS = 205
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -17,6 +18,8 @@ from agent_deploy.report.markdown import markdown
 from agent_deploy.report.plain import show
 from agent_deploy.report.preview import PreviewError, read
 from tests.unit.test_report import LOGGED, VERDICTS, text
+
+pytestmark = pytest.mark.long
 
 SECRET = "s3cr3tplantedvalue"
 # Fields whose text is a name that a reviewer has to read.
