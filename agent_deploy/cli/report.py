@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -15,7 +16,8 @@ from agent_deploy.cli.showing import output
 if TYPE_CHECKING:
     from agent_deploy.report.structure import Report
 
-CONFIGURATION = 2  # exit code, as in Pulumi's own list
+# Exit codes, as in Pulumi's own list.
+CONFIGURATION, POLICY = 2, 5
 STANDARD_INPUT = "-"
 
 
@@ -39,22 +41,47 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     project: Annotated[str, typer.Option(help="Refuse a preview of another project.")] = "",
     stack: Annotated[str, typer.Option(help="Refuse a preview of another stack; the one that is previewed here.")] = "",
+    policies: Annotated[
+        str, typer.Option(help="Judge by policies: a file of settings, as --policy-pack-config takes it.")
+    ] = "",
     to: Annotated[str, typer.Option("--output", help="File to write to, instead of standard output.")] = "",
 ) -> None:
-    """Tell what a preview changes: a verdict, versions, access, secrets, tables, cost. Exit code 2: no such preview."""
+    """Tell what a preview changes: a verdict, versions, access, secrets, tables, cost.
+
+    Exit codes: 2, no such preview; 5, a mandatory policy is against it.
+    """
     # Here, not at the top: no other command reads previews.
+    from agent_deploy.policies.policy import MANDATORY
     from agent_deploy.report.build import report_of
     from agent_deploy.report.preview import PreviewError, read
+    from agent_deploy.rules.problems import InvalidInput
 
     if preview and event_log:
         _refuse("Give a preview or --event-log, not both")
     try:
         text, failed = _read(event_log or preview, stack)
         given = read(text, project, stack.rpartition("/")[2])
-        found = report_of(replace(given, failed=max(given.failed, int(failed))))
-    except PreviewError as error:
+        found = report_of(replace(given, failed=max(given.failed, int(failed))), _settings(policies))
+    except (PreviewError, InvalidInput) as error:
         _refuse(str(error))
     _print(found, Format.json if as_json else how, to)
+    if any(each.severity == MANDATORY for each in found.findings):
+        raise typer.Exit(POLICY)
+
+
+def _settings(file: str) -> Any:
+    """None without a file: no policy is asked."""
+    from agent_deploy.report.preview import PreviewError
+
+    if not file:
+        return None
+    try:
+        found = json.loads(Path(file).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise PreviewError(f"Cannot read the policies' settings in {file}: {error}") from error
+    if not isinstance(found, dict):
+        raise PreviewError(f"The policies' settings in {file}: expected an object of policy ids")
+    return found
 
 
 def _read(source: str, stack: str) -> tuple[str, bool]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+from agent_deploy.policies.judging import judge
+from agent_deploy.policies.reading import resource
 from agent_deploy.report import access, endpoint
 from agent_deploy.report.owners import DEPLOYMENT, ENDPOINT, IDENTITY, agents_of
 from agent_deploy.report.preview import Preview, Step, is_unknown
@@ -18,6 +21,7 @@ from agent_deploy.report.structure import (
     Access,
     Agent,
     Changed,
+    Finding,
     Reason,
     Report,
     Resource,
@@ -45,8 +49,8 @@ OWN_CREDENTIALS = "a service principal of its own"
 _STAYS = ("same", "read", "refresh")
 
 
-def report_of(preview: Preview) -> Report:
-    """The report of one preview."""
+def report_of(preview: Preview, policies: Mapping[str, Any] | None = None) -> Report:
+    """The report of one preview; judged by policies where settings are given; InvalidInput for wrong ones."""
     by_agent = agents_of(preview)
     agents, reasons = list[Agent](), list[Reason]()
     for name, steps in sorted(by_agent.items()):
@@ -68,8 +72,27 @@ def report_of(preview: Preview) -> Report:
         tuple(agents),
         resources,
         tuple(_resource(step) for step in preview.drift),
+        findings=() if policies is None else tuple(_findings(preview, policies)),
         notes=tuple(_notes(agents, preview)),
     )
+
+
+def _findings(preview: Preview, policies: Mapping[str, Any]) -> Iterator[Finding]:
+    there = [
+        resource(
+            step.type,
+            step.name,
+            step.inputs("after"),
+            step.urn,
+            str(step.new.get("parent") or ""),
+            step.inputs("before") or None,
+        )
+        for step in preview.steps
+        if step.new and not step.operation.startswith("delete")
+    ]
+    for found in judge(there, policies):
+        text = f"{found.resource.name}: {found.text}"
+        yield Finding(found.policy.id, found.severity, text, found.policy.remedy)
 
 
 def _shown(step: Step) -> bool:

@@ -302,3 +302,28 @@ def test_fixtures_hold_no_secret_and_no_path_of_a_machine() -> None:
         assert not any(word in content for word in ("planted-secret", "/home/", "/root", "/tmp/", "sourcePosition")), (
             path
         )
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "ids"),
+    [
+        ("{}", 0, {"AGD007": "advisory"}),
+        ('{"AGD007": "mandatory"}', 5, {"AGD007": "mandatory"}),
+        ('{"AGD007": "disabled"}', 0, {}),
+        ('{"AGD999": "mandatory"}', 2, None),
+        ("[]", 2, None),
+        ("{", 2, None),
+    ],
+)
+def test_policies_judge_where_their_settings_are_given(
+    tmp_path: Path, settings: str, code: int, ids: dict[str, str] | None
+) -> None:
+    file = tmp_path / "policies.json"
+    file.write_text(settings)
+    arguments = ["report", "-", "--json", "--policies", str(file)]
+    done = CliRunner().invoke(app, arguments, input=text("traffic_shift"))
+    assert done.exit_code == code, done.output
+    if ids is not None:
+        found = {each["id"]: each["severity"] for each in json.loads(done.stdout)["findings"]}
+        assert {id: found[id] for id in ids} == ids
+        assert ("AGD007" in found) == bool(ids)
