@@ -17,6 +17,7 @@ from agent_deploy.components.errors import DeploymentError
 from agent_deploy.rules import names
 from agent_deploy.rules.endpoint_fields import PLAIN_ARGUMENTS
 from agent_deploy.rules.problems import Problem, not_one_of
+from agent_deploy.rules.records import snake_case
 
 Paths = tuple[tuple[str, str], ...]  # (child's role, path of its property)
 
@@ -131,7 +132,7 @@ def routed(kind: str, name: str, opts: pulumi.ResourceOptions | None, args: Mapp
                 problems.append(not_one_of(f"opts.{option}", path, routes.arguments, can))
             for role, property_path in found:
                 of_children.setdefault(role, {}).setdefault(option, []).append(property_path)
-    secret = [_snake_case(output) for output in opts.additional_secret_outputs or ()]
+    secret = [snake_case(output) for output in opts.additional_secret_outputs or ()]
     unknown, outputs = [output for output in secret if output not in routes.outputs], ", ".join(routes.outputs)
     problems += [
         not_one_of("opts.additional_secret_outputs", output, routes.outputs, f"one of {kind}'s outputs {outputs}")
@@ -158,7 +159,7 @@ def _paths(routes: Routes, path: str, args: Mapping[str, Any]) -> Iterator[tuple
         return
     first = _FIRST.fullmatch(path)
     for head, rest in _splits(path) if first else ():
-        if found := routes.arguments.get(_snake_case(head)):
+        if found := routes.arguments.get(snake_case(head)):
             yield from ((role, f"{property_path}{rest}") for role, property_path in found)
             return
 
@@ -172,7 +173,7 @@ def _splits(path: str) -> Iterator[tuple[str, str]]:
 
 def _of_version(match: re.Match[str], args: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Of one version's served entity, which is named after model and version: both must be plain."""
-    index, argument, rest = int(match[1]), _snake_case(match[2]), match[3]
+    index, argument, rest = int(match[1]), snake_case(match[2]), match[3]
     versions, model = args.get("versions"), args.get("model_name")
     given = versions[index] if isinstance(versions, (list, tuple)) and index < len(versions) else None
     number = given.get("version") if isinstance(given, Mapping) else None
@@ -183,7 +184,3 @@ def _of_version(match: re.Match[str], args: Mapping[str, Any]) -> Iterator[tuple
         yield "endpoint", f'traffic["{entity}"]'
     elif argument in _ENTITY_FIELDS:
         yield "endpoint", f'servedEntities["{entity}"].{_ENTITY_FIELDS[argument]}{rest}'
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: f"_{match[1].lower()}", name)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict
 from typing import Any
 
 from agent_deploy.report.structure import SCHEMA_VERSION, Report
+from agent_deploy.rules.records import camel_case
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -25,5 +25,5 @@ def json_text(report: Report) -> str:
 
 def _camel(value: Any) -> Any:
     if isinstance(value, dict):
-        return {re.sub("_([a-z])", lambda match: match[1].upper(), key): _camel(each) for key, each in value.items()}
+        return {camel_case(key): _camel(each) for key, each in value.items()}
     return [_camel(each) for each in value] if isinstance(value, (list, tuple)) else value

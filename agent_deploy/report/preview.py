@@ -9,20 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# What the engine writes in place of a value that it does not know yet, and of one that nobody may read.
-UNKNOWN_VALUES = frozenset(
-    {
-        "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
-        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
-        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
-        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
-        "030794c1-ac77-496b-92df-f27374a8bd58",
-        "e48ece36-62e2-4504-bad9-02848725956a",
-        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
-    }
-)  # pulumi/pulumi, sdk/go/common/resource/plugin/rpc.go
+from agent_deploy.provider.plugin.signatures import SECRET, SIGNATURE, UNKNOWNS
+
+# What the engine writes in place of a value that nobody may read.
 HIDDEN = "[secret]"
-_SIGNATURE, _SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
 # Type → fields that are secret whatever was done: readable, they mean that the preview shows secrets.
 SECRET_FIELDS: Mapping[str, tuple[str, ...]] = {
     "agent-deploy:index:Secret": ("value",),
@@ -106,7 +96,7 @@ class Preview:
 
 def is_unknown(value: object) -> bool:
     """Whether the engine will only know it when the update runs."""
-    return isinstance(value, str) and value in UNKNOWN_VALUES
+    return isinstance(value, str) and value in UNKNOWNS
 
 
 @functools.lru_cache(maxsize=16384)
@@ -258,7 +248,7 @@ def _is_readable(value: object) -> bool:
 def _holds_plaintext(value: object) -> bool:
     """Whether the engine's own form of a secret stands there with its value."""
     if isinstance(value, Mapping):
-        if value.get(_SIGNATURE) == _SECRET and "plaintext" in value:
+        if value.get(SIGNATURE) == SECRET and "plaintext" in value:
             return True
         return any(map(_holds_plaintext, value.values()))
     return isinstance(value, list) and any(map(_holds_plaintext, value))

@@ -7,10 +7,11 @@ those of our resource's inputs, with ``*`` for a served entity's or a variable's
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from agent_deploy.rules.records import snake_case
 
 
 class Changing(enum.Enum):
@@ -45,7 +46,7 @@ class FieldRule:
     @property
     def argument(self) -> str:
         """What it is called in a program: budgetPolicyId is budget_policy_id."""
-        return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", self.path.rpartition(".")[2])
+        return snake_case(self.path.rpartition(".")[2])
 
 
 _API = "Databricks, serving endpoints API reference"

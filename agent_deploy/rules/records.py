@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache
@@ -21,6 +22,11 @@ def camel_case(name: str) -> str:
     """``table_name_prefix`` → ``tableNamePrefix``."""
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest)
+
+
+def snake_case(name: str) -> str:
+    """``tableNamePrefix`` → ``table_name_prefix``."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: f"_{match[1].lower()}", name)
 
 
 @dataclass(frozen=True)
