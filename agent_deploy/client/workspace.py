@@ -69,7 +69,8 @@ class Workspace:
     ) -> Workspace:
         """The same workspace for one operation: no more tries once it is cancelled, or after ``patience`` seconds.
 
-        A request that gets no answer at all for ``silence`` seconds is given up; 0: it is tried again as any other.
+        Where nothing has answered yet, a request that gets no answer for ``silence`` seconds is given up; 0, or once
+        the workspace has answered anything: it has the client's own time, and is tried again as any other.
         """
         bound = object.__new__(Workspace)
         bound._connection, bound._cancelled = self._connection, cancelled
@@ -147,8 +148,10 @@ class Workspace:
         ``content`` as it is.
         """
         again = method in _REPEATABLE if repeatable is None else repeatable
-        tries = _Tries(method, again, self._patience, self._silence or self._patience, self._cancelled)
-        timeout = _timeout(self._silence) if self._silence else None  # None: the client's own
+        # What has answered once is a workspace; if it is slow now, its address is not the reason.
+        silence = 0.0 if self._connection.has_answered else self._silence
+        tries = _Tries(method, again, self._patience, silence or self._patience, self._cancelled)
+        timeout = _timeout(silence) if silence else None  # None: the client's own
         retrying = tenacity.Retrying(
             retry=tries.worth_another, wait=tries.pause, sleep=tries.sleep, stop=tenacity.stop_never, reraise=True
         )
@@ -216,6 +219,7 @@ class _Connection:
         self.transport = transport
         self._lock = threading.Lock()
         self._is_open = False
+        self.has_answered = False
 
     def open(self) -> _Connection:
         """Settles configuration and credentials; no request is sent. Raises ConfigurationError."""
@@ -278,7 +282,7 @@ class _Connection:
         auth = given.pop("auth", httpx.USE_CLIENT_DEFAULT)
         try:
             request = self.http.build_request(method, self.host + path, headers=dict(headers), **given)
-            return self.http.send(request, stream=stream, auth=auth)
+            response = self.http.send(request, stream=stream, auth=auth)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise Unreachable(
                 f"No Databricks workspace answers at {self.host} ({masked(str(error))}). Is the address right, and is "
@@ -297,6 +301,8 @@ class _Connection:
             raise ConnectionLost(f"The connection to {self.host} broke during {method} {path} ({what}).") from None
         except Exception as error:  # noqa: BLE001 - whatever it is may quote the header that signs the request
             raise WorkspaceError(f"{method} {path} could not be sent to {self.host} ({cause(error)}).") from None
+        self.has_answered = True
+        return response
 
     def _parsed(self, response: httpx.Response, method: str, path: str) -> dict[str, Any]:
         if response.is_success:

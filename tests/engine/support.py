@@ -193,7 +193,9 @@ class Stack:
             **clean,
             "PATH": os.pathsep.join(path),
             "PULUMI_HOME": str(self.folder / "home"),
-            "PULUMI_BACKEND_URL": self._backend.as_uri(),
+            # No file of attributes beside each file: Pulumi writes those in place, and a run that is killed there
+            # leaves a state that no command reads ("failed to load checkpoint: EOF").
+            "PULUMI_BACKEND_URL": f"{self._backend.as_uri()}?metadata=skip",
             **self._key,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",

@@ -264,6 +264,14 @@ def test_a_read_that_gets_no_answer_is_tried_again_unless_it_was_silence_for_lon
         workspace(handler, method=OAUTH_M2M, client_id="id", client_secret="hush").post("/api/2.0/x", {})
 
 
+def test_silence_of_a_workspace_that_has_answered_is_slowness() -> None:
+    handler, seen = answers(OK, httpx.ReadTimeout("silence"), OK)
+    bound = workspace(handler).during(None, 60.0, 15.0)
+    bound.get("/api/2.0/x")
+    assert bound.get("/api/2.0/x") == {"fine": True}
+    assert [request.extensions["timeout"]["read"] for request in seen] == [15.0, 75.0, 75.0]
+
+
 def test_a_post_that_may_be_repeated_is() -> None:
     handler, seen = answers(httpx.ReadError("reset"), OK)
     workspace(handler).post("/api/2.0/x", {}, repeatable=True)
