@@ -165,13 +165,18 @@ def check_own_credentials(field: str, environment: Mapping[str, object], auth: s
     return problems
 
 
+def looks_like_token(text: str) -> bool:
+    """Whether something in the text begins as known tokens do."""
+    return bool(_TOKENS.search(text))
+
+
 def looks_like_credential(key: str, value: object) -> bool:
     """Whether a variable seems to hold a credential in plain text: by its name, or as known tokens begin."""
     if not isinstance(value, str) or looks_like_reference(value):
         return False
     named = bool(_CREDENTIAL_WORD.search(key.upper())) and not _ABOUT_ONE.search(key.upper())
     # A path leads to the credential, it is none.
-    return bool(_TOKENS.search(value)) or (named and len(value) >= _LEAST_CREDENTIAL and not value.startswith("/"))
+    return looks_like_token(value) or (named and len(value) >= _LEAST_CREDENTIAL and not value.startswith("/"))
 
 
 def exposed_warning(fields: Sequence[str]) -> str:

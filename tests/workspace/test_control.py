@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 from databricks.sdk.service.catalog import VolumeType
+from hypothesis import given
+from hypothesis import strategies as st
 
+from agent_deploy.local.core.recording import Recorder, Recording
 from tests.workspace.conftest import Caller
 
 CATALOGS = "/api/2.1/unity-catalog/catalogs"
@@ -178,6 +184,38 @@ class TestRecording:
             }
             assert entity["external_model"]["odd_plaintext"] == [{"a": "[secret]"}]
             assert entity["environment_vars"] == {**environment, "API_KEY": "[secret]"}
+
+
+@given(
+    name=st.sampled_from(["token", "access_token", "client_secret", "code", "code_verifier", "sig", "password", "q"]),
+    encode=st.sampled_from([str, quote, lambda text: "".join(f"%{ord(c):02x}" for c in text)]),
+    before=st.text("ab=&%", max_size=4),
+)
+def test_credentials_in_queries_and_headers_are_masked(name: str, encode: Callable[[str], str], before: str) -> None:
+    value = f"dapi{'0123456789abcdef' * 2}"
+    raw = f"{before}&{encode(name)}={encode(value)}&page=2"
+    query = recorded(raw, f"cli/1 {value} {'x' * 9000}")
+    assert value not in str(query)
+    assert encode(value) not in query["query"]
+    assert query["query"].endswith("&page=2")
+    assert query["client"].startswith("cli/1 [secret] xxx")
+    assert len(query["client"]) < 3000
+    plain = "max_results=5&page_token=abc&filter=tags.a%20%3D%20'b'"
+    assert recorded(plain, "cli/1")["query"] == plain
+
+
+def recorded(query: str, client: str) -> dict[str, Any]:
+    """What the recording has of one request."""
+
+    async def answers(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def ignored(*_: Any) -> Any: ...
+
+    recording = Recording()
+    scope = {"type": "http", "method": "GET", "path": "/api/2.0/x", "headers": [(b"user-agent", client.encode())]}
+    asyncio.run(Recorder(answers, recording)({**scope, "query_string": query.encode()}, ignored, ignored))
+    return recording.entries()[0]
 
 
 class TestTransitions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Transaction
+from agent_deploy.local.jobs.runs import Runs
 from agent_deploy.local.services import Services
 from agent_deploy.local.serving import deployment
 from agent_deploy.local.serving.endpoints import KIND, OBJECT, Endpoint, Endpoints
@@ -140,6 +142,32 @@ def test_a_run_that_was_not_saved_does_not_keep_others_from_running(workspace: W
     state = runs.start(job, "ONE_TIME")["state"]["life_cycle_state"]
     runs.close()
     assert state == "PENDING"
+
+
+def test_a_run_whose_end_was_not_saved_does_not_keep_others_from_running(
+    workspace: Workspace, failing: Failing
+) -> None:
+    full = threading.Event()
+
+    class FullAtTheEnd:
+        def run(self, *_: object) -> None:
+            failing("job_run")
+            full.set()
+
+    workspace.principals.create_user(CREATOR.name)
+    runs = Runs(workspace.store, FullAtTheEnd())  # type: ignore[arg-type] # all that a run asks of them
+    job = {"job_id": 1, "creator_user_name": CREATOR.name, "run_as_user_name": CREATOR.name}
+    job["settings"] = {"name": "job", "tasks": [{"task_key": "a"}]}
+    first = runs.start(job, "ONE_TIME")["run_id"]
+    assert full.wait(30)
+    runs.close()
+    failing()
+    assert runs.get(first)["state"]["life_cycle_state"] == "RUNNING"
+    assert runs.start(job, "ONE_TIME")["state"]["life_cycle_state"] == "PENDING"
+    runs.close()
+    failing()
+    runs.recover()
+    assert runs.get(first)["state"]["result_state"] == "FAILED"
 
 
 @pytest.mark.parametrize("kind", ["pipeline_update", "pipeline"])

@@ -252,6 +252,15 @@ def test_no_two_principals_bear_one_name(admin: Caller, kind: str, taken: str) -
     assert answer.status_code == 409, answer.text
 
 
+@pytest.mark.parametrize("name", ["a/b@local", "/", ".", "..", "admin@local/x", "x/../admin@local"])
+@pytest.mark.parametrize("kind", ["user", "service_principal"])
+def test_no_principals_home_lies_within_anothers(admin: Caller, kind: str, name: str) -> None:
+    route, field = {"user": ("Users", "userName"), "service_principal": ("ServicePrincipals", "applicationId")}[kind]
+    answer = admin.http.post(f"/api/2.0/preview/scim/v2/{route}", json={field: name})
+    assert answer.status_code == 400
+    assert "without /" in answer.json()["detail"]
+
+
 def test_no_id_is_given_twice_over_a_restart(local_workspace_factory: Callable[..., Any]) -> None:
     workspace: LocalWorkspace = local_workspace_factory()
     given: dict[str, list[int]] = {}

@@ -10,6 +10,7 @@ import pytest
 from databricks.sdk.errors import DatabricksError, NotFound, PermissionDenied
 from databricks.sdk.service.workspace import ImportFormat, Language, ObjectType
 
+from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.workspace_files.tree import normal
 from tests.workspace.conftest import Caller
 
@@ -139,3 +140,9 @@ def test_what_folders_give_is_shown_as_theirs(admin: Caller, stranger: Caller, f
 )
 def test_only_a_whole_first_level_is_the_workspaces_prefix(given: str, expected: str) -> None:
     assert normal(given) == expected
+
+
+@pytest.mark.parametrize("given", ["/Users/me/.", "/./Users", "/Users/../Shared", "/..", "Users/me", ""])
+def test_a_path_has_one_form(given: str) -> None:
+    with pytest.raises(ApiError, match="expected an absolute path"):
+        normal(given)

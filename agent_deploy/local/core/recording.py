@@ -10,16 +10,18 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from itertools import count
 from typing import Any
+from urllib.parse import unquote_plus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.json_text import parse
 from agent_deploy.local.core.vault import CREDENTIAL
-from agent_deploy.rules.credentials import looks_like_credential
+from agent_deploy.rules.credentials import looks_like_credential, looks_like_token
 
 _KEPT = 10_000  # requests; older ones leave
-_BODY_BYTES = 16 * 1024  # of a body are kept: both bound the memory that this takes
+# Of a body and of a query or header are kept: all three bound the memory that this takes.
+_BODY_BYTES, _LINE_CHARACTERS = 16 * 1024, 2048
 _MASK = "[secret]"
 # Fields whose values no recording shows, wherever they stand in a body.
 _SECRET_FIELDS = re.compile(
@@ -32,6 +34,8 @@ _SECRET_FIELDS_OF: Mapping[str, re.Pattern[str]] = {
     "/api/2.0/secrets/": re.compile("value"),
     "/api/2.1/unity-catalog/connections": CREDENTIAL,
 }
+# Of a query, by name: what a body would hide, and what an OAuth sign-in is proved by.
+_SECRET_PARAMETERS = re.compile(rf"{_SECRET_FIELDS.pattern}|code|code_verifier|sig|signature", re.DOTALL)
 _ENVIRONMENT = "environment_vars"  # of a served entity: its names are the user's
 _SCALARS = (str, int, float)
 _SECRET_PATH = re.compile(r"(?<=^/_signed/).+")  # the URL itself is the credential
@@ -121,15 +125,34 @@ def _entry(scope: Scope, body: bytes, status: int, started: float) -> dict[str, 
     return {
         "method": scope["method"],
         "path": _SECRET_PATH.sub(_MASK, scope["path"]),
-        "query": scope["query_string"].decode("latin-1"),
+        "query": _query(scope["query_string"].decode("latin-1")),
         "body": body,
         "status": status,  # 0: the client got no answer
         "caller": principal.name if principal else None,
-        "client": dict(scope["headers"]).get(b"user-agent", b"").decode("latin-1"),
+        "client": _line(dict(scope["headers"]).get(b"user-agent", b"").decode("latin-1")),
         "fault": state.get("fault"),
         "time_ms": int(started * 1000),
         "duration_ms": round((time.time() - started) * 1000, 1),
     }
+
+
+def _query(text: str) -> str:
+    """As it was sent, but for the values of what is a secret by its name or by its looks."""
+    parts = (part.partition("=") for part in text[:_LINE_CHARACTERS].split("&")) if text else ()
+    return "&".join(
+        f"{name}={_MASK}" if _is_secret_parameter(name, value) else name + equals + value
+        for name, equals, value in parts
+    )
+
+
+def _is_secret_parameter(name: str, value: str) -> bool:
+    return bool(_SECRET_PARAMETERS.fullmatch(unquote_plus(name))) or looks_like_token(unquote_plus(value))
+
+
+def _line(text: str) -> str:
+    """What a client wrote of itself, without tokens and not longer than is read."""
+    kept = text[:_LINE_CHARACTERS]
+    return " ".join(_MASK if looks_like_token(word) else word for word in kept.split(" "))
 
 
 def _readable(path: str, body: bytes) -> Any:

@@ -93,6 +93,11 @@ class Resources:
         name = given or (str(uuid.uuid4()) if kind is SERVICE_PRINCIPAL else "")
         if not name:
             raise ScimError(400, "invalidValue", f"{kind.name} is required.")
+        if kind is not GROUP and ("/" in name or name in (".", "..")):
+            # His home is /Users/<name>: with a slash it would lie within another one's.
+            raise ScimError(
+                400, "invalidValue", f"{kind.name} {name!r}: expected a name without /, as it names a folder."
+            )
         defaults: Document = {"members": []} if kind is GROUP else {"active": True, "displayName": name}
         with self._store.transaction() as transaction:
             if given:

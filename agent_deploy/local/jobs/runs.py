@@ -106,10 +106,14 @@ class Runs:
         except Exception as error:  # noqa: BLE001 - a run that nobody ends would be waited for for ever
             _log.exception("Run %s of job %s", run["run_id"], job["job_id"])
             result, message = FAILED, explained(error)
-        finally:
-            with self._lock:
+        with self._lock:  # whoever sees the end may start the next one: `start` waits for both
+            try:
+                self._put(_ended(run, result, message))
+            except Exception:  # noqa: BLE001 - logged; the slot must be free again
+                _log.exception("The end of run %s could not be saved; a restart says that it failed", run["run_id"])
+                return
+            finally:
                 self._active.pop(run["run_id"], None)
-        self._put(_ended(run, result, message))
         for old in self.list(str(job["job_id"]))[_KEPT:]:
             self._store.delete("job_run", str(old["run_id"]))
         if not active.stopped.is_set():

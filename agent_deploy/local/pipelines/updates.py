@@ -168,9 +168,13 @@ class Updates:
                 _end(run.process)
             # Whether it ended or was killed: Spark itself leaves tens of megabytes.
             remove_scratch(self._scratch / run.update_id)
-            with self._lock:
+        with self._lock:  # whoever sees the end may start the next one: `start` waits for both
+            try:
+                self._end(pipeline_id, run.update_id, state, reason)
+            except Exception:  # noqa: BLE001 - logged; the slot must be free again
+                _log.exception("The end of update %s could not be saved; a restart cancels it", run.update_id)
+            finally:
                 self._runs.pop(pipeline_id, None)
-        self._end(pipeline_id, run.update_id, state, reason)
 
     @contextlib.contextmanager
     def _turn(self, run: _Run) -> Any:

@@ -75,7 +75,11 @@ def _control_plane(endpoints: Endpoints) -> APIRouter:
         }
         endpoint = endpoints.add(document, principal)
         if config["served_entities"]:
-            deployment.begin(endpoints, endpoint, config)
+            try:
+                deployment.begin(endpoints, endpoint, config)
+            except BaseException:
+                await endpoints.delete(endpoint)  # what was refused must not be half there
+                raise
         return endpoints.view(endpoint, principal)
 
     @router.get("")

@@ -162,7 +162,7 @@ class Tree:
 
 def normal(path: str) -> str:
     """``/Workspace/Users/x/`` → ``/Users/x``; raises 400 for what is not absolute."""
-    if not path.startswith("/") or ".." in path.split("/"):
+    if not path.startswith("/") or {".", ".."} & set(path.split("/")):
         raise invalid(f"Path ({path}): expected an absolute path such as /Shared/notes.txt.")
     shortened = re.sub(r"\A/Workspace(?=/|\Z)", "", path.rstrip("/"))
     return re.sub(r"/+", "/", shortened) or "/"
