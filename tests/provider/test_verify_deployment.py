@@ -20,7 +20,7 @@ from agent_deploy.provider.workspace import connection
 from agent_deploy.rules.declaration import declared
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
 from agent_deploy.rules.records import wire
-from agent_deploy.rules.values import Secret
+from agent_deploy.rules.values import Secret, Unknown
 from agent_deploy.rules.verifiable import look_ups
 from tests.provider.permission_double import ANN, CATALOG, SCIM, Double
 
@@ -188,6 +188,19 @@ def test_who_lets_reviewers_into_an_experiment_manages_it(double: Double) -> Non
     [problem] = verify(double, **reviewed, experiment_id="99")["problems"]
     assert "Experiment 99 (for the reviewers of the review app): it does not exist" in problem
     assert verify(double, versions=[{"version": "1"}])["problems"] == []
+
+
+@pytest.mark.parametrize(
+    "more", [{"review_app": {"reviewers": [{"group_name": "users"}]}}, {"auth": "SERVICE_PRINCIPAL"}]
+)
+def test_an_experiment_that_is_not_known_yet_is_not_taken_for_the_versions_own(
+    double: Double, more: dict[str, Any]
+) -> None:
+    double.acl("experiments/77", ("group", "team", "CAN_EDIT"))
+    wanted: dict[str, Any] = {"versions": [{"version": "1"}], **more}
+    for lacks, experiment in ((True, {}), (False, {"experiment_id": Unknown()})):
+        problems = verify(double, **wanted, **experiment)["problems"]
+        assert any("Experiment 77" in problem for problem in problems) == lacks, problems
 
 
 def test_an_experiment_for_traces_that_is_not_there_or_deleted_is_told_of_its_field(double: Double) -> None:
