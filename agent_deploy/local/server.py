@@ -16,6 +16,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from agent_deploy.loading import loading
 from agent_deploy.local.core import privacy
 from agent_deploy.local.private import OTHERS, close_state, make_private
 from agent_deploy.local.running import LOG_FILE, PORT_FILE, STATUS_FILE, TOKEN_FILE, hold
@@ -91,12 +92,13 @@ def _serve(
 ) -> int:
     parent.tell(progress="loading the workspace's code")
     # Here, not at the top: a folder in use is told within a moment, and progress is seen meanwhile.
-    import uvicorn
+    with loading():
+        import uvicorn
 
-    from agent_deploy.local.app import create_app
-    from agent_deploy.local.core.context import Workspace
-    from agent_deploy.local.moved_folders import move_folders
-    from agent_deploy.local.serving import isolation
+        from agent_deploy.local.app import create_app
+        from agent_deploy.local.core.context import Workspace
+        from agent_deploy.local.moved_folders import move_folders
+        from agent_deploy.local.serving import isolation
 
     parent.tell(progress=f"opening the state in {folder}")
     host = f"http://{ADDRESS}:{listener.getsockname()[1]}"

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import gc
 from importlib import metadata
 
+from agent_deploy.loading import loading
 from agent_deploy.policies.catalogue import PACK
 from agent_deploy.provider.plugin.starting import load_protocol
 
 
 def start() -> None:
     """Serves until the engine ends the process."""
-    gc.disable()  # nothing of what is loaded is ever garbage
-    load_protocol()
-    import grpc.aio
-    from pulumi.runtime.proto import analyzer_pb2_grpc
+    with loading():
+        load_protocol()
+        import grpc.aio
+        from pulumi.runtime.proto import analyzer_pb2_grpc
 
-    from agent_deploy.policies.analyzer import Analyzer
-    from agent_deploy.provider.plugin.process import serve_plugin
+        from agent_deploy.policies.analyzer import Analyzer
+        from agent_deploy.provider.plugin.process import serve_plugin
 
     version = metadata.version(PACK)
 
     def add(server: grpc.aio.Server, engine_address: str) -> None:
         analyzer_pb2_grpc.add_AnalyzerServicer_to_server(Analyzer(version), server)
 
-    gc.freeze()
-    gc.enable()
     serve_plugin(f"{PACK}-policies", version, add)

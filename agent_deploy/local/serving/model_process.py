@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from agent_deploy.loading import loading
 from agent_deploy.local.core import privacy
 from agent_deploy.local.core.supervision import described
 from agent_deploy.local.serving import wire
@@ -84,8 +85,8 @@ def _loaded(order: wire.Header) -> Scorer:
         from agent_deploy.local.serving.requirements import check_requirements
 
         check_requirements(order["model"])
-    from agent_deploy.local.serving.scoring import Scorer
-
+    with loading():
+        from agent_deploy.local.serving.scoring import Scorer
     return Scorer(order["model"], order["endpoint"])
 
 

@@ -12,6 +12,7 @@ import sys
 import threading
 from typing import Any
 
+from agent_deploy.loading import loading
 from agent_deploy.local.core import privacy
 
 SECRET_HEADER = "x-agent-deploy-secret"
@@ -27,15 +28,15 @@ def main(socket_path: str, database: str, artifact_root: str) -> None:
     # A user's tracking settings are for his programs, not for the server that they reach.
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID"):
         os.environ.pop(name, None)
-    import uvicorn  # before mlflow.server, which looks for it to know that it serves
-    from mlflow.server import ARTIFACT_ROOT_ENV_VAR, BACKEND_STORE_URI_ENV_VAR
-    from mlflow.server.handlers import initialize_backend_stores
+    with loading():
+        import uvicorn  # before mlflow.server, which looks for it to know that it serves
+        from mlflow.server import ARTIFACT_ROOT_ENV_VAR, BACKEND_STORE_URI_ENV_VAR
+        from mlflow.server.handlers import initialize_backend_stores
 
-    os.environ[BACKEND_STORE_URI_ENV_VAR] = database
-    os.environ[ARTIFACT_ROOT_ENV_VAR] = artifact_root
-    initialize_backend_stores(database, database, artifact_root)
-    from mlflow.server.fastapi_app import app
-
+        os.environ[BACKEND_STORE_URI_ENV_VAR] = database
+        os.environ[ARTIFACT_ROOT_ENV_VAR] = artifact_root
+        initialize_backend_stores(database, database, artifact_root)
+        from mlflow.server.fastapi_app import app
     uvicorn.run(
         _asked_with(secret, app), uds=socket_path, log_level="warning", access_log=False, timeout_graceful_shutdown=5
     )

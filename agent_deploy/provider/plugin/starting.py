@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+from agent_deploy.loading import loading
 
 if TYPE_CHECKING:
     from agent_deploy.provider.plugin.resource import Package
@@ -17,14 +18,11 @@ def start(load: Callable[[], Package]) -> None:
     """Loads the package and serves it until the engine ends the process."""
     # httpx would load the command line that it brings (click, rich): half of its time. It does without, if it must.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-    # Nothing of what is loaded is ever garbage, and to look for some in it takes a quarter of the time.
-    gc.disable()
-    load_protocol()
-    from agent_deploy.provider.plugin.process import serve
+    with loading():
+        load_protocol()
+        from agent_deploy.provider.plugin.process import serve
 
-    package = load()
-    gc.freeze()
-    gc.enable()
+        package = load()
     serve(package)
 
 
