@@ -75,9 +75,7 @@ def _args(verified: Verified, version: str, resources: Sequence[Resource]) -> Ag
     args = AgentServicePrincipalArgs(
         display_name=verified.to_input(names.served_entity_name(str(deployment.model_name), version)),
         secret_scope=verified.to_input(made_of(lambda known: names.secret_scope(known, version), endpoint)),
-        resources=[
-            {"kind": resource.kind, "name": resource.name} for resource in resources if not resource.on_behalf_of_user
-        ],
+        resources=[resource.given() for resource in resources if not resource.on_behalf_of_user],
         open_to_all=[
             {"securable_type": kind, "name": securable, "privilege": privilege}
             for kind, securable, privilege in sorted(verified.open_to_all)

@@ -270,11 +270,7 @@ def _identity(args: Mapping[str, Any]) -> Identity:
     return Identity(
         # Of an agent whose identity is not understood, nothing can be said about what it needs.
         auth=PASSTHROUGH if auth is None else auth if auth in AUTHS else MANUAL,
-        resources=tuple(
-            Resource(str(each.get("kind") or ""), str(each.get("name") or ""), bool(each.get("on_behalf_of_user")))
-            for each in given or ()
-            if is_known(each.get("name"))
-        ),
+        resources=tuple(Resource.of(each) for each in given or () if is_known(each.get("name"))),
         # An empty list is the wish for nothing; without any list the model's own count.
         replaces=bool(args.get("replace_resources")) and given is not None,
         rotation_days=whole(args.get("rotation_days")),

@@ -12,7 +12,6 @@ from typing import Any
 
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.resources import KINDS, Resource, check_resources, without_passthrough
-from agent_deploy.rules.values import is_known
 
 API_VERSION = "1"  # of the resources' notation
 TARGET = "databricks"  # where the resources are; MLflow knows no other
@@ -62,8 +61,8 @@ def combine(model: Iterable[Resource], given: Sequence[Resource] | None, replace
 
 
 def from_program(field: str, values: Sequence[Mapping[str, Any]]) -> tuple[list[Resource], list[Problem]]:
-    """Resources as a program gives them (``kind``, ``name``, ``on_behalf_of_user``), and what is wrong with them."""
-    resources = [_resource(str(value.get("kind") or ""), value) for value in values]
+    """Resources as a program gives them, and what is wrong with them."""
+    resources = [Resource.of(value) for value in values]
     return resources, check_resources(field, resources)
 
 
@@ -98,7 +97,7 @@ def _from_notation(field: str, notation: object) -> Declared:
         if kind not in KINDS:
             unknown.append(str(kind))
             continue
-        found = [_resource(kind, entry) for entry in entries] if _is_list(entries) else []
+        found = [Resource.of(_document(entry), kind) for entry in entries] if _is_list(entries) else []
         if not _is_list(entries) or any(not resource.name for resource in found):
             problems.append(Problem(f"{field}.{kind}", None, "a list of entries, each with a name"))
         named = [resource for resource in found if resource.name]
@@ -107,16 +106,12 @@ def _from_notation(field: str, notation: object) -> Declared:
     return Declared(tuple(dict.fromkeys(resources)), (), tuple(sorted(unknown)), tuple(problems))
 
 
-def _resource(kind: str, entry: object) -> Resource:
-    value = entry if isinstance(entry, Mapping) else {}
-    on_behalf = value.get("on_behalf_of_user", value.get("onBehalfOfUser"))
-    name = value.get("name") or ""
-    return Resource(kind, str(name) if is_known(name) else name, bool(on_behalf))
-
-
 def _mapping(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, Mapping) else {}
+    return _document(value.get(key))
+
+
+def _document(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _is_list(value: object) -> bool:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from agent_deploy.rules.object_permissions import OBJECT_TYPES
 from agent_deploy.rules.problems import Problem, not_one_of
-from agent_deploy.rules.records import described
+from agent_deploy.rules.records import camel_case, described
 from agent_deploy.rules.unity_catalog import Requirement, Securable, requirements
 from agent_deploy.rules.values import is_known
 
@@ -27,6 +28,21 @@ class Resource:
     on_behalf_of_user: bool = described(
         "Reached as the user who asks: the agent is given nothing. Default false.", False
     )
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], kind: str | None = None) -> Resource:
+        """Out of what a program or an MLmodel document says; its name may be unknown yet, or have any mistake."""
+        name = given.get("name") or ""
+        said = {each.name: given.get(each.name, given.get(camel_case(each.name))) for each in fields(cls)[2:]}
+        return cls(
+            str(given.get("kind") or "") if kind is None else kind,
+            str(name) if is_known(name) else name,
+            **{flag: bool(value) for flag, value in said.items()},
+        )
+
+    def given(self) -> Any:
+        """As a program says it."""
+        return {name: value for name, value in asdict(self).items() if value}
 
     def __str__(self) -> str:
         kind = KINDS.get(self.kind)
