@@ -21,15 +21,12 @@ from agent_deploy.rules.verification import METASTORE, Held, Presence, Principal
 
 CATALOG = "/api/2.1/unity-catalog"
 SCIM = "/api/2.0/preview/scim/v2"
-# Securable type → where one is found; a function may be a registered model, an index answers as a table.
-SECURABLE_ROUTES: Mapping[str, tuple[str, ...]] = {
-    "catalog": ("catalogs",),
-    "schema": ("schemas",),
-    "table": ("tables",),
-    "function": ("functions", "models"),
-    "connection": ("connections",),
-    "model_service": ("model-services",),
-}
+
+
+def securable_routes(securable_type: str) -> tuple[str, ...]:
+    """Where one is found: tables, model-services; a function may be a registered model, an index answers as a table."""
+    own = f"{securable_type.replace('_', '-')}s"
+    return (own, "models") if securable_type == "function" else (own,)
 
 
 @dataclass(frozen=True)
@@ -195,7 +192,7 @@ class PermissionFacts:
             answer = self.look_up(f"{CATALOG}/metastore_summary")
             return answer.presence, str(answer.document.get("owner") or "").lower()
         answer = Answer(Presence.MISSING)
-        for route in SECURABLE_ROUTES[securable.type]:
+        for route in securable_routes(securable.type):
             answer = self.look_up(f"{CATALOG}/{route}/{segment(securable.name)}")
             if answer.presence is not Presence.MISSING:
                 break
