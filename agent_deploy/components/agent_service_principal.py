@@ -48,12 +48,14 @@ class AgentResourceArgs(TypedDict):
     """Something that an agent needs, as MLflow names it when a model is logged."""
 
     kind: str
-    """sql_warehouse, serving_endpoint, function, genie_space, vector_search_index, table, uc_connection, lakebase, app
-    or uc_model_service."""
+    """sql_warehouse, serving_endpoint, function, genie_space, vector_search_index, table, uc_connection, lakebase, app,
+    uc_model_service or volume."""
     name: pulumi.Input[str]
     """Name or id of the resource."""
     on_behalf_of_user: NotRequired[bool]
     """Reached as the user who asks: the agent itself is given nothing. Default false."""
+    writes: NotRequired[bool]
+    """Of a volume: the agent writes there, too. Default false."""
 
 
 class ExistingServicePrincipalArgs(TypedDict):

@@ -28,6 +28,7 @@ class Resource:
     on_behalf_of_user: bool = described(
         "Reached as the user who asks: the agent is given nothing. Default false.", False
     )
+    writes: bool = described("Whether the agent writes there, too. Of a volume alone. Default false.", False)
 
     @classmethod
     def of(cls, given: Mapping[str, Any], kind: str | None = None) -> Resource:
@@ -71,6 +72,8 @@ class Kind:
     object_type: str = ""
     # Whether the platform makes an identity for the agent and gives it this resource by itself.
     passthrough: bool = True
+    # What both need besides where the agent writes, too.
+    writer: str = ""
     # What no API of the workspace shows, so that it can only be told, not checked.
     beyond: str = ""
 
@@ -151,6 +154,16 @@ KINDS: Mapping[str, Kind] = {
             beyond="membership in databricks_superuser is kept inside the database, where only it can be looked up",
         ),
         Kind("app", "App", _HYPHENATED, "CAN_USE", "CAN_USE", object_type="apps", passthrough=False),
+        Kind(
+            "volume",
+            "Volume",
+            _THREE,
+            "READ_VOLUME",
+            "READ_VOLUME",
+            securable="volume",
+            passthrough=False,
+            writer="WRITE_VOLUME",
+        ),
         Kind("uc_model_service", "Model service", _THREE, "EXECUTE", "EXECUTE", "model_service", passthrough=False),
     )
 }
@@ -165,6 +178,9 @@ def check_resources(field: str, resources: Sequence[Resource]) -> list[Problem]:
         if kind is None:
             newer = "A kind that a newer MLflow knows needs a newer agent_deploy"
             problems.append(not_one_of(f"{where}.kind", resource.kind, KINDS, otherwise=newer))
+        elif resource.writes and not kind.writer:
+            writable = ", ".join(each.name for each in KINDS.values() if each.writer)
+            problems.append(Problem(f"{where}.writes", True, f"only with kind {writable}", "Take it out"))
         elif is_known(resource.name) and not kind.syntax.pattern.fullmatch(resource.name):
             expected = f"{kind.syntax.expected}, such as {kind.syntax.example!r} ({kind.title})"
             problems.append(Problem(f"{where}.name", resource.name, expected))
@@ -198,7 +214,8 @@ def access(resource: Resource, privilege: str) -> list[Access]:
     found = target(resource)
     if isinstance(found, WorkspaceObject):
         return [Access(found, privilege)]
-    return [_access(needed) for needed in requirements(privilege, found)]
+    written = [Access(found, KINDS[resource.kind].writer)] if resource.writes else []
+    return [*(_access(needed) for needed in requirements(privilege, found)), *written]
 
 
 def deployer_access(resource: Resource) -> list[Access]:

@@ -265,12 +265,15 @@ def test_kinds_beyond_the_seeds_table_are_granted_and_taken_back(site: Toolbox, 
     options = {"host": "h", "port": "1", "user": "u", "password": "p"}
     post(f"{UC}/connections", {"name": "github", "connection_type": "POSTGRESQL", "options": options})
     post(f"{UC}/model-services?parent=schemas/main.default&model_service_id=chat", {})
+    place = {"catalog_name": "main", "schema_name": "default", "name": "files", "volume_type": "MANAGED"}
+    post(f"{UC}/volumes", place)
     post("/api/2.0/apps", {"name": "front"})
     post("/api/2.0/database/instances", {"name": "memory"})
     # Where an object's privileges are read, and what the agent gets there.
     places = {
         "uc_connection": ("github", f"{UC}/permissions/connection/github", "USE_CONNECTION"),
         "uc_model_service": ("main.default.chat", f"{UC}/permissions/model_service/main.default.chat", "EXECUTE"),
+        "volume": ("main.default.files", f"{UC}/permissions/volume/main.default.files", "READ_VOLUME WRITE_VOLUME"),
         "app": ("front", "/api/2.0/permissions/apps/front", "CAN_USE"),
         "lakebase": ("memory", "/api/2.0/permissions/database-instances/memory", "CAN_USE"),
     }
@@ -282,19 +285,23 @@ def test_kinds_beyond_the_seeds_table_are_granted_and_taken_back(site: Toolbox, 
         listed = [e["all_permissions"] for e in answer.get("access_control_list", []) if "service_principal_name" in e]
         return {p for found in granted for p in found} | {p["permission_level"] for found in listed for p in found}
 
-    needed = [{"kind": kind, "name": name} for kind, (name, _, _) in places.items()]
+    needed: list[dict[str, Any]] = [{"kind": kind, "name": name} for kind, (name, _, _) in places.items()]
+    for each in needed:
+        each |= {"writes": True} if each["kind"] == "volume" else {}
     passthrough = {"versions": [{"version": "1"}], "resources": needed, "replace_resources": True}
     stack = start()
     declare(stack, one=passthrough)
     refused = stack.preview(check=False)
-    for title in ("App front", "Model service main.default.chat"):
+    for title in ("App front", "Model service main.default.chat", "Volume main.default.files"):
         expected = rf"needs {title}, which automatic passthrough does not support: choose auth = SERVICE_PRINCIPAL"
         assert re.search(expected, refused.output), refused.output
     declare(stack, one={**passthrough, "auth": "SERVICE_PRINCIPAL"})
     told = stack.preview()
     assert "Database instance memory: membership in databricks_superuser is kept inside the database" in told.messages
     stack.up()
-    assert {kind: held(kind) for kind in places} == {kind: {privilege} for kind, (_, _, privilege) in places.items()}
+    assert {kind: held(kind) for kind in places} == {
+        kind: set(wanted.split()) for kind, (_, _, wanted) in places.items()
+    }
     nothing_to_do(stack)
     stack.destroy()
     assert {kind: held(kind) for kind in places} == {kind: set() for kind in places}

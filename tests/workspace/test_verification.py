@@ -87,6 +87,8 @@ def securable(admin: Caller, kind: str, schema: str, name: str) -> str:
         make(admin, f"{UC}/functions", {"function_info": {**place, **routine}})
     elif kind == "uc_model_service":
         make(admin, f"{UC}/model-services?parent=schemas/{schema}&model_service_id=x", {"comment": "for agents"})
+    elif kind == "volume":
+        make(admin, f"{UC}/volumes", {**place, "volume_type": "MANAGED"})
     elif kind == "vector_search_index":
         make(admin, "/api/2.0/vector-search/endpoints", {"name": name, "endpoint_type": "STANDARD"})
         spec = {
@@ -103,6 +105,7 @@ PRIVILEGES = {
     "function": ("function", "EXECUTE"),
     "vector_search_index": ("table", "SELECT"),
     "uc_model_service": ("model_service", "EXECUTE"),
+    "volume": ("volume", "READ_VOLUME"),
 }
 
 
@@ -110,12 +113,30 @@ PRIVILEGES = {
 def test_unity_catalog_resources(admin: Caller, deployer: Deployer, schema: str, name: str, kind: str) -> None:
     full_name = securable(admin, kind, schema, name)
     resource, (type_, privilege) = {"kind": kind, "name": full_name}, PRIVILEGES[kind]
-    assert deployer.lacking(resource) == [("catalog", "USE CATALOG"), ("schema", "USE SCHEMA"), (kind, privilege)]
+    assert deployer.lacking(resource) == [
+        ("catalog", "USE CATALOG"),
+        ("schema", "USE SCHEMA"),
+        (kind, privilege.replace("_", " ")),
+    ]
     deployer.grant(type_, full_name, privilege)
     assert deployer.lacking(resource)[:2] == [("catalog", "USE CATALOG"), ("schema", "USE SCHEMA")]
     deployer.grant("catalog", "main", "USE_CATALOG")
     assert deployer.lacking(resource)[:1] == [("schema", "USE SCHEMA")]
     deployer.grant("schema", schema, "USE_SCHEMA")
+    assert deployer.lacking(resource) == []
+
+
+def test_a_volume_that_is_written_takes_both_privileges(
+    admin: Caller, deployer: Deployer, schema: str, name: str
+) -> None:
+    full_name = securable(admin, "volume", schema, name)
+    resource = {"kind": "volume", "name": full_name, "writes": True}
+    deployer.grant("catalog", "main", "USE_CATALOG")
+    deployer.grant("schema", schema, "USE_SCHEMA")
+    assert deployer.lacking(resource) == [("volume", "READ VOLUME"), ("volume", "WRITE VOLUME")]
+    deployer.grant("volume", full_name, "READ_VOLUME")
+    assert deployer.lacking(resource) == [("volume", "WRITE VOLUME")]
+    deployer.grant("volume", full_name, "WRITE_VOLUME")
     assert deployer.lacking(resource) == []
 
 
