@@ -154,6 +154,7 @@ KINDS: Mapping[str, Kind] = {
             beyond="membership in databricks_superuser is kept inside the database, where only it can be looked up",
         ),
         Kind("app", "App", _HYPHENATED, "CAN_USE", "CAN_USE", object_type="apps", passthrough=False),
+        Kind("uc_model_service", "Model service", _THREE, "EXECUTE", "EXECUTE", "model_service", passthrough=False),
         Kind(
             "volume",
             "Volume",
@@ -164,7 +165,6 @@ KINDS: Mapping[str, Kind] = {
             passthrough=False,
             writer="WRITE_VOLUME",
         ),
-        Kind("uc_model_service", "Model service", _THREE, "EXECUTE", "EXECUTE", "model_service", passthrough=False),
     )
 }
 
