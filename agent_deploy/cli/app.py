@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import typer
 
-from agent_deploy.cli import check, deployments, feedback, local, report, tables
+from agent_deploy.cli import check, comment, deployments, feedback, local, report, tables
 from agent_deploy.cli.errors import CommandError
 
 __all__ = ["CommandError", "app"]
@@ -24,6 +24,7 @@ app.command(name="check")(check.check)
 app.command(name="feedback")(feedback.feedback)
 app.command(name="deployments")(deployments.deployments)
 app.command(name="report")(report.report)
+app.command(name="comment")(comment.comment)
 
 if find_spec("agent_deploy.cli.query") is not None:
     app.command(name="query")(import_module("agent_deploy.cli.query").query)
