@@ -31,10 +31,11 @@ FOLDERS = {
     CORE: ("agent_deploy",),
     "local": ("agent_deploy/local",),
     "spark": ("agent_deploy/tables",),
+    "pull-requests": ("agent_deploy/pull_requests",),
     "dev": ("bench", "stacks", "tests", "tools"),
 }
 # Extra → those whose distributions are there as well.
-WITH = {CORE: (), "local": (CORE,), "spark": (CORE,), "dev": (CORE, "local", "spark")}
+WITH = {CORE: (), "local": (CORE,), "spark": (CORE,), "pull-requests": (CORE,), "dev": (CORE, "local", "spark")}
 # Top-level modules of ours. The scripts of tools are imported by their names alone, and so is what lies beside a
 # Pulumi program.
 OWN = {
