@@ -169,7 +169,7 @@ class AgentServicePrincipal(Component):
                 raise told(DeploymentError.of("AgentServicePrincipal", name, resolved.misplaced))
             tree = without_made(resolved.tree, resolved.made)
             resources, problems = from_program("resources", tree.get("resources") or [])
-            wanted = identity_look_ups(tree, resources, resolved.outputs)
+            wanted = identity_look_ups(tree, resources)
             await verified("AgentServicePrincipal", name, wanted, invoke, problems)
             tell_made(made_fields(resolved.made), invoke)
 

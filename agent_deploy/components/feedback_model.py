@@ -1,7 +1,7 @@
 """FeedbackModel: the model of a schema that takes feedback on its agents, to be served beside them."""
 
 # No `from __future__ import annotations` here: the schema is inferred from this module.
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
@@ -19,7 +19,7 @@ from agent_deploy.rules import deployment as rules
 from agent_deploy.rules import names
 from agent_deploy.rules.feedback_model import full_name
 from agent_deploy.rules.values import Unknown, holds_unknown
-from agent_deploy.rules.verifiable import WantedDeployment, feedback_look_ups, made_fields
+from agent_deploy.rules.verifiable import feedback_look_ups, made_fields
 
 
 class FeedbackModelArgs(TypedDict):
@@ -72,20 +72,21 @@ class FeedbackModel(Component):
         catalog, schema = resolved.tree["catalog"], resolved.tree["schema"]
         if holds_unknown([catalog, schema]):
             return to_input(Unknown())
-        if made := made_fields(resolved.made):
-            tell_made(made, pulumi.InvokeOptions(parent=self))
-        else:
-            await self._verify(name, feedback_look_ups(catalog, schema))
+        await self._verify(name, catalog, schema, made_fields(resolved.made))
         return full_name(catalog, schema)
 
-    async def _verify(self, name: str, wanted: WantedDeployment) -> None:
-        await verified("FeedbackModel", name, wanted, pulumi.InvokeOptions(parent=self))
+    async def _verify(self, name: str, catalog: str, schema: str, made: Sequence[str]) -> None:
+        opts = pulumi.InvokeOptions(parent=self)
+        if made:
+            tell_made(made, opts)
+        else:
+            await verified("FeedbackModel", name, feedback_look_ups(catalog, schema), opts)
 
 
 class VerifiedFeedbackModel(FeedbackModel):
     """The same for an AgentDeployment, which has verified all of it."""
 
-    async def _verify(self, name: str, wanted: WantedDeployment) -> None:
+    async def _verify(self, name: str, catalog: str, schema: str, made: Sequence[str]) -> None:
         pass
 
 

@@ -120,7 +120,7 @@ class VerifiedDeployment:
 def look_ups(deployment: Deployment, owner_marks: Sequence[str]) -> WantedDeployment:
     """What is to be verified of an agent.
 
-    What is not known yet is left out, and so are principals whose names are Outputs: this very program may make them.
+    What is not known yet is left out.
     """
     model, endpoint = known(deployment.model_name), known(deployment.endpoint_name)
     versions = [version for version in deployment.versions if version.is_known] if model else []
@@ -162,10 +162,12 @@ def look_ups(deployment: Deployment, owner_marks: Sequence[str]) -> WantedDeploy
     )
 
 
-# What may be missing while the program runs that makes it. Versions and principals have rules of their own.
+# What may be missing while the program runs that makes it. Versions have rules of their own.
 _MAKEABLE = re.compile(
     r"(inference_tables\.)?(catalog|schema|served_entities_table|source_folder|warehouse_id)|experiment_id"
     r"|resources\[\d+\]\.name|(versions\[\d+\]\.)?environment\[.*"
+    r"|(permissions|review_app\.reviewers)\[\d+\]\.\w+_name|(inference_tables\.)?(readers\[\d+\]|run_as)"
+    r"|(service_principal|existing)\.application_id"
 )
 
 
@@ -205,8 +207,7 @@ def tables_look_ups(
     folder = inference_tables.named_folder(prefix, args)
     return WantedDeployment(
         auth=MANUAL,
-        # One that is an Output may be made by this very program.
-        principals=tuple(NamedValue(field, str(name)) for field, name in principals if field not in outputs),
+        principals=tuple(NamedValue(field, str(name)) for field, name in principals),
         tables=tuple(NamedValue(**each) for each in inference_tables.named_tables(prefix, args)),
         pipeline=WantedPipeline(**pipeline) if pipeline else None,
         source_folder=NamedValue(**folder) if folder else None,
@@ -224,15 +225,11 @@ def tables_look_ups(
     )
 
 
-def identity_look_ups(
-    args: Mapping[str, Any], resources: Sequence[Resource], outputs: Collection[str]
-) -> WantedDeployment:
-    """What is to be verified of a service principal of its own; a principal that is an Output may be made here."""
+def identity_look_ups(args: Mapping[str, Any], resources: Sequence[Resource]) -> WantedDeployment:
+    """What is to be verified of a service principal of its own."""
     scope = args.get("secret_scope", args.get("display_name"))
     existing, experiment = args.get("existing"), known(args.get("experiment_id"))
     application_id = known(existing.get("application_id")) if existing else None
-    if "existing.application_id" in outputs:
-        application_id = None
     return WantedDeployment(
         auth=SERVICE_PRINCIPAL,
         resources=_well_formed(resources),
@@ -272,12 +269,12 @@ def exposed_credentials(deployment: Deployment) -> list[str]:
 
 
 def _principals(deployment: Deployment) -> Iterator[NamedValue]:
-    """Every principal that the arguments name plainly, by the field where they do: ``permissions[0].group_name``."""
+    """Every principal that is known, by the field that names it: ``permissions[0].group_name``."""
     accesses: tuple[Access, ...] = (*deployment.permissions, *deployment.review.reviewers)
-    yield from (NamedValue(each.path, str(each.principal)) for each in accesses if not each.is_output)
-    field, existing = "service_principal.application_id", deployment.identity.existing
-    if existing and existing.application_id and field not in deployment.outputs:
-        yield NamedValue(field, str(existing.application_id))
+    yield from (NamedValue(each.path, str(each.principal)) for each in accesses if is_known(each.principal))
+    existing = deployment.identity.existing
+    if existing and existing.application_id and is_known(existing.application_id):
+        yield NamedValue("service_principal.application_id", str(existing.application_id))
 
 
 def _references(deployment: Deployment) -> Iterator[NamedValue]:

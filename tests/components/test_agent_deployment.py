@@ -689,9 +689,10 @@ def test_wrong_values_are_told_in_the_one_list_an_output_as_well(workspace: Work
     assert (ENDPOINT, "qa") not in workspace.resources
 
 
-def test_a_principal_that_does_not_exist_is_told_unless_the_program_makes_it(workspace: Workspace) -> None:
-    made = {"group_name": pulumi.Output.from_input("made-here"), "level": "CAN_VIEW"}
-    deploy({"model_version": "1", "permissions": [{"group_name": "users", "level": "CAN_QUERY"}, made]})
+def test_a_principal_that_does_not_exist_is_told_also_where_it_is_an_output(workspace: Workspace) -> None:
+    lost = {"group_name": pulumi.Output.from_input("lost"), "level": "CAN_VIEW"}
+    with pytest.raises(DeploymentError, match=r"permissions\[1\].group_name: there is no lost"):
+        deploy({"model_version": "1", "permissions": [{"group_name": "users", "level": "CAN_QUERY"}, lost]})
     stranger = {"application_id": "stranger", "client_secret": "{{secrets/team/key}}"}
     with pytest.raises(DeploymentError, match=r"service_principal.application_id: there is no stranger"):
         deploy({"model_version": "1", "auth": "SERVICE_PRINCIPAL", "service_principal": stranger})

@@ -10,7 +10,7 @@ import pytest
 
 from agent_deploy import AgentDeployment, AgentServicePrincipal, FeedbackModel
 from agent_deploy.resources.databricks import SecretScope
-from tests.components.mocked import Workspace, in_use
+from tests.components.mocked import RUNNER, Workspace, in_use
 
 
 def asked(preview: bool) -> tuple[Mapping[Any, Any], Workspace]:
@@ -75,3 +75,49 @@ def test_a_service_principal_whose_arguments_are_outputs_is_verified_whole_in_up
         pulumi.runtime.test(program)()
     assert {name for kind, name in mocks.resources if kind.endswith("ServicePrincipal")} <= {"me"}
     assert not any(kind == "agent-deploy:index:ServicePrincipal" for kind, _ in mocks.resources)
+
+
+PRINCIPALS: dict[str, Any] = {
+    "permissions[0].group_name": lambda who: {"permissions": [{"group_name": who, "level": "CAN_QUERY"}]},
+    "permissions[0].user_name": lambda who: {"permissions": [{"user_name": who, "level": "CAN_QUERY"}]},
+    "permissions[0].service_principal_name": lambda who: {
+        "permissions": [{"service_principal_name": who, "level": "CAN_QUERY"}]
+    },
+    "review_app.reviewers[0].group_name": lambda who: {"review_app": {"reviewers": [{"group_name": who}]}},
+    "inference_tables.readers[0]": lambda who: {"inference_tables": {"readers": [who]}},
+    "inference_tables.run_as": lambda who: {"inference_tables": {"run_as": who}},
+    "service_principal.application_id": lambda who: {
+        "auth": "SERVICE_PRINCIPAL",
+        "service_principal": {"application_id": who, "client_secret": "{{secrets/team/key}}"},
+    },
+}
+
+
+@pytest.mark.parametrize("field", PRINCIPALS)
+def test_principals_out_of_the_program_are_looked_up_in_up_alone(field: str) -> None:
+    def program() -> None:
+        made = SecretScope("made", name=RUNNER).name
+        AgentDeployment("qa", {"model_name": "main.default.qa", "model_version": "3", **PRINCIPALS[field](made)})
+
+    for preview in (True, False):
+        mocks = in_use(Workspace(), preview=preview)
+        pulumi.runtime.test(program)()
+        looked_up = {each["field"]: each["value"] for each in mocks.asked[0]["principals"]}
+        assert looked_up == ({} if preview else {field: RUNNER})
+
+
+def test_whose_principals_are_its_own_program_s_is_told_and_nothing_else() -> None:
+    told: list[str] = []
+
+    def program() -> None:
+        made = SecretScope("made", name="team").name
+        args: Any = {"model_name": "main.default.qa", "model_version": "3", "description": made}
+        AgentDeployment("qa", {**args, "permissions": [{"group_name": made, "level": "CAN_QUERY"}]})
+
+    in_use(Workspace(), preview=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pulumi.log, "info", lambda text, *_: told.append(text))
+        pulumi.runtime.test(program)()
+    assert [text.rpartition(": ")[2] for text in told if "other resources of this program" in text] == [
+        "permissions[0].group_name"
+    ]

@@ -152,6 +152,8 @@ class Stack:
         result = self.run(*arguments, check=False)
         result.events = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
         assert not check or result.code == 0, result.output
+        # A plugin or program that ends with one has a fault, whatever became of the run.
+        assert result.code != 0 or "Traceback (most recent call last)" not in result.output + result.messages
         return result
 
     def run(self, *arguments: str, check: bool = True, stdin: str | None = None) -> Result:

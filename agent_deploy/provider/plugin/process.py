@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,8 @@ def serve_plugin(name: str, version: str, add: Callable[[grpc.aio.Server, str], 
     if not addresses:
         sys.stderr.write(f"{name} {version} is a plugin that `pulumi` starts by itself.\n")
         sys.exit(2)
+    # The engine's signal that all is done. Python would answer it with a traceback, which the engine shows to the user.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(0))
     asyncio.run(_serve(name, addresses[0], add))
 
 
