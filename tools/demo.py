@@ -61,7 +61,7 @@ def main() -> int:
     started = time.monotonic()
     try:
         shutil.rmtree(FOLDER, ignore_errors=True)
-        FOLDER.mkdir(parents=True)
+        FOLDER.mkdir(parents=True, mode=0o700)
         with _workspace() as workspace:
             Demo(workspace).run()
     except STOPS as error:

@@ -11,9 +11,10 @@ _HEAD = """\
 # What the verification finds
 
 The previews of `AgentDeployment`, `InferenceTables`, `AgentServicePrincipal` and `FeedbackModel` verify before anything
-is created, and `agent-deploy check` as the first of them. Every message ends with the id of what was found, such as
-`[AGV002]`, and says itself which object it is about and which statement mends it. What is missing answers for all that
-lies in it, and is told once. Ids stay: one that is no longer found is not given again.
+is created, and `agent-deploy check` as the first of them. What is found in the workspace ends with an id, such as
+`[AGV002]`, and says itself which object it is about and which statement mends it; a mistake in an argument names that,
+and has no id. What is missing answers for all that lies in it, and is told once. Ids stay: one that is no longer found
+is not given again.
 
 What a preview cannot know waits for `pulumi up`, which verifies it before anything of this component is created: values
 that are unknown, and objects whose name is an output of another resource of the same program, which may only be about

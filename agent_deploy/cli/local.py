@@ -155,8 +155,14 @@ def reset(
 @app.command()
 def plugin(folder: Folder = DEFAULT_FOLDER) -> None:
     """Print the line that puts the stand-in databricks plugin on the shell's PATH, where the vendor's cannot be had."""
+    from agent_deploy.local.private import make_private, never_commit
     from agent_deploy.stand_in.launcher import plugin_folder
 
+    try:
+        make_private(folder)
+    except PermissionError as error:
+        raise CommandError(f"{folder} belongs to another user: name another --folder") from error
+    never_commit(folder)
     typer.echo(f'export PATH={shlex.quote(str(plugin_folder(folder / "plugins")))}:"$PATH"')
 
 

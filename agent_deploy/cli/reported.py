@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 # Exit codes, as in Pulumi's own list.
 CONFIGURATION, AUTHENTICATION, POLICY = 2, 3, 5
 STANDARD_INPUT = "-"
+_PARTIAL = (
+    "Policies judge a whole stack, and this preview has only what changes. Make it with: "
+    "pulumi preview --json --show-sames (or give --event-log)"
+)
 
 Preview = Annotated[
     str,
@@ -39,6 +43,8 @@ def reported(preview: str, event_log: str, project: str, stack: str, policies: s
     try:
         text, failed = _read(event_log or preview, stack)
         given = read(text, project, stack.rpartition("/")[2])
+        if policies and given.is_partial:
+            raise PreviewError(_PARTIAL)
         return report_of(replace(given, failed=max(given.failed, int(failed))), _settings(policies))
     except (PreviewError, InvalidInput) as error:
         refuse(str(error))
@@ -64,11 +70,16 @@ def write(text: str, to: str) -> None:
 
 
 def refuse(reason: str, code: int = CONFIGURATION) -> NoReturn:
-    """One line for each reason, and the end."""
+    """Why the command cannot do it, and its end."""
+    say(f"agent-deploy: {reason}")
+    raise typer.Exit(code)
+
+
+def say(text: str) -> None:
+    """On standard error, without credentials."""
     from agent_deploy.client.masking import masked
 
-    typer.echo(f"agent-deploy: {masked(reason)}", err=True)
-    raise typer.Exit(code)
+    typer.echo(masked(text), err=True)
 
 
 def _settings(file: str) -> Any:
@@ -89,10 +100,13 @@ def _settings(file: str) -> Any:
 def _read(source: str, stack: str) -> tuple[str, bool]:
     """The preview's text, and whether the engine said that it failed."""
     from agent_deploy.report.engine import run_preview
-    from agent_deploy.report.preview import PreviewError
+    from agent_deploy.report.preview import PreviewError, errors
 
     if not source:
-        return run_preview(stack)
+        text, failed = run_preview(stack)
+        for error in errors(text):
+            say(error.rstrip())
+        return text, failed
     try:
         return sys.stdin.read() if source == STANDARD_INPUT else Path(source).read_text("utf-8"), False
     except OSError as error:

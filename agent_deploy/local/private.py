@@ -32,6 +32,11 @@ def make_private(folder: Path) -> None:
     _close(folder)
 
 
+def never_commit(folder: Path) -> None:
+    """Tokens and keys lie there: it may stand in a repository, but git passes it over."""
+    (folder / ".gitignore").write_text("*\n")
+
+
 def close_state(folder: Path) -> None:
     """Everything of a workspace's in its folder is closed to others, whoever left it open."""
     for path in _found(folder):

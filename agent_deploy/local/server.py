@@ -18,7 +18,7 @@ from typing import Any
 
 from agent_deploy.loading import loading
 from agent_deploy.local.core import privacy
-from agent_deploy.local.private import OTHERS, close_state, make_private
+from agent_deploy.local.private import OTHERS, close_state, make_private, never_commit
 from agent_deploy.local.running import LOG_FILE, PORT_FILE, STATUS_FILE, TOKEN_FILE, hold
 
 ADDRESS = "127.0.0.1"  # never another: tokens and models of a developer's machine are behind it
@@ -54,16 +54,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     parent = Parent(options.ready_fd)
     folder: Path = options.folder.absolute()
-    os.umask(
-        OTHERS
-    )  # whatever is made from here on is its owner's alone, by the processes that this one starts as well
+    # Whatever is made from here on is its owner's alone, by the processes that this one starts as well.
+    os.umask(OTHERS)
     try:
         make_private(folder)
     except PermissionError:
         parent.tell(failed=f"{folder} belongs to another user: name another folder.")
         return 1
-    # Tokens and keys lie here: the folder may stand in a repository, but nobody shall commit it.
-    (folder / ".gitignore").write_text("*\n")
+    never_commit(folder)
     if hold(folder) is None:  # else until the process has ended: only then may "stopped" be said
         parent.tell(failed=f"Another local workspace runs on {folder}.")
         return 1

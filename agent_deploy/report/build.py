@@ -106,6 +106,8 @@ def _resource(step: Step) -> Resource:
 def _notes(agents: Sequence[Agent], preview: Preview) -> Iterator[str]:
     has_components = any(step.type == DEPLOYMENT and step.outputs("after") for step in preview.steps)
     passing = any(agent.authentication is None or agent.authentication.after == PASSTHROUGH for agent in agents)
+    if preview.is_partial:
+        yield "What stays as it is is not in this preview. Make it with: pulumi preview --json --show-sames"
     moves = any(each.before != each.after for agent in agents for each in agent.served if agent.operation != "deleted")
     if moves and passing and not has_components:
         yield (

@@ -157,8 +157,10 @@ def _costs(step: Step) -> Iterator[str]:
         yield f"less: {len(new)} served entities at work, {len(old)} before"
     if not new and old:
         yield "less: the endpoint goes"
+    # A version that comes takes the place of one that goes.
+    gone = [entity for name, entity in old.items() if name not in new]
     for name, after in new.items():
-        before = old.get(name)
+        before = old.get(name) or (gone.pop(0) if gone else None)
         if after.get("scaleToZeroEnabled") is False and (before is None or before.get("scaleToZeroEnabled") is True):
             yield f"more: {name} does not scale to zero"
         if before is None:

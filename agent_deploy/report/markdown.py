@@ -87,7 +87,7 @@ def _line(pieces: Iterable[Name | str]) -> str:
 def _rest(report: Report) -> list[_Block]:
     blocks = []
     if report.findings:
-        lines = [f"- {code(f.id)} ({f.severity}): {prose(f.text)} {prose(f.remedy)}" for f in report.findings]
+        lines = [f"- {code(f.id)} ({f.severity}): {prose(f.text)}. {prose(f.remedy)}" for f in report.findings]
         blocks.append(_Block("policy findings", 1, "\n".join(["### Policies", "", *lines, ""])))
     if report.drift:
         blocks.append(_Block("drift", 6, _folded("Drift: changed in the workspace, not by this program", report.drift)))

@@ -25,15 +25,15 @@ def show(report: Report, console: Console) -> None:
     from rich.text import Text
 
     def line(*pieces: Name | str, indent: int = 2) -> None:
-        found = [piece.text if isinstance(piece, Name) else piece for piece in pieces]
+        found = [one_line(piece.text) if isinstance(piece, Name) else piece for piece in pieces]
         # Nothing of it is Rich's markup: a name may hold brackets.
-        console.print(Text(" " * indent + one_line("".join(found))))
+        console.print(Text(" " * indent + "".join(found)))
 
     console.print(Text(headline(report.verdict), COLOURS[report.verdict.kind]))
-    line(f"{report.project}/{report.stack}: {summary(report)}", indent=0)
+    line(Name(report.project), "/", Name(report.stack), f": {summary(report)}", indent=0)
     for reason in report.verdict.reasons:
-        agent = f"{reason.agent}: " if reason.agent else ""
-        line(f"{HEADLINES[reason.verdict].lower()}: {agent}{reason.text}")
+        agent = (Name(reason.agent), ": ") if reason.agent else ()
+        line(f"{HEADLINES[reason.verdict].lower()}: ", *agent, Name(reason.text))
     for each in report.agents:
         console.print()
         console.print(Text(one_line(f"Agent {each.name}: {each.operation}, endpoint {each.endpoint or '?'}"), "bold"))
@@ -42,7 +42,7 @@ def show(report: Report, console: Console) -> None:
             for pieces in section.lines:
                 line(*pieces, indent=4)
     for finding in report.findings:
-        line(f"{finding.id} ({finding.severity}): {finding.text} {finding.remedy}")
+        line(f"{finding.id} ({finding.severity}): ", Name(finding.text), ". ", Name(finding.remedy))
     for title, resources in (("Drift", report.drift), ("Raw diff, without values", report.resources)):
         if resources:
             console.print()
@@ -50,4 +50,4 @@ def show(report: Report, console: Console) -> None:
             for resource in resources:
                 line(*diff_line(resource))
     for note in report.notes:
-        line(f"Note: {note}", indent=0)
+        line("Note: ", Name(note), indent=0)

@@ -6,7 +6,7 @@ import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent_deploy.provider.plugin.signatures import SECRET, SIGNATURE, UNKNOWNS
@@ -92,6 +92,8 @@ class Preview:
     steps: tuple[Step, ...]
     failed: int = 0
     drift: tuple[Step, ...] = field(default=())
+    # Whether what stays as it is was left out.
+    is_partial: bool = False
 
 
 def is_unknown(value: object) -> bool:
@@ -122,7 +124,21 @@ def read(text: str, project: str = "", stack: str = "") -> Preview:
             "This is neither the output of `pulumi preview --json` nor an event log of Pulumi 3.220 or later. " + _AGAIN
         )
     _refuse_shown_secrets(steps)
-    return _of_one_stack(steps, failed, project, stack)
+    found = _of_one_stack(steps, failed, project, stack)
+    return replace(found, is_partial=_lacks_sames(documents[0], steps))
+
+
+def errors(text: str) -> list[str]:
+    """What the engine says that is wrong, in the output of `pulumi preview --json`."""
+    said = _documents(text)[0].get("diagnostics") or []
+    return [str(each.get("message")) for each in said if isinstance(each, Mapping) and each.get("severity") == "error"]
+
+
+def _lacks_sames(document: Mapping[str, Any], steps: list[Step]) -> bool:
+    # `pulumi preview --json` counts them, and has their steps with --show-sames alone.
+    counted = document.get("changeSummary")
+    same = counted.get("same") if isinstance(counted, Mapping) else 0
+    return bool(same) and not any(step.operation == "same" for step in steps)
 
 
 def _documents(text: str) -> list[dict[str, Any]]:

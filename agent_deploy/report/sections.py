@@ -124,5 +124,5 @@ _ROWS: tuple[tuple[str, int, Callable[[Agent], Lines]], ...] = (
 def summary(report: Report) -> str:
     """What there is in one sentence of numbers."""
     if not report.changes:
-        return "Nothing changes."
+        return "Nothing is known to change." if report.verdict.kind == UNTOLD else "Nothing changes."
     return f"{len(report.resources)} resource(s) change, of {len(report.agents)} agent(s)."

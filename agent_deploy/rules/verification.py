@@ -316,10 +316,13 @@ def _remedy(need: Need, held: Held, principal: Principal) -> str:
         )
     entry = {f"{principal.kind}_name": principal.name, "permission_level": need.access.privilege}
     body = json.dumps({"access_control_list": [entry]})
-    return (
+    given = (
         f"Whoever manages it can give the permission: PATCH /api/2.0/permissions/{target.type}/"
         f"{held.id or target.name} {body}"
     )
+    # An AgentDeployment's list of permissions is whole: what another way gave goes with its next `up`.
+    declared = "; a stack that declares the endpoint gives it in its `permissions`, or takes it away"
+    return f"{given}{declared}" if need.creates else given
 
 
 def grant_statement(needed: Access, principal: str) -> str:

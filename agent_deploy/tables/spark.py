@@ -47,6 +47,8 @@ _SETTINGS: Final = {
     # Counting the keys would cost one more look-up for each.
     "spark.sql.streaming.stateStore.rocksdb.trackTotalNumberOfRows": "false",
     "spark.sql.streaming.metricsEnabled": "false",
+    # Its owner's alone, as all of the workspace's state: Hadoop does not ask the process.
+    "spark.hadoop.fs.permissions.umask-mode": "077",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.connect.serverStacktrace.enabled": "false",

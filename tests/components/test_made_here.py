@@ -97,7 +97,8 @@ PRINCIPALS: dict[str, Any] = {
 def test_principals_out_of_the_program_are_looked_up_in_up_alone(field: str) -> None:
     def program() -> None:
         made = SecretScope("made", name=RUNNER).name
-        AgentDeployment("qa", {"model_name": "main.default.qa", "model_version": "3", **PRINCIPALS[field](made)})
+        args: Any = {"model_name": "main.default.qa", "model_version": "3", **PRINCIPALS[field](made)}
+        AgentDeployment("qa", args)
 
     for preview in (True, False):
         mocks = in_use(Workspace(), preview=preview)
@@ -112,7 +113,8 @@ def test_whose_principals_are_its_own_program_s_is_told_and_nothing_else() -> No
     def program() -> None:
         made = SecretScope("made", name="team").name
         args: Any = {"model_name": "main.default.qa", "model_version": "3", "description": made}
-        AgentDeployment("qa", {**args, "permissions": [{"group_name": made, "level": "CAN_QUERY"}]})
+        args["permissions"] = [{"group_name": made, "level": "CAN_QUERY"}]
+        AgentDeployment("qa", args)
 
     in_use(Workspace(), preview=True)
     with pytest.MonkeyPatch.context() as patch:

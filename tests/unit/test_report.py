@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,44 @@ def test_an_identity_of_its_own_is_told_with_what_it_may_newly_touch() -> None:
     assert {each.principal for each in agent.touches} == {
         f"new service principal main-default-qa_{version}" for version in (1, 2)
     }
+
+
+def test_a_version_that_takes_the_place_of_another_costs_what_that_did() -> None:
+    def all_alike(preview: Any) -> None:
+        for step in preview["steps"]:
+            for state in (step.get("oldState"), step.get("newState")):
+                for entity in (state or {}).get("inputs", {}).get("servedEntities", {}).values():
+                    entity |= {"scaleToZeroEnabled": False, "workloadSize": "Small"}
+            if step["urn"].endswith("ServingEndpoint::qa"):
+                del step["newState"]["inputs"]["servedEntities"]["main-default-qa_1"]
+
+    (agent,) = report_of(read(changed("new_version", all_alike))).agents
+    assert {each.version for each in agent.served} == {"1", "2"}
+    assert not any("scale to zero" in cost or "size" in cost for cost in agent.costs), agent.costs
+
+
+def test_a_preview_of_what_changes_alone_says_so_and_is_not_judged(tmp_path: Path) -> None:
+    document = json.loads(text("permissions_widened"))
+    document["steps"] = [step for step in document["steps"] if step["op"] != "same"]
+    file, settings = tmp_path / "preview.json", tmp_path / "policies.json"
+    file.write_text(json.dumps(document))
+    settings.write_text("{}")
+    told = CliRunner().invoke(app, ["report", str(file)])
+    assert (told.exit_code, "--show-sames" in told.output) == (0, True)
+    judged = CliRunner().invoke(app, ["report", str(file), "--policies", str(settings)])
+    assert (judged.exit_code, "--show-sames" in judged.output) == (2, True)
+    whole = CliRunner().invoke(app, ["report", "-"], input=text("permissions_widened"))
+    assert "--show-sames" not in whole.output
+
+
+def test_findings_stand_in_sentences(tmp_path: Path) -> None:
+    settings = tmp_path / "policies.json"
+    settings.write_text("{}")
+    for form in ("text", "markdown"):
+        arguments = ["report", "-", "--format", form, "--policies", str(settings)]
+        told = CliRunner().invoke(app, arguments, input=text("traffic_shift")).output
+        assert re.search(r"AGD\d\d\d.*: .*[^.]\. [A-Z]", told), told
+        assert "…" not in told
 
 
 def test_size_and_scale_are_told_as_cost() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from databricks.sdk.service.workspace import ImportFormat
 from deltalake.exceptions import DeltaError
 
 from agent_deploy.local import LocalWorkspace
+from agent_deploy.local.private import OTHERS
 from agent_deploy.local.serving import landlock
 from agent_deploy.rules.inference_tables import retention_sql
 from agent_deploy.rules.tables import PAYLOAD_DAY
@@ -132,13 +134,18 @@ class Logs:
 def test_a_pipeline_derives_its_tables_in_its_callers_name(
     local_workspace: LocalWorkspace, admin: Caller, schema: str
 ) -> None:
+    before = os.umask(OTHERS)  # of what this process writes in the server's stead: the payload table
     logs = Logs(local_workspace.folder, admin, schema)
+    os.umask(before)
     update = admin.sdk.pipelines.start_update(logs.pipeline).update_id
     with pytest.raises(ResourceConflict, match="active update"):
         admin.sdk.pipelines.start_update(logs.pipeline)
     eventually(lambda: logs._ended(str(update)))
     assert [found.update_id for found in admin.sdk.pipelines.list_updates(logs.pipeline).updates or []] == [update]
     assert [found["databricks_request_id"] for found in derived(logs.target, "requests")] == ["r0", "r1"]
+    written = [*logs.target.path().parent.rglob("*"), *logs.target.storage.rglob("*")]
+    # Links have no modes of their own.
+    assert [path for path in written if not path.is_symlink() and path.stat().st_mode & OTHERS] == []
     table = logs.table()
     assert (table["table_type"], table["owner"], table["pipeline_id"]) == ("STREAMING_TABLE", admin.name, logs.pipeline)
     columns = {column["name"]: column for column in table["columns"]}
