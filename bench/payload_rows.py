@@ -14,8 +14,8 @@ from pathlib import Path
 
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.local.serving.payload_table import PayloadTable
-from agent_deploy.local.serving.payloads import SECONDS as BATCH_SECONDS
-from agent_deploy.local.serving.payloads import Exchange, Payloads, rows_of
+from agent_deploy.local.serving.payload_writer import SECONDS as BATCH_SECONDS
+from agent_deploy.local.serving.payload_writer import Exchange, Payloads, rows_of
 from agent_deploy.tables.refresh import Target
 from bench import models
 from bench.endpoint import PAYLOAD, served

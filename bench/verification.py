@@ -15,7 +15,7 @@ from agent_deploy.local import LocalWorkspace
 from agent_deploy.provider.plugin.resource import Context
 from agent_deploy.provider.verification.verify_deployment import verify
 from agent_deploy.rules.credentials import MANUAL
-from agent_deploy.rules.resources import Resource
+from agent_deploy.rules.resource_kinds import Resource
 from agent_deploy.rules.verifiable import WantedDeployment
 from bench.report import Progress, Row
 

@@ -14,7 +14,7 @@ from typing import Any
 from agent_deploy.client import traces
 from agent_deploy.client.errors import ApiError, WorkspaceError
 from agent_deploy.client.workspace import Workspace, segment
-from agent_deploy.rules import withdrawal
+from agent_deploy.rules import feedback_withdrawal as withdrawal
 from agent_deploy.rules.environment import EXPERIMENT_TAG
 from agent_deploy.rules.feedback import problems
 from agent_deploy.rules.names import FEEDBACK_ENTITY

@@ -19,24 +19,18 @@ from agent_deploy.client.errors import (
     ApiError,
     ConfigurationError,
     ConnectionLost,
-    Interrupted,
     Unreachable,
     WorkspaceError,
     parse_error,
 )
 from agent_deploy.client.masking import cause, hide, masked
+from agent_deploy.client.retries import Tries
 
-# A refused connection is tried again for this long, in case the workspace is just starting, and then told.
-CONNECT_PATIENCE = 3.5
 CONNECT_TIMEOUT = 4.0
 READ_TIMEOUT = 75.0  # the platform answers, or closes, within a minute
 TOKEN_TIMEOUT = 15.0  # a token is fetched while every other request waits for it
 # 429 and 503 ask to come back later; how long an operation goes on trying unless it sets its own limit.
 DEFAULT_PATIENCE = 300.0
-MAX_WAIT = 10.0  # seconds between two tries, unless Retry-After says more
-FLAKY_TRIES = 4  # a read that ends in 500, 502 or 504, or whose connection was reset
-RETRY_LATER = frozenset({429, 503})
-FLAKY = frozenset({500, 502, 504})
 # Source: pulumi/pulumi#4981.
 _STORED = (
     " Without the program, `pulumi refresh`, `pulumi destroy` and `up --refresh` take those that the stack's state has "
@@ -150,7 +144,7 @@ class Workspace:
         again = method in _REPEATABLE if repeatable is None else repeatable
         # What has answered once is a workspace; if it is slow now, its address is not the reason.
         silence = 0.0 if self._connection.has_answered else self._silence
-        tries = _Tries(method, again, self._patience, silence or self._patience, self._cancelled)
+        tries = Tries(method, again, self._patience, silence or self._patience, self._cancelled)
         timeout = _timeout(silence) if silence else None  # None: the client's own
         retrying = tenacity.Retrying(
             retry=tries.worth_another, wait=tries.pause, sleep=tries.sleep, stop=tenacity.stop_never, reraise=True
@@ -169,41 +163,6 @@ class Workspace:
             raise ConnectionLost(f"The connection to {self.host} broke while {path} was answering ({what}).") from None
         finally:
             response.close()
-
-
-class _Tries:
-    """Decides whether and when one request is sent again."""
-
-    def __init__(
-        self, method: str, repeatable: bool, patience: float, silence: float, cancelled: threading.Event | None
-    ) -> None:
-        self._read_only = method in ("GET", "HEAD")
-        self._repeatable, self._patience, self._silence, self._cancelled = repeatable, patience, silence, cancelled
-        self._backoff = tenacity.wait_exponential(multiplier=0.3, max=MAX_WAIT) + tenacity.wait_random(0, 0.3)
-
-    def worth_another(self, state: tenacity.RetryCallState) -> bool:
-        error = state.outcome.exception() if state.outcome else None
-        spent = state.seconds_since_start or 0.0
-        if isinstance(error, Unreachable):
-            return spent < CONNECT_PATIENCE
-        if isinstance(error, ConnectionLost):
-            return self._repeatable and state.attempt_number < FLAKY_TRIES and spent < self._silence
-        if isinstance(error, ApiError):
-            if error.status in RETRY_LATER:
-                return spent < self._patience
-            return self._read_only and error.status in FLAKY and state.attempt_number < FLAKY_TRIES
-        return False
-
-    def pause(self, state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, ApiError) else None
-        return self._backoff(state) if asked is None else asked
-
-    def sleep(self, seconds: float) -> None:
-        if self._cancelled is None:
-            threading.Event().wait(seconds)
-        elif self._cancelled.wait(seconds):
-            raise Interrupted("Interrupted while the workspace asked to wait.")
 
 
 class _Connection:

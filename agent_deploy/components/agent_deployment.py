@@ -17,7 +17,6 @@ from agent_deploy.components.arguments import (
 from agent_deploy.components.component import Component
 from agent_deploy.components.environment import References, store_secrets, with_current
 from agent_deploy.components.feedback_model import ServedFeedback, served_feedback
-from agent_deploy.components.identities import Identities, declare, described
 from agent_deploy.components.inference_tables import (
     InferenceTableNames,
     InferenceTablesArgs,
@@ -29,6 +28,7 @@ from agent_deploy.components.owner_marks import owner_marks
 from agent_deploy.components.parsing import outputs_in, parse, resolve, to_input
 from agent_deploy.components.signature import takes_keywords
 from agent_deploy.components.verification import Verified
+from agent_deploy.components.version_identities import Identities, declare, described
 from agent_deploy.resources.databricks import Permissions
 from agent_deploy.resources.head_start import start_provider
 from agent_deploy.resources.properties import to_wire

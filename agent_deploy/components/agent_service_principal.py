@@ -31,7 +31,7 @@ from agent_deploy.rules.credentials import (
 )
 from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.problems import Problem
-from agent_deploy.rules.resources import KINDS, Resource, agent_grants, agent_permissions
+from agent_deploy.rules.resource_kinds import KINDS, Resource, agent_grants, agent_permissions
 from agent_deploy.rules.rotation import period
 from agent_deploy.rules.unity_catalog import Securable
 from agent_deploy.rules.values import Unknown

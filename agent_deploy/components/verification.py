@@ -16,9 +16,9 @@ from agent_deploy.rules.argument_checks import check_arguments, resolved_duplica
 from agent_deploy.rules.credentials import MANUAL, exposed_warning
 from agent_deploy.rules.declaration import Deployment, Text, Version, declared
 from agent_deploy.rules.findings import Finding
-from agent_deploy.rules.previous_versions import lost_secrets
+from agent_deploy.rules.kept_versions import lost_secrets
 from agent_deploy.rules.problems import Problem
-from agent_deploy.rules.resources import Resource
+from agent_deploy.rules.resource_kinds import Resource
 from agent_deploy.rules.values import Unknown, is_known
 from agent_deploy.rules.verifiable import (
     KEYED,

@@ -9,7 +9,7 @@ from agent_deploy.provider import schema_identity
 from agent_deploy.rules.endpoint_fields import Changing, FieldRule, below
 from agent_deploy.rules.records import WireField, wire_fields
 from agent_deploy.rules.requirements import Requirements
-from agent_deploy.rules.resources import Resource
+from agent_deploy.rules.resource_kinds import Resource
 from agent_deploy.rules.verifiable import (
     NamedValue,
     OpenPrivilege,

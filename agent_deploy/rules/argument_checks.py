@@ -23,7 +23,7 @@ from agent_deploy.rules.declared_resources import from_program
 from agent_deploy.rules.environment import EXPERIMENT_VARIABLE, check_environment
 from agent_deploy.rules.feedback_model import beside
 from agent_deploy.rules.inference_tables import check_derivation_off, check_tables
-from agent_deploy.rules.previous_versions import check_keep_previous
+from agent_deploy.rules.kept_versions import check_keep_previous
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.review import check_access
 from agent_deploy.rules.timeouts import check_timeouts

@@ -17,7 +17,7 @@ from agent_deploy.rules.endpoint_fields import PLAIN_ARGUMENTS
 from agent_deploy.rules.environment import EXPERIMENT_VARIABLE
 from agent_deploy.rules.feedback_model import beside
 from agent_deploy.rules.numbers import whole
-from agent_deploy.rules.resources import Resource
+from agent_deploy.rules.resource_kinds import Resource
 from agent_deploy.rules.review import PRINCIPAL_FIELDS, Access, Reviewing
 from agent_deploy.rules.secrets import looks_like_reference
 from agent_deploy.rules.traffic import MAX_SERVED_ENTITIES

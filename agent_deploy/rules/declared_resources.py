@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_deploy.rules.problems import Problem
-from agent_deploy.rules.resources import KINDS, Resource, check_resources, without_passthrough
+from agent_deploy.rules.resource_kinds import KINDS, Resource, check_resources, without_passthrough
 
 API_VERSION = "1"  # of the resources' notation
 TARGET = "databricks"  # where the resources are; MLflow knows no other

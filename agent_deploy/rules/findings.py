@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent_deploy.rules.resources import Target
+from agent_deploy.rules.resource_kinds import Target
 
 
 @dataclass(frozen=True)

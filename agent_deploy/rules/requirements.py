@@ -12,7 +12,7 @@ from typing import Any
 from agent_deploy.rules.inference_tables import READ_PRIVILEGES, run_privileges
 from agent_deploy.rules.object_permissions import CAN_MANAGE
 from agent_deploy.rules.records import described
-from agent_deploy.rules.resources import Access, Resource, WorkspaceObject, deployer_access
+from agent_deploy.rules.resource_kinds import Access, Resource, WorkspaceObject, deployer_access
 from agent_deploy.rules.unity_catalog import MANAGE, Securable, requirements
 
 # A secret scope has its own, simpler list. Source: Databricks, "Secret access control".

@@ -16,7 +16,7 @@ from agent_deploy.rules.environment import references
 from agent_deploy.rules.feedback_model import full_name
 from agent_deploy.rules.records import described
 from agent_deploy.rules.requirements import Requirements
-from agent_deploy.rules.resources import Resource, check_resources
+from agent_deploy.rules.resource_kinds import Resource, check_resources
 from agent_deploy.rules.review import Access
 from agent_deploy.rules.secrets import parse_reference
 from agent_deploy.rules.values import Unknown, is_known, known

@@ -18,7 +18,7 @@ from agent_deploy.rules.findings import Finding, Rule
 from agent_deploy.rules.groups import ADMINS
 from agent_deploy.rules.object_permissions import OBJECT_TYPES
 from agent_deploy.rules.requirements import ENDPOINT_ENTITLEMENT, SECRET_SCOPE, WORKSPACE, WORKSPACE_ADMIN, Need
-from agent_deploy.rules.resources import KINDS, Access, Target, WorkspaceObject
+from agent_deploy.rules.resource_kinds import KINDS, Access, Target, WorkspaceObject
 from agent_deploy.rules.unity_catalog import ALL_PRIVILEGES, MANAGE, NOT_IN_ALL, USE_CATALOG, USE_SCHEMA, Securable
 
 METASTORE = Securable("metastore", "metastore")

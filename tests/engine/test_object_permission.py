@@ -23,7 +23,7 @@ ASKING = """
 import asyncio, json, pulumi
 from agent_deploy.resources import functions
 from agent_deploy.rules.requirements import Requirements
-from agent_deploy.rules.resources import Resource
+from agent_deploy.rules.resource_kinds import Resource
 from agent_deploy.rules.verifiable import WantedDeployment
 async def ask():
     required = Requirements(endpoint_name="agents_x", inference_schema="main.default", grant=True)

@@ -325,7 +325,7 @@ def test_only_the_review_app_is_missing(service: Service) -> None:
 def test_what_failed_half_way_is_gone_on_with_or_taken_back(
     service: Service, fault: httpx.Response | Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent_deploy.client.workspace._Tries.sleep", lambda *_: None)
+    monkeypatch.setattr("agent_deploy.client.retries.Tries.sleep", lambda *_: None)
     service.faults = {f"POST {REVIEW_APPS}": fault}
     with pytest.raises(PartialFailure, match=r"Version 3 of main\.default\.qa is not yet known") as failed:
         create(service)
@@ -339,7 +339,7 @@ def test_what_failed_half_way_is_gone_on_with_or_taken_back(
 
 
 def test_a_record_whose_answer_was_lost_is_not_forgotten(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent_deploy.client.workspace._Tries.sleep", lambda *_: None)
+    monkeypatch.setattr("agent_deploy.client.retries.Tries.sleep", lambda *_: None)
     service.faults = {f"POST {DEPLOYMENTS}": httpx.ReadError("reset")}
     with pytest.raises(PartialFailure) as failed:
         create(service)

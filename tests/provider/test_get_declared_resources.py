@@ -9,7 +9,7 @@ from agent_deploy.client.errors import ApiError
 from agent_deploy.provider.verification.get_declared_resources import declared_resources, unreadable
 from agent_deploy.rules.declared_resources import Declared
 from agent_deploy.rules.mlmodel import MAX_BYTES
-from agent_deploy.rules.resources import Resource
+from agent_deploy.rules.resource_kinds import Resource
 from tests.provider.permission_double import Double
 
 PATH = "/api/2.0/fs/files/Models/main/default/agent/3/MLmodel"

@@ -32,9 +32,9 @@ from google.protobuf import struct_pb2
 from pulumi.runtime.proto import provider_pb2, resource_pb2
 
 from agent_deploy.cli import main
-from agent_deploy.client import workspace as client
 from agent_deploy.client.deployments import list_deployments
 from agent_deploy.client.errors import WorkspaceError
+from agent_deploy.client.retries import Tries
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.provider.package import FUNCTIONS, RESOURCES, package
 from agent_deploy.provider.plugin.property_values import Secrets
@@ -275,7 +275,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     # Made once: it takes longer than all the rest.
     monkeypatch.setattr(httpx._transports.default, "create_ssl_context", lambda **_: TLS)
     monkeypatch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
-    monkeypatch.setattr(client._Tries, "worth_another", lambda self, state: False)
+    monkeypatch.setattr(Tries, "worth_another", lambda self, state: False)
 
     def run(entry: str) -> str:
         capsys.readouterr()

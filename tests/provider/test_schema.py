@@ -17,7 +17,7 @@ from agent_deploy.resources import functions
 from agent_deploy.rules.endpoint_fields import ENTITY_FIELDS, FIELDS, Changing
 from agent_deploy.rules.records import read, wire, wire_fields
 from agent_deploy.rules.requirements import Requirements
-from agent_deploy.rules.resources import Resource as DeclaredResource
+from agent_deploy.rules.resource_kinds import Resource as DeclaredResource
 from agent_deploy.rules.verifiable import NamedValue, WantedDeployment, WantedPipeline, WantedVersion
 
 

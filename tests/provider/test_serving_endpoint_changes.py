@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 
-from agent_deploy.client import workspace as workspace_client
 from agent_deploy.client.errors import ApiError
 from agent_deploy.provider.endpoint import waiting as endpoint_waiting
 from agent_deploy.provider.endpoint.serving_endpoint import ServingEndpoint
@@ -166,7 +165,7 @@ def test_an_interruption_ends_the_wait_at_once(api: ServingApi) -> None:
 
 
 def test_a_short_outage_in_the_middle_of_a_wait_is_waited_for(api: ServingApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workspace_client, "CONNECT_PATIENCE", 0.0)
+    monkeypatch.setattr("agent_deploy.client.retries.CONNECT_PATIENCE", 0.0)
     told: list[str] = []
     api.answers["GET /e"] = [httpx.ConnectError("refused")]
     assert create(api, inputs(), told=told)["ready"] == "READY"

@@ -66,7 +66,7 @@ def verify(double: Double | Context, **args: Any) -> dict[str, Any]:
 
 def test_what_may_be_deployed_is_described(double: Double) -> None:
     found = verify(double, versions=[{"version": "1"}, {"alias": "champion"}])
-    table = {"kind": "table", "name": "main.default.docs", "onBehalfOfUser": False}
+    table = {"kind": "table", "name": "main.default.docs", "onBehalfOfUser": False, "writes": False}
     assert found == {
         "numbers": ["1", "2"],
         "experimentId": "77",

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from agent_deploy.local.serving.payloads import MAX_BYTES
+from agent_deploy.local.serving.payload_writer import MAX_BYTES
 from agent_deploy.rules.tables import REQUEST_CUT, RESPONSE_CUT
 from tests.tables.cases import ASKED, Case, Raw, answer, message
 from tests.tables.rated import MALFORMED, RATED

@@ -13,7 +13,6 @@ import httpx
 import pytest
 
 from agent_deploy.client import credentials
-from agent_deploy.client import workspace as module
 from agent_deploy.client.configuration import OAUTH_M2M, PAT, Settings, resolve
 from agent_deploy.client.errors import (
     ApiError,
@@ -24,6 +23,7 @@ from agent_deploy.client.errors import (
     WorkspaceError,
     parse_error,
 )
+from agent_deploy.client.retries import Tries
 from agent_deploy.client.workspace import Workspace, is_missing, segment
 
 HOST = "https://one.example.com"
@@ -219,7 +219,7 @@ def test_a_refused_oauth_token_is_fetched_anew_once() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module._Tries, "sleep", lambda self, seconds: None)
+    monkeypatch.setattr(Tries, "sleep", lambda self, seconds: None)
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -232,7 +232,7 @@ def test_every_method_waits_for_a_workspace_that_says_later(status: int) -> None
 
 def test_retry_after_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(module._Tries, "sleep", lambda self, seconds: slept.append(seconds))
+    monkeypatch.setattr(Tries, "sleep", lambda self, seconds: slept.append(seconds))
     handler, _ = answers(error(429, **{"Retry-After": "7"}), OK)
     workspace(handler).post("/api/2.0/x", {})
     assert slept == [7.0]

@@ -17,7 +17,7 @@ from agent_deploy.rules.argument_checks import check_arguments
 from agent_deploy.rules.credentials import AUTHS
 from agent_deploy.rules.object_permissions import IS_OWNER, OBJECT_TYPES
 from agent_deploy.rules.problems import meant
-from agent_deploy.rules.resources import KINDS
+from agent_deploy.rules.resource_kinds import KINDS
 from agent_deploy.rules.review import PERMISSION_LEVELS
 from agent_deploy.rules.schedule import CONTINUOUS, NAMED, TRIGGERED, check_schedule
 from agent_deploy.rules.unity_catalog import PRIVILEGES

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_deploy.rules.declared_resources import combine, from_program, parse
-from agent_deploy.rules.resources import (
+from agent_deploy.rules.resource_kinds import (
     KINDS,
     Resource,
     WorkspaceObject,

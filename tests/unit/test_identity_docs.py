@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent_deploy.rules.resources import KINDS
+from agent_deploy.rules.resource_kinds import KINDS
 from agent_deploy.rules.verification import words
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "identity.md"

@@ -13,7 +13,7 @@ import pytest
 from deltalake import DeltaTable
 
 from agent_deploy.local.serving.payload_table import SCHEMA, PayloadTable
-from agent_deploy.local.serving.payloads import SECONDS, Exchange, Payloads
+from agent_deploy.local.serving.payload_writer import SECONDS, Exchange, Payloads
 
 pytestmark = pytest.mark.long
 

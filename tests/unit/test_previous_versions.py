@@ -3,8 +3,8 @@
 from typing import Any
 
 from agent_deploy.rules.declaration import declared
-from agent_deploy.rules.previous_versions import check_keep_previous, kept
-from agent_deploy.rules.previous_versions import lost_secrets as lost_of
+from agent_deploy.rules.kept_versions import check_keep_previous, kept
+from agent_deploy.rules.kept_versions import lost_secrets as lost_of
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.values import Secret
 

@@ -234,7 +234,7 @@ def test_the_command_tells_an_unreachable_workspace_in_one_line(monkeypatch: pyt
 
     monkeypatch.setenv("DATABRICKS_HOST", "http://127.0.0.1:9")
     monkeypatch.setenv("DATABRICKS_TOKEN", "dapi-test-token")
-    monkeypatch.setattr("agent_deploy.client.workspace.CONNECT_PATIENCE", 0.0)
+    monkeypatch.setattr("agent_deploy.client.retries.CONNECT_PATIENCE", 0.0)
     result = CliRunner().invoke(app, ["query", "docs", "why?"])
     assert isinstance(result.exception, CommandError)
     assert "No Databricks workspace answers at http://127.0.0.1:9" in str(result.exception)

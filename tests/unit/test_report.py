@@ -149,7 +149,7 @@ def test_a_version_that_takes_the_place_of_another_costs_what_that_did() -> None
             for state in (step.get("oldState"), step.get("newState")):
                 for entity in (state or {}).get("inputs", {}).get("servedEntities", {}).values():
                     entity |= {"scaleToZeroEnabled": False, "workloadSize": "Small"}
-            if step["urn"].endswith("ServingEndpoint::qa"):
+            if step["urn"].endswith("ServingEndpoint::agent"):
                 del step["newState"]["inputs"]["servedEntities"]["main-default-qa_1"]
 
     (agent,) = report_of(read(changed("new_version", all_alike))).agents

@@ -15,7 +15,7 @@ from agent_deploy.local.pages.logged import Turn, conversations
 from agent_deploy.local.pages.pages import local_path
 from agent_deploy.local.pages.ratings import Rating
 from agent_deploy.local.pages.team import Filters
-from agent_deploy.rules import withdrawal
+from agent_deploy.rules import feedback_withdrawal as withdrawal
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.timezone.utc).timestamp() * 1000
 DAY = 86_400_000.0

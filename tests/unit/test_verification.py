@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent_deploy.rules import findings
 from agent_deploy.rules.requirements import SECRET_SCOPE, WORKSPACE, Need, Requirements, needs
-from agent_deploy.rules.resources import KINDS, Resource, Target, WorkspaceObject, agent_grants, target
+from agent_deploy.rules.resource_kinds import KINDS, Resource, Target, WorkspaceObject, agent_grants, target
 from agent_deploy.rules.unity_catalog import Securable
 from agent_deploy.rules.verification import (
     Held,

@@ -23,7 +23,7 @@ from agent_deploy.local.core.supervision import Escaped, contained, described
 from agent_deploy.local.jobs.scheduler import Scheduler
 from agent_deploy.local.pipelines.updates import Updates
 from agent_deploy.local.serving.payload_table import PayloadTable
-from agent_deploy.local.serving.payloads import Payloads
+from agent_deploy.local.serving.payload_writer import Payloads
 from agent_deploy.local.sql.warehouses import Warehouses
 from agent_deploy.local.statements.engine import Engine
 from agent_deploy.local.vector_search.indexes import Indexes

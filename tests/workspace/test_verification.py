@@ -23,7 +23,7 @@ from agent_deploy.provider.access.object_permission import ObjectPermission
 from agent_deploy.provider.plugin.resource import Context
 from agent_deploy.provider.verification.get_declared_resources import declared_resources, unreadable
 from agent_deploy.rules.declared_resources import Declared
-from agent_deploy.rules.resources import Resource
+from agent_deploy.rules.resource_kinds import Resource
 from tests.provider.checked import checked
 from tests.workspace.conftest import Caller
 

@@ -11,7 +11,8 @@ from agent_deploy.local.core.json_text import parse_or_none
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.query import is_whole
 from agent_deploy.local.tracking.experiments import Experiments
-from agent_deploy.rules import feedback, withdrawal
+from agent_deploy.rules import feedback
+from agent_deploy.rules import feedback_withdrawal as withdrawal
 
 POSITIVE, NEGATIVE = "positive", "negative"
 _WORDS = {

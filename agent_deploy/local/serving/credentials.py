@@ -23,7 +23,7 @@ from agent_deploy.local.core.store import Document
 from agent_deploy.local.genie.conversations import Conversations
 from agent_deploy.local.serving import passthrough
 from agent_deploy.local.serving.logs import Mask
-from agent_deploy.rules.resources import Resource
+from agent_deploy.rules.resource_kinds import Resource
 
 _KIND = "serving_principal"
 _EXPERIMENTS, _EDIT = "experiments", "CAN_EDIT"  # in the words of the permissions API

@@ -24,7 +24,7 @@ from agent_deploy.local.serving import gateway, pins, process, views
 from agent_deploy.local.serving.checks import now
 from agent_deploy.local.serving.credentials import Credentials
 from agent_deploy.local.serving.metrics import Metrics
-from agent_deploy.local.serving.payloads import Payloads
+from agent_deploy.local.serving.payload_writer import Payloads
 from agent_deploy.local.serving.replica import BUILD_SECONDS, BUSY_SECONDS, Replica, Surroundings
 from agent_deploy.tables.scratch import remove_scratch
 

@@ -16,7 +16,7 @@ from agent_deploy.local.core.errors import ApiError, not_found
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.serving.connections import Answer, Connections, NotReached, ProcessGone
 from agent_deploy.local.serving.endpoints import OWN_PREFIX, Endpoint, Endpoints
-from agent_deploy.local.serving.payloads import Exchange
+from agent_deploy.local.serving.payload_writer import Exchange
 from agent_deploy.local.serving.process import BuildFailed
 from agent_deploy.local.serving.replica import Replica
 

@@ -13,7 +13,7 @@ from agent_deploy.local.core.context import Workspace
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.serving import mlmodel
 from agent_deploy.rules.declared_resources import parse
-from agent_deploy.rules.resources import Access, Resource, WorkspaceObject, agent_access, deployer_access
+from agent_deploy.rules.resource_kinds import Access, Resource, WorkspaceObject, agent_access, deployer_access
 from agent_deploy.rules.unity_catalog import Securable
 
 

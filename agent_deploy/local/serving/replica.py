@@ -22,7 +22,7 @@ from agent_deploy.local.serving.credentials import Credentials
 from agent_deploy.local.serving.logs import Log, Mask, last_lines, read
 from agent_deploy.local.serving.process import BuildFailed, ModelProcess, Order
 from agent_deploy.rules.environment import EXPERIMENT_VARIABLE
-from agent_deploy.rules.resources import Resource
+from agent_deploy.rules.resource_kinds import Resource
 from agent_deploy.rules.secrets import SecretReference
 from agent_deploy.rules.workload import CONCURRENCY
 

@@ -30,7 +30,7 @@ from agent_deploy.provider.workspace.connection import workspace_of
 from agent_deploy.rules.groups import ADMINS
 from agent_deploy.rules.object_permissions import IS_OWNER, OBJECT_TYPES, ObjectType
 from agent_deploy.rules.problems import Problem, not_one_of
-from agent_deploy.rules.resources import ROUTES
+from agent_deploy.rules.resource_kinds import ROUTES
 
 PERMISSIONS = "/api/2.0/permissions"
 PRINCIPAL_KINDS = ("user", "group", "service_principal")

@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider.endpoint import state as states
 from agent_deploy.provider.endpoint.checks import TablePrefixes
+from agent_deploy.provider.endpoint.conflicts import when_free
 from agent_deploy.provider.endpoint.messages import kept_line
 from agent_deploy.provider.endpoint.request import is_on
-from agent_deploy.provider.endpoint.waiting import find, get, when_free
+from agent_deploy.provider.endpoint.waiting import find, get
 from agent_deploy.provider.plugin.resource import (
     UNKNOWN,
     Context,

@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 from agent_deploy.client.errors import ApiError, ConnectionLost, WorkspaceError
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider.endpoint import state as states
-from agent_deploy.provider.endpoint.change import EndpointChange
+from agent_deploy.provider.endpoint.apply_change import EndpointChange
 from agent_deploy.provider.endpoint.checks import TablePrefixes, check_fields
+from agent_deploy.provider.endpoint.conflicts import when_free
+from agent_deploy.provider.endpoint.diff import at, changes_between, with_traffic
 from agent_deploy.provider.endpoint.messages import kept_line, replacement_warning, traffic_line
-from agent_deploy.provider.endpoint.request import create_body, traffic_of
+from agent_deploy.provider.endpoint.request import create_body
 from agent_deploy.provider.endpoint.served_versions import (
     RECORD,
     anew_texts,
@@ -20,7 +22,7 @@ from agent_deploy.provider.endpoint.served_versions import (
     registered_anew,
 )
 from agent_deploy.provider.endpoint.state import PATH, Remote
-from agent_deploy.provider.endpoint.waiting import find, get, wait_until_gone, when_free
+from agent_deploy.provider.endpoint.waiting import find, get, wait_until_gone
 from agent_deploy.provider.plugin.resource import (
     UNKNOWN,
     Change,
@@ -31,16 +33,14 @@ from agent_deploy.provider.plugin.resource import (
     Found,
     Kind,
     PartialFailure,
-    Path,
     Resource,
     UserError,
     Values,
-    differences,
 )
 from agent_deploy.provider.workspace.connection import host_of, workspace_of
 from agent_deploy.provider.workspace.permission_facts import facts_of
 from agent_deploy.provider.workspace.unity_tables import drop_table, table_exists
-from agent_deploy.rules.endpoint_fields import INPUTS, OWNER_TAG, Changing, is_field, rule_for
+from agent_deploy.rules.endpoint_fields import INPUTS, OWNER_TAG
 from agent_deploy.rules.names import MAX_NAME
 from agent_deploy.rules.tables import payload_table
 
@@ -111,15 +111,8 @@ class ServingEndpoint(Resource):
         """What is really there (as the state's properties have it, also after a failure) against what is wanted."""
         self._known[context.urn] = old_inputs.get("name")
         present = {name: old[name] for name in INPUTS if name in old} if old else old_inputs
-        before, after = _with_traffic(present), _with_traffic(inputs)
-        # The API takes no config without entities: an endpoint that is to serve nothing again is made anew.
-        emptied = before.get("servedEntities") not in (None, {}) and after.get("servedEntities") in (None, {})
-        changes = {}
-        for path, kind in differences(before, after):
-            # A field that does not exist is at most in an old state: it was never sent, and no check lets it in again.
-            if is_field(path) and _is_change(path, _at(before, path), _at(after, path)):
-                replaces = rule_for(path).changing is Changing.REPLACES or (emptied and path[0] == "servedEntities")
-                changes[path] = Change(kind, replaces, of_inputs=False)
+        before, after = with_traffic(present), with_traffic(inputs)
+        changes, emptied = changes_between(before, after)
         if anew := registered_anew(context, old, inputs.get("servedEntities")):
             changes |= {(RECORD, name): Change(Kind.UPDATE, of_inputs=False) for name in anew}
             lines = "; ".join(f"{name}: {text}" for name, text in anew_texts(old, anew).items())
@@ -133,7 +126,7 @@ class ServingEndpoint(Resource):
         """Only what the change can move is unknown, so that nothing downstream looks changed without need."""
         known: Values = {}
         if old is not None:
-            if line := traffic_line(_with_traffic(old), _with_traffic(inputs)):
+            if line := traffic_line(with_traffic(old), with_traffic(inputs)):
                 context.info(line)
             config = ("servedEntities", "traffic")
             same = all(old.get(name) == inputs.get(name) for name in config) and old.get("ready") == states.READY
@@ -206,7 +199,7 @@ class ServingEndpoint(Resource):
                 raise
         if not (table := old.get("payloadTable")):
             return
-        if _at(old_inputs, ("aiGateway", "inferenceTableConfig", "deleteOnDestroy")):
+        if at(old_inputs, ("aiGateway", "inferenceTableConfig", "deleteOnDestroy")):
             drop_table(workspace, table)
         elif _is_kept(workspace, table):
             context.info(kept_line(table))
@@ -281,29 +274,6 @@ def _wanted_twice(name: str, first: str) -> str:
         f"for one of them (endpoint_name of an AgentDeployment; a name made of model_name is cut at {MAX_NAME} "
         "characters)"
     )
-
-
-def _with_traffic(inputs: Values) -> Values:
-    if inputs.get("traffic") not in (None, {}) or not isinstance(inputs.get("servedEntities"), dict):
-        return inputs
-    implied = traffic_of(inputs)
-    return {**inputs, "traffic": implied} if implied else inputs
-
-
-def _is_change(path: Path, before: Any, after: Any) -> bool:
-    """Whether two differing values mean something different: absent is the default, and empty is absent."""
-    rule = rule_for(path)
-    if rule.changing is Changing.IGNORED:
-        return False
-    ours, theirs = (rule.default if value is None else value for value in (before, after))
-    empty: tuple[Any, ...] = (None, {}, [])
-    return theirs is UNKNOWN or (ours != theirs and not (ours in empty and theirs in empty))
-
-
-def _at(values: Any, path: Path) -> Any:
-    for part in path:
-        values = values.get(part) if isinstance(values, dict) else None
-    return values
 
 
 def _foreseen_table(inputs: Mapping[str, Any]) -> Values:

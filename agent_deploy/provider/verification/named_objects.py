@@ -21,7 +21,7 @@ from agent_deploy.rules.credentials import MAX_SECRETS, too_many_secrets
 from agent_deploy.rules.findings import Finding
 from agent_deploy.rules.groups import ACCOUNT_USERS, ADMINS, USERS
 from agent_deploy.rules.problems import Problem
-from agent_deploy.rules.resources import ROUTES
+from agent_deploy.rules.resource_kinds import ROUTES
 from agent_deploy.rules.review import EXPERIMENTS, KINDS_BY_FIELD, PRINCIPAL_KINDS
 from agent_deploy.rules.secrets import SecretReference, parse_reference
 from agent_deploy.rules.verifiable import WantedDeployment

@@ -31,11 +31,11 @@ from agent_deploy.rules.credentials import MANUAL, PASSTHROUGH
 from agent_deploy.rules.declared_resources import Declared, beyond_passthrough, combine
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
 from agent_deploy.rules.findings import Finding
+from agent_deploy.rules.kept_versions import kept
 from agent_deploy.rules.names import FEEDBACK_ENTITY, secret_scope, served_entity_name
-from agent_deploy.rules.previous_versions import kept
 from agent_deploy.rules.records import read, wire
 from agent_deploy.rules.requirements import needs
-from agent_deploy.rules.resources import Access, check_resources
+from agent_deploy.rules.resource_kinds import Access, check_resources
 from agent_deploy.rules.unity_catalog import Securable
 from agent_deploy.rules.verifiable import (
     OpenPrivilege,

@@ -15,7 +15,7 @@ from agent_deploy.provider.workspace.look_ups import Memory, begin, memory_of
 from agent_deploy.rules.groups import ACCOUNT_USERS, USERS
 from agent_deploy.rules.object_permissions import OBJECT_TYPES
 from agent_deploy.rules.requirements import SECRET_SCOPE, WORKSPACE, Need
-from agent_deploy.rules.resources import ROUTES, Route, Target, WorkspaceObject
+from agent_deploy.rules.resource_kinds import ROUTES, Route, Target, WorkspaceObject
 from agent_deploy.rules.unity_catalog import MANAGE, Securable
 from agent_deploy.rules.verification import METASTORE, Held, Presence, Principal, in_workspace, satisfied
 

@@ -20,7 +20,7 @@ from agent_deploy.components.parsing import to_input
 from agent_deploy.components.verification import Verified
 from agent_deploy.rules import names
 from agent_deploy.rules.credentials import CLIENT_ID, CLIENT_SECRET, HOST, SERVICE_PRINCIPAL
-from agent_deploy.rules.resources import Resource, agent_access
+from agent_deploy.rules.resource_kinds import Resource, agent_access
 from agent_deploy.rules.values import made_of
 
 

@@ -10,6 +10,7 @@ from agent_deploy.client.errors import Interrupted, WorkspaceError
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.provider.endpoint import served_versions
 from agent_deploy.provider.endpoint import state as states
+from agent_deploy.provider.endpoint.conflicts import when_free
 from agent_deploy.provider.endpoint.messages import kept_line
 from agent_deploy.provider.endpoint.request import (
     config_body,
@@ -20,7 +21,7 @@ from agent_deploy.provider.endpoint.request import (
     wanted_tags,
 )
 from agent_deploy.provider.endpoint.state import PATH, Remote
-from agent_deploy.provider.endpoint.waiting import EndpointFailed, get, wait_until_ready, when_free
+from agent_deploy.provider.endpoint.waiting import EndpointFailed, get, wait_until_ready
 from agent_deploy.provider.plugin.resource import Cancelled, Context, PartialFailure, Values
 from agent_deploy.provider.workspace.unity_tables import same_name
 from agent_deploy.rules.endpoint_fields import OWNER_TAG, PLAIN_FIELDS, FieldRule
