@@ -275,13 +275,20 @@ class Demo:
         )
         before = self._endpoint_id()
         self._declare(version="2", style="long", size="Medium")
-        self._pulumi("preview", "--diff")
+        self._review()
         self._pulumi("up", "--yes", "--skip-preview")
         if (after := self._endpoint_id()) != before:
             raise Failed(f"{ENDPOINT} was not changed in place: its id was {before} and is {after}")
         console.print(f"  the endpoint's id is {after}, as before")
         _step("Ask again", "Version 2 quotes several passages: the changed ANSWER_STYLE has reached its process.")
         self._command("agent-deploy", "query", ENDPOINT, HARDER_QUESTION)
+
+    def _review(self) -> None:
+        _say("what a reviewer reads; `agent-deploy comment` keeps it on the pull request:")
+        settings = ("--stack", "demo", "--config-file", str(self._settings), "--non-interactive")
+        preview = FOLDER / "preview.json"
+        preview.write_text(self._output("pulumi", "preview", "--json", "--show-sames", *settings))
+        self._command("agent-deploy", "report", str(preview))
 
     def _tear_down(self) -> None:
         _step("Tear it down", "A real `pulumi destroy`. The empty stack stays in the demo's folder.")

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import typer
 
-from agent_deploy.cli import check, comment, deployments, feedback, local, report, tables
+from agent_deploy.cli import check, comment, deployments, feedback, local, promote, report, tables
 from agent_deploy.cli.errors import CommandError
 
 __all__ = ["CommandError", "app"]
@@ -25,6 +25,7 @@ app.command(name="feedback")(feedback.feedback)
 app.command(name="deployments")(deployments.deployments)
 app.command(name="report")(report.report)
 app.command(name="comment")(comment.comment)
+app.command(name="promote")(promote.promote)
 
 if find_spec("agent_deploy.cli.query") is not None:
     app.command(name="query")(import_module("agent_deploy.cli.query").query)

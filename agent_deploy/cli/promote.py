@@ -1,0 +1,87 @@
+"""`agent-deploy promote`: a model version from one environment's catalog into another's, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent_deploy.cli.errors import CommandError
+from agent_deploy.cli.showing import output
+
+if TYPE_CHECKING:
+    from agent_deploy.client.workspace import Workspace
+    from agent_deploy.rules.promotion import Promotion
+
+_MISSING = 1  # exit code, as that of `check`
+
+
+def promote(
+    model: Annotated[str, typer.Argument(help="MODEL@ALIAS or MODEL/VERSION; MODEL alone is @champion.")],
+    to: Annotated[str, typer.Option(help="Catalog, catalog.schema or catalog.schema.model that it goes to.")],
+    from_: Annotated[str, typer.Option("--from", help="Catalog of MODEL, where that is schema.model.")] = "",
+    alias: Annotated[str, typer.Option(help="Alias that points to the version afterwards.")] = "champion",
+    previous: Annotated[str, typer.Option(help="Alias for the version that it pointed to before.")] = "previous",
+    stack_file: Annotated[
+        Path | None, typer.Option(help="Stack file whose agents name the version by its number: it is edited.")
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, and do nothing.")] = False,
+) -> None:
+    """Copy a model version into another catalog and move its aliases there; `--plan` says what would be done.
+
+    Within one catalog only aliases move: `promote prod.agents.docs@previous --to prod` undoes the last promotion. Exit
+    code 1 when a privilege is missing: nothing was done then.
+    """
+    # Here, not at the top: no other command needs these.
+    from agent_deploy.client.errors import WorkspaceError
+    from agent_deploy.client.promotion import carry_out, looked_up
+    from agent_deploy.client.workspace import Workspace
+    from agent_deploy.rules.problems import InvalidInput
+    from agent_deploy.rules.promotion import CHAMPION, parse_source, target_of
+
+    try:
+        source = parse_source(model, from_)
+        wanted = looked_up(Workspace(), source, target_of(source.model, to), alias or CHAMPION, previous)
+        edited = _edit(stack_file, wanted)
+        failures = missing(Workspace(), wanted)
+        steps = [*wanted.steps(), *([f"{stack_file}: {', '.join(edited[1])}"] if edited and edited[1] else [])]
+        for line in steps or ["nothing to do: the alias points there already"]:
+            output().print(f"  {line}" if plan else f"[dim]{line}[/]", markup=not plan)
+        for failure in failures:
+            typer.echo(f"missing: {failure}", err=True)
+        if failures:
+            raise typer.Exit(_MISSING)
+        if plan:
+            return
+        number = carry_out(Workspace(), wanted)
+        if stack_file and edited and edited[1]:
+            text, _ = _edit(stack_file, wanted, number) or ("", [])
+            stack_file.write_text(text, "utf-8")
+    except (InvalidInput, WorkspaceError) as error:
+        raise CommandError(str(error)) from error
+
+
+def missing(workspace: Workspace, wanted: Promotion) -> list[str]:
+    """The privileges that the caller lacks, each with what mends it."""
+    from agent_deploy.provider.plugin.resource import Context
+    from agent_deploy.provider.workspace.permission_facts import facts_of
+    from agent_deploy.rules.promotion import needs_of
+    from agent_deploy.rules.verification import verdict
+
+    facts = facts_of(Context(configuration=workspace))
+    needs, principal = needs_of(wanted), facts.principal(None)
+    return [str(each) for each in verdict(needs, facts.gather(needs, principal), principal).failures]
+
+
+def _edit(file: Path | None, wanted: Promotion, number: str = "") -> tuple[str, list[str]] | None:
+    """The stack file with the new number in the place of the champion's; None without a file."""
+    from agent_deploy.rules.stack_versions import with_version
+
+    if file is None:
+        return None
+    try:
+        text = file.read_text("utf-8")
+    except OSError as error:
+        raise CommandError(f"--stack-file {file}: {error.strerror}") from error
+    return with_version(text, wanted.target, wanted.champion, number or wanted.number or "?")
