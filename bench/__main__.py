@@ -20,6 +20,7 @@ BENCHMARKS = {
     "cold_start": "First answer from zero against a bare load of the same model",
     "version_change": "A version change: seconds added to the workspace's own time, calls against the vendor's",
     "tables": "Derived tables against a plain copy by Spark; a run on 1,000 new rows",
+    "reporting": "agent-deploy report on a recorded preview, against reading its JSON alone",
     "verification": "Permissions of N resources: ours against a script that asks by the databricks SDK, one by one",
 }
 

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import grpc.aio
 from pulumi.runtime.proto import provider_pb2_grpc
@@ -19,6 +20,8 @@ from agent_deploy.provider.plugin.servicer import CHANNEL_OPTIONS, Servicer
 MAX_THREADS = 256
 # How soon a plugin notices that the engine was killed.
 WATCH_SECONDS = 1.0
+# How long calls may take that run when the engine says that all is done.
+END_SECONDS = 10.0
 
 
 def serve(package: Package) -> None:
@@ -36,8 +39,6 @@ def serve_plugin(name: str, version: str, add: Callable[[grpc.aio.Server, str], 
     if not addresses:
         sys.stderr.write(f"{name} {version} is a plugin that `pulumi` starts by itself.\n")
         sys.exit(2)
-    # The engine's signal that all is done. Python would answer it with a traceback, which the engine shows to the user.
-    signal.signal(signal.SIGINT, lambda *_: os._exit(0))
     asyncio.run(_serve(name, addresses[0], add))
 
 
@@ -49,8 +50,15 @@ async def _serve(name: str, engine_address: str, add: Callable[[grpc.aio.Server,
     await server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    parent = os.getppid()
-    while os.getppid() == parent:
-        await asyncio.sleep(WATCH_SECONDS)
-    # The engine was killed and took nobody with it: what we wait for, nobody will hear.
+    parent, told_to_end = os.getppid(), asyncio.Event()
+    # Python would answer the engine's signal with a traceback, which the engine shows to the user.
+    with suppress(NotImplementedError):  # Windows
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, told_to_end.set)
+    while os.getppid() == parent and not told_to_end.is_set():
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(told_to_end.wait(), WATCH_SECONDS)
+    if told_to_end.is_set():
+        # A program that still waits for an answer would take our end for a fault, and tell it.
+        await server.stop(END_SECONDS)
+    # Else the engine was killed and took nobody with it: what we wait for, nobody will hear.
     os._exit(0)
