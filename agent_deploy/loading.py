@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,3 +17,5 @@ def loading() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+        # At the end of an interpreter libraries look for what was not let go of, and complain on standard error.
+        atexit.register(gc.unfreeze)
