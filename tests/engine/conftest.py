@@ -12,6 +12,7 @@ import pytest
 
 from tests.engine.serving import MODEL, Site, program
 from tests.engine.support import Stack, stack, toolchain
+from tests.engine.toolbox import Toolbox
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,6 +35,18 @@ def open_stack(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
             return stacks.enter_context(stack(folder, program, **options))
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def toolbox(local_workspace_factory: Callable[..., Any]) -> Toolbox:
+    """Two objects of each kind; version 1 of the toolbox declares the first ones, version 2 the second ones.
+
+    MLflow logs both, which takes long: what asks them shares them, and leaves nothing else there.
+    """
+    found = Toolbox(local_workspace_factory())
+    found.log_agents()
+    found.serve_callees()
+    return found
 
 
 @pytest.fixture(scope="module")

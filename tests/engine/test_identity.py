@@ -45,12 +45,9 @@ TITLES = {
 
 
 @pytest.fixture(scope="module")
-def site(local_workspace_factory: Callable[..., Any]) -> Toolbox:
-    """Two objects of each kind; version 1 of the toolbox declares the first ones, version 2 the second ones."""
-    found = Toolbox(local_workspace_factory())
-    found.log_agents()
-    found.serve_callees()
-    return found
+def site(toolbox: Toolbox) -> Toolbox:
+    """The one that all share."""
+    return toolbox
 
 
 @pytest.fixture

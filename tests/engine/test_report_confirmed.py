@@ -12,7 +12,6 @@ from agent_deploy.report.preview import read
 from agent_deploy.report.structure import Access
 from tests.engine.support import Stack, both_plugins
 from tests.engine.test_identity import program
-from tests.engine.test_identity import site as site  # a fixture
 from tests.engine.toolbox import ALL_KINDS, REFUSALS, Toolbox
 
 # The agent's SQL goes through a's warehouse, which it keeps, and so does what it asks a's Genie space.
@@ -35,9 +34,9 @@ def kinds(site: Toolbox, letter: str, told: tuple[Access, ...]) -> set[str]:
 
 
 def test_every_line_is_confirmed_by_calls_that_are_allowed_and_refused(
-    site: Toolbox, open_stack: Callable[..., Stack], tmp_path: Path
+    toolbox: Toolbox, open_stack: Callable[..., Stack], tmp_path: Path
 ) -> None:
-    plugins = both_plugins(tmp_path / "plugins")
+    site, plugins = toolbox, both_plugins(tmp_path / "plugins")
     stack = open_stack(program("told", **declared(site, "a")), environment=site.environment, plugins=plugins)
     stack.up()
     stack.write(program("told", **declared(site, "b")))
