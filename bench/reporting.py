@@ -8,17 +8,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from bench.report import Row
+from bench.report import Progress, Row
 
 _RECORDED = Path(__file__).parent.parent / "tests" / "unit" / "fixtures" / "report" / "first_deployment.json"
 _AGENTS, _RUNS = 50, 7
 _READ = "import json, sys; json.load(open(sys.argv[1]))"
 
 
-def run(progress: Callable[[str], None]) -> list[Row]:
+def run(progress: Progress) -> list[Row]:
     """Medians of whole processes, the three in turn."""
     with tempfile.TemporaryDirectory() as folder:
         files = {agents: _preview(Path(folder), agents) for agents in (1, _AGENTS)}

@@ -57,6 +57,7 @@ def comment(
     """
     # Here, not at the top: no other command does this.
     from agent_deploy.pull_requests.surroundings import TOKENS, surroundings
+    from agent_deploy.report.markdown import markdown
     from agent_deploy.rules.problems import InvalidInput
 
     try:
@@ -64,29 +65,24 @@ def comment(
     except InvalidInput as error:
         refuse(str(error))
     found = reported(preview, event_log, project, stack, policies)
+    text = markdown(found)
     if at is None:
         typer.echo(f"No token in {' or '.join(TOKENS.values())}: the comment is printed.", err=True)
-        write(_text(found), to)
+        write(text, to)
     else:
-        _post(at, found)
+        _post(at, found, text)
     if summary := os.environ.get(_SUMMARY):
-        _append(summary, _text(found))
+        _append(summary, text)
     end_by_policy(found)
 
 
-def _text(found: Report) -> str:
-    from agent_deploy.report.markdown import markdown
-
-    return markdown(found)
-
-
-def _post(at: Surroundings, found: Report) -> None:
+def _post(at: Surroundings, found: Report, text: str) -> None:
     from agent_deploy.pull_requests.forge import ForgeError, NotAllowed
     from agent_deploy.pull_requests.marker import Marker
     from agent_deploy.pull_requests.posting import GAVE_WAY, put
 
     try:
-        done = put(at.connect(), Marker(found.project, found.stack, at.commit), _text(found))
+        done = put(at.connect(), Marker(found.project, found.stack, at.commit), text)
     except ModuleNotFoundError as error:
         refuse(f"{error}. {_EXTRA}")
     except ForgeError as error:

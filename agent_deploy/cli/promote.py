@@ -39,13 +39,15 @@ def promote(
     from agent_deploy.client.workspace import Workspace
     from agent_deploy.rules.problems import InvalidInput
     from agent_deploy.rules.promotion import CHAMPION, parse_source, target_of
+    from agent_deploy.rules.stack_versions import with_version
 
     try:
-        source = parse_source(model, from_)
-        wanted = looked_up(Workspace(), source, target_of(source.model, to), alias or CHAMPION, previous)
-        edited = _edit(stack_file, wanted)
-        failures = missing(Workspace(), wanted)
-        steps = [*wanted.steps(), *([f"{stack_file}: {', '.join(edited[1])}"] if edited and edited[1] else [])]
+        source, workspace = parse_source(model, from_), Workspace()
+        wanted = looked_up(workspace, source, target_of(source.model, to), alias or CHAMPION, previous)
+        text = _text(stack_file)
+        _, agents = with_version(text, wanted.target, wanted.champion, wanted.number)
+        failures = missing(workspace, wanted)
+        steps = [*wanted.steps(), *([f"{stack_file}: {', '.join(agents)}"] if agents else [])]
         for line in steps or ["nothing to do: the alias points there already"]:
             output().print(f"  {line}" if plan else f"[dim]{line}[/]", markup=not plan)
         for failure in failures:
@@ -54,10 +56,9 @@ def promote(
             raise typer.Exit(_MISSING)
         if plan:
             return
-        number = carry_out(Workspace(), wanted)
-        if stack_file and edited and edited[1]:
-            text, _ = _edit(stack_file, wanted, number) or ("", [])
-            stack_file.write_text(text, "utf-8")
+        number = carry_out(workspace, wanted)
+        if stack_file and agents:
+            stack_file.write_text(with_version(text, wanted.target, wanted.champion, number)[0], "utf-8")
     except (InvalidInput, WorkspaceError) as error:
         raise CommandError(str(error)) from error
 
@@ -74,14 +75,11 @@ def missing(workspace: Workspace, wanted: Promotion) -> list[str]:
     return [str(each) for each in verdict(needs, facts.gather(needs, principal), principal).failures]
 
 
-def _edit(file: Path | None, wanted: Promotion, number: str = "") -> tuple[str, list[str]] | None:
-    """The stack file with the new number in the place of the champion's; None without a file."""
-    from agent_deploy.rules.stack_versions import with_version
-
+def _text(file: Path | None) -> str:
+    """Of the stack file; empty without one."""
     if file is None:
-        return None
+        return ""
     try:
-        text = file.read_text("utf-8")
+        return file.read_text("utf-8")
     except OSError as error:
         raise CommandError(f"--stack-file {file}: {error.strerror}") from error
-    return with_version(text, wanted.target, wanted.champion, number or wanted.number or "?")

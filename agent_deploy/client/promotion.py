@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent_deploy.client.errors import ApiError, WorkspaceError
 from agent_deploy.client.masking import cause
-from agent_deploy.client.model_registry import READY, ModelRegistry
+from agent_deploy.client.model_registry import CATALOG, READY, ModelRegistry
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.rules.promotion import CHAMPION, PROMOTED_BY, PROMOTED_FROM, Promotion, Source
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_MODELS = "/api/2.1/unity-catalog/models"
+_MODELS = f"{CATALOG}/models"
 _FORBIDDEN = 403
 _VERSION = "/api/2.0/mlflow/unity-catalog/model-versions/get"
 
@@ -27,7 +28,7 @@ def looked_up(workspace: Workspace, source: Source, target: str, alias: str, pre
     if found is None:
         what = f"version {source.version}" if source.version else f"alias {source.alias or CHAMPION!r}"
         raise WorkspaceError(f"{source.model} has no {what}, or you may not see it")
-    version, status = str(found.get("version") or found.get("version_num")), found.get("status")
+    version, status = _number(found), found.get("status")
     if status not in (None, READY):
         raise WorkspaceError(f"{source.model} version {version} is {status}: a version that is {READY} can be promoted")
     wanted = Promotion(source.model, version, target, alias, previous)
@@ -90,7 +91,10 @@ def _copied(workspace: Workspace, client: MlflowClient, wanted: Promotion) -> st
 
 
 def _pointed_to(workspace: Workspace, model: str, alias: str) -> str:
-    found = workspace.find(f"{_MODELS}/{model}/aliases/{alias}") or {}
+    return _number(workspace.find(f"{_MODELS}/{model}/aliases/{alias}") or {})
+
+
+def _number(found: Mapping[str, Any]) -> str:
     return str(found.get("version") or found.get("version_num") or "")
 
 

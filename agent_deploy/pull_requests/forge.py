@@ -45,7 +45,7 @@ class Forge(Protocol):
         """How its users name this one, such as ``owner/repository#12``."""
 
     def change(self) -> Change:
-        """As it is now."""
+        """As it is when it is first asked for."""
 
     def own_comments(self) -> Iterable[Comment]:
         """All that this token's bearer has written there, of all pages. What others write is not ours to change."""

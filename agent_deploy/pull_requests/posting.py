@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from agent_deploy.pull_requests.forge import Change, Comment, Forge, ForgeError
 from agent_deploy.pull_requests.marker import Marker, found_in
 
+Shown = tuple[Comment, Marker]
 CREATED, UPDATED, GAVE_WAY = "created", "updated", "gave way"
 
 
@@ -39,18 +40,17 @@ def _created(forge: Forge, change: Change, marker: Marker, body: str) -> Outcome
     made = forge.create(body)
     # Another run may have done so at the same time, and so may an attempt of ours whose answer was lost.
     shown = _shown(forge, marker)
-    if not shown or shown[0].id >= made.id:
+    if not shown or shown[0][0].id >= made.id:
         return Outcome(CREATED, made.url, marker.commit)
     forge.delete(made)
-    return _updated(forge, change, marker, body, [each for each in shown if each.id != made.id])
+    return _updated(forge, change, marker, body, [each for each in shown if each[0].id != made.id])
 
 
-def _updated(forge: Forge, change: Change, marker: Marker, body: str, shown: list[Comment]) -> Outcome:
-    first, *more = shown
-    for each in more:
+def _updated(forge: Forge, change: Change, marker: Marker, body: str, shown: list[Shown]) -> Outcome:
+    (first, of), *more = shown
+    for each, _ in more:
         forge.delete(each)
-    of = found_in(first.body)
-    if of is not None and is_older(marker.commit, of.commit, change):
+    if is_older(marker.commit, of.commit, change):
         return Outcome(GAVE_WAY, first.url, of.commit)
     done = forge.update(first, body)
     if done is None:
@@ -58,10 +58,11 @@ def _updated(forge: Forge, change: Change, marker: Marker, body: str, shown: lis
     return Outcome(UPDATED, done.url, marker.commit)
 
 
-def _shown(forge: Forge, marker: Marker) -> list[Comment]:
+def _shown(forge: Forge, marker: Marker) -> list[Shown]:
     """The first one is kept: reviewers may have linked to it."""
     found = [(each, found_in(each.body)) for each in forge.own_comments()]
-    return sorted(each for each, of in found if of is not None and marker.is_about_the_same(of))
+    same = [(each, of) for each, of in found if of is not None and marker.is_about_the_same(of)]
+    return sorted(same, key=lambda shown: shown[0])
 
 
 def is_older(commit: str, shown: str, change: Change) -> bool:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from agent_deploy.pull_requests.forge import Forge
 
 GITHUB, GITLAB = "github", "gitlab"
-FORGES = (GITHUB, GITLAB)
 TOKENS = {GITHUB: "GITHUB_TOKEN", GITLAB: "GITLAB_TOKEN"}
 _PUBLIC = {GITHUB: "https://api.github.com", GITLAB: "https://gitlab.com"}
 _FIELDS = {GITHUB: "number of a pull request", GITLAB: "iid of a merge request"}
@@ -26,7 +25,7 @@ _FIELDS = {GITHUB: "number of a pull request", GITLAB: "iid of a merge request"}
 
 @dataclass(frozen=True)
 class Surroundings:
-    """``token`` is empty where there is none: then nothing can be posted."""
+    """Where a comment goes, and by whose token."""
 
     forge: str
     url: str

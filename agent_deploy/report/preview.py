@@ -114,11 +114,11 @@ def read(text: str, project: str = "", stack: str = "") -> Preview:
     """The preview that a text holds. ``project`` and ``stack``: what it has to be of. Raises PreviewError."""
     documents = _documents(text)
     if len(documents) == 1 and "steps" in documents[0]:
-        steps, failed = [_digest_step(each) for each in _listed(documents[0], "steps")], _errors(documents[0])
+        steps, failed = [_digest_step(each) for each in _listed(documents[0], "steps")], len(_errors(documents[0]))
     elif any("preludeEvent" in each or "resourcePreEvent" in each for each in documents):
         steps, failed = list(_event_steps(documents)), _failures(documents)
     elif len(documents) == 1 and "changeSummary" in documents[0]:
-        steps, failed = [], _errors(documents[0])
+        steps, failed = [], len(_errors(documents[0]))
     else:
         raise PreviewError(
             "This is neither the output of `pulumi preview --json` nor an event log of Pulumi 3.220 or later. " + _AGAIN
@@ -130,8 +130,7 @@ def read(text: str, project: str = "", stack: str = "") -> Preview:
 
 def errors(text: str) -> list[str]:
     """What the engine says that is wrong, in the output of `pulumi preview --json`."""
-    said = _documents(text)[0].get("diagnostics") or []
-    return [str(each.get("message")) for each in said if isinstance(each, Mapping) and each.get("severity") == "error"]
+    return _errors(_documents(text)[0])
 
 
 def _lacks_sames(document: Mapping[str, Any], steps: list[Step]) -> bool:
@@ -186,9 +185,9 @@ def _step(operation: str, urn: str, old: object, new: object, diff: object) -> S
     return Step(operation, urn, old_state, new_state, tuple(diff) if isinstance(diff, Mapping) else ())
 
 
-def _errors(document: Mapping[str, Any]) -> int:
+def _errors(document: Mapping[str, Any]) -> list[str]:
     said = document.get("diagnostics") or []
-    return sum(isinstance(each, Mapping) and each.get("severity") == "error" for each in said)
+    return [str(each.get("message")) for each in said if isinstance(each, Mapping) and each.get("severity") == "error"]
 
 
 def _failures(events: list[dict[str, Any]]) -> int:

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agent_deploy.rules.problems import InvalidInput, Problem
-from agent_deploy.rules.requirements import Need
-from agent_deploy.rules.resource_kinds import Access
-from agent_deploy.rules.unity_catalog import MANAGE, Securable, requirements
+from agent_deploy.rules.requirements import Need, in_catalog
+from agent_deploy.rules.unity_catalog import MANAGE, Securable
 
 # Tags of a version that was promoted.
 PROMOTED_FROM, PROMOTED_BY = "agent_deploy.promoted_from", "agent_deploy.promoted_by"
@@ -108,19 +107,14 @@ def needs_of(promotion: Promotion) -> list[Need]:
     """What it takes: to read the source, to make a version in the target, and to move its aliases and tags."""
     found: list[Need] = []
     if promotion.source != promotion.target:
-        found += _needs("EXECUTE", Securable.of("function", promotion.source), f"Model {promotion.source}")
+        found += in_catalog(
+            "EXECUTE", Securable.of("function", promotion.source), "function", f"Model {promotion.source}"
+        )
     target = Securable.of("function", promotion.target)
     if not promotion.exists:
         schema = promotion.target.rpartition(".")[0]
-        return [*found, *_needs("CREATE_MODEL", Securable.of("schema", schema), f"Schema {schema}")]
+        return [*found, *in_catalog("CREATE_MODEL", Securable.of("schema", schema), "schema", f"Schema {schema}")]
     shown = f"Model {promotion.target}"
     if promotion.is_copy:
-        found += _needs("CREATE_MODEL_VERSION", target, shown)
-    return [*found, *_needs(MANAGE, target, shown)]
-
-
-def _needs(privilege: str, securable: Securable, shown: str) -> Iterator[Need]:
-    *around, last = requirements(privilege, securable)
-    for each in around:
-        yield Need(Access(each.securable, each.privilege), each.securable.type)
-    yield Need(Access(last.securable, last.privilege), last.securable.type, shown)
+        found += in_catalog("CREATE_MODEL_VERSION", target, "function", shown)
+    return [*found, *in_catalog(MANAGE, target, "function", shown)]

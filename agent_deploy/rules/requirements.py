@@ -73,7 +73,8 @@ def _needs(needed: Sequence[Access], kind: str, purpose: str) -> Iterator[Need]:
         yield Need(each, kind, purpose)
 
 
-def _in_catalog(privilege: str, securable: Securable, kind: str, purpose: str) -> Iterator[Need]:
+def in_catalog(privilege: str, securable: Securable, kind: str, purpose: str) -> Iterator[Need]:
+    """A privilege on an object of Unity Catalog, after those on what it is in."""
     needed = [Access(each.securable, each.privilege) for each in requirements(privilege, securable)]
     yield from _needs(needed, kind, purpose)
 
@@ -90,12 +91,12 @@ def _grants(_: Requirements, resources: Sequence[Resource]) -> Iterator[Need]:
 
 def _model(wanted: Requirements, _: Sequence[Resource]) -> Iterator[Need]:
     securable = Securable.of("function", str(wanted.model_name))
-    yield from _in_catalog("EXECUTE", securable, "model", f"Model {wanted.model_name}")
+    yield from in_catalog("EXECUTE", securable, "model", f"Model {wanted.model_name}")
 
 
 def _creates(privilege: str, schema: str | None, what: str) -> Iterator[Need]:
     securable = Securable.of("schema", str(schema))
-    yield from _in_catalog(privilege, securable, "schema", f"Schema {schema} ({what})")
+    yield from in_catalog(privilege, securable, "schema", f"Schema {schema} ({what})")
 
 
 def _readers(wanted: Requirements, _: Sequence[Resource]) -> Iterator[Need]:
