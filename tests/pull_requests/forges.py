@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -100,6 +100,19 @@ def paged(request: Request, items: list[dict[str, Any]], default: int) -> tuple[
     return items[(page - 1) * size : page * size], page, max(1, -(-len(items) // size))
 
 
+async def one_comment(state: State, number: int, request: Request, shown: Callable[[dict[str, Any]], Any]) -> Any:
+    """Reads, changes or deletes one that is there."""
+    comment = state.find(number)
+    if comment is None:
+        return JSONResponse({"message": "Not Found"}, 404)
+    if request.method == "DELETE":
+        state.comments.remove(comment)
+        return Response(status_code=204)
+    if request.method != "GET":
+        comment["body"] = (await request.json())["body"]
+    return shown(comment)
+
+
 def github(state: State) -> FastAPI:
     """Pull request o/r#12."""
     app = FastAPI()
@@ -161,15 +174,7 @@ def github(state: State) -> FastAPI:
     @app.patch("/repos/o/r/issues/comments/{number}")
     @app.delete("/repos/o/r/issues/comments/{number}")
     async def one(number: int, request: Request) -> Any:
-        comment = state.find(number)
-        if comment is None:
-            return JSONResponse({"message": "Not Found"}, 404)
-        if request.method == "DELETE":
-            state.comments.remove(comment)
-            return Response(status_code=204)
-        if request.method == "PATCH":
-            comment["body"] = (await request.json())["body"]
-        return shown(comment)
+        return await one_comment(state, number, request, shown)
 
     return app
 
@@ -230,13 +235,6 @@ def gitlab(state: State) -> FastAPI:
     @app.put(f"{base}/notes/{{number}}")
     @app.delete(f"{base}/notes/{{number}}")
     async def one(number: int, request: Request) -> Any:
-        comment = state.find(number)
-        if comment is None:
-            return JSONResponse({"message": "404 Not found"}, 404)
-        if request.method == "DELETE":
-            state.comments.remove(comment)
-            return Response(status_code=204)
-        comment["body"] = (await request.json())["body"]
-        return shown(comment)
+        return await one_comment(state, number, request, shown)
 
     return app
