@@ -260,11 +260,13 @@ class Demo:
     def _rows(self) -> list[dict[str, Any]]:
         from deltalake import DeltaTable  # here, since it takes a moment to import
 
+        from agent_deploy.tables.dataset import dataset
+
         catalog, schema, model = MODEL.split(".")
         path = FOLDER / "workspace" / "tables" / catalog / schema / f"{model}_payload"
 
         def written() -> list[dict[str, Any]] | None:
-            rows = DeltaTable(path).to_pyarrow_table().to_pylist() if path.exists() else []
+            rows = dataset(DeltaTable(path), path).to_table().to_pylist() if path.exists() else []
             return sorted(rows, key=lambda row: row["request_time"]) if len(rows) >= 4 else None
 
         return _awaited(f"three questions and a feedback in the payload table {path}", ROWS_SECONDS, written)

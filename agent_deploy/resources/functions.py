@@ -1,7 +1,11 @@
 """The provider's functions, as a program calls them."""
 
 import asyncio
+import signal
+import sys
+import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypedDict, cast
 
 import pulumi
@@ -84,6 +88,7 @@ async def get_payload_table(payload_table: str, opts: pulumi.InvokeOptions) -> P
 
 # How the engine's connection answers while it shuts down, as when a plugin cannot be started or the user interrupts.
 _ENGINE_ENDS = "the client connection is closing"
+_PROGRAM = "pulumi-language-python"  # the script that runs a program which the engine started
 
 
 # What stands for an answer while nobody can ask: the engine answers with nothing while a provider's inputs are unknown.
@@ -104,5 +109,16 @@ async def _call(function: str, args: Mapping[str, Any], opts: pulumi.InvokeOptio
     except Exception as error:
         if _ENGINE_ENDS not in str(error):
             raise
+        _be_interrupted_in_silence()
         raise pulumi.RunError(f"Pulumi ended before {function} was answered; what it says besides tells why.") from None
     return completed(function, args, answer) or _UNANSWERED.get(function, {})
+
+
+def _be_interrupted_in_silence() -> None:
+    """An engine that ends interrupts the program that it started, which must not tell that as a fault of its own.
+
+    Not where the program runs in a process of others, as one of the Automation API does.
+    """
+    started_by_engine = Path(sys.argv[0]).name.startswith(_PROGRAM)
+    if started_by_engine and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)

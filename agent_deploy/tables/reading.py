@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent_deploy.rules import tables
+from agent_deploy.tables.dataset import ForeignFiles, dataset
 from agent_deploy.tables.refresh import RefreshFailed, Target
 
 KEYS: Final = ("requests", "assessments", "payload", "quarantine")
@@ -34,17 +35,18 @@ def read(
     if not (path.is_dir() and DeltaTable.is_deltatable(str(path))):
         raise RefreshFailed(f"There is no table {name} in {target.folder} yet: agent-deploy tables refresh {endpoint}")
     try:
-        dataset = DeltaTable(path).to_pyarrow_dataset()
+        found = dataset(DeltaTable(path), path)
+    except ForeignFiles as error:
+        raise RefreshFailed(f"{name} cannot be read: {error}.") from error
     except DeltaError as error:
         # A run that goes on after one that was killed in its first batch makes the table anew.
         raise RefreshFailed(f"{name} cannot be read ({error}). If a run is making it anew, try again.") from error
-    time = next(name for name in _TIMES if name in dataset.schema.names)
+    time = next(name for name in _TIMES if name in found.schema.names)
     bound: Any = since
     if since is not None and time == "timestamp_ms":
         bound = int(since.timestamp() * 1000)
-    # On one thread: others, still scanning ahead when a command ends, now and then abort the interpreter at its exit.
-    found = dataset.to_table(filter=None if since is None else pc.field(time) >= bound, use_threads=False).sort_by(time)
-    return list((found if limit is None else found.slice(max(0, found.num_rows - limit))).to_pylist())
+    rows = found.to_table(filter=None if since is None else pc.field(time) >= bound).sort_by(time)
+    return list((rows if limit is None else rows.slice(max(0, rows.num_rows - limit))).to_pylist())
 
 
 def parse_since(text: str, now: datetime.datetime) -> datetime.datetime:

@@ -21,6 +21,7 @@ from agent_deploy.local.pages.ratings import Rating
 from agent_deploy.local.serving.gateway import payload_table
 from agent_deploy.rules.environment import EXPERIMENT_TAG, EXPERIMENT_VARIABLE
 from agent_deploy.rules.names import FEEDBACK_ENTITY
+from agent_deploy.tables.dataset import dataset
 
 MOST_ROWS = 50_000  # the newest ones are looked at
 _TITLE_CHARACTERS = 300
@@ -120,7 +121,7 @@ class Logged:
         folder = pages.metastore.table_folder(table)
         self._connection = duckdb.connect()
         self._connection.execute("SET enable_external_access = false")
-        self._connection.register("logged", DeltaTable(folder).to_pyarrow_dataset())
+        self._connection.register("logged", dataset(DeltaTable(folder), folder))
 
     def turns(self) -> list[Turn]:
         """The newest rows, oldest first, each with its ratings. Runs in a thread."""

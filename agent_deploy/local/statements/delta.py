@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
@@ -20,8 +18,7 @@ from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements import types
 from agent_deploy.local.statements.errors import SqlError
-
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+from agent_deploy.tables.dataset import ForeignFiles, dataset, require_own_files
 
 
 class DeltaTables:
@@ -53,13 +50,17 @@ class DeltaTables:
         table = self._open(document)
         if table is None:
             return types.schema_of(document["columns"]).empty_table()
+        path = self._path(document)
         try:
-            return table.to_pyarrow_dataset()
-        except DeltaProtocolError:
-            # Deletion vectors and column mapping are beyond the dataset; Delta's own engine reads them.
-            _require_own_files(table, document)
-            found = QueryBuilder().register("data", table).execute("SELECT * FROM data").read_all()
-            return pa.table(found)
+            try:
+                return dataset(table, path)
+            except DeltaProtocolError:
+                # Deletion vectors and column mapping are beyond the dataset; Delta's own engine reads them.
+                require_own_files(table, path)
+                found = QueryBuilder().register("data", table).execute("SELECT * FROM data").read_all()
+                return pa.table(found)
+        except ForeignFiles as error:
+            raise SqlError("QUERY_EXECUTION_FAILED", f"'{document['full_name']}': {error}.") from error
 
     def version(self, document: Document) -> int:
         """The number of the latest commit; -1 when there is none."""
@@ -100,14 +101,6 @@ class DeltaTables:
             write_deltalake(path, rows, **how)
         except DeltaError as error:
             raise SqlError("QUERY_EXECUTION_FAILED", f"The Delta table cannot be written: {error}.") from error
-
-
-def _require_own_files(table: DeltaTable, document: Document) -> None:
-    """Raises SqlError where the log names files elsewhere: the source of a pipeline writes logs as well."""
-    paths = [unquote(path) for path in pa.table(table.get_add_actions()).column("path").to_pylist()]
-    if any(_SCHEME.match(path) or not {"", ".", ".."}.isdisjoint(path.split("/")) for path in paths):
-        message = f"The log of '{document['full_name']}' names files outside of its folder, which are not read."
-        raise SqlError("QUERY_EXECUTION_FAILED", message)
 
 
 def conformed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
