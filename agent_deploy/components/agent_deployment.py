@@ -8,7 +8,7 @@ from typing import Any, overload
 import pulumi
 from typing_extensions import Unpack
 
-from agent_deploy.components import review, verification
+from agent_deploy.components import ephemeral_stack, review, verification
 from agent_deploy.components.arguments import (
     AgentDeploymentArgs,
     AgentIdentity,
@@ -87,7 +87,7 @@ class AgentDeployment(Component):
     def __init__(self, name: str, args: AgentDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts, args)
         start_provider(self)
-        parsed = parse("AgentDeployment", AgentDeploymentArgs, args)
+        parsed = ephemeral_stack.adapted(parse(self.kind, AgentDeploymentArgs, args), self._ephemeral)
         owner_mark, *_ = marks = owner_marks(name, opts)
         invoke = pulumi.InvokeOptions(parent=self)
         # Neither is ever unknown, whatever in the arguments is: all children are declared in every run. Whatever they

@@ -9,6 +9,7 @@ from typing import Any, overload
 import pulumi
 from typing_extensions import NotRequired, TypedDict, Unpack
 
+from agent_deploy.components import ephemeral_stack
 from agent_deploy.components.component import Component
 from agent_deploy.components.errors import DeploymentError, told
 from agent_deploy.components.parsing import Parsed, Resolved, parse, resolve
@@ -128,7 +129,7 @@ class AgentServicePrincipal(Component):
     @takes_keywords
     def __init__(self, name: str, args: AgentServicePrincipalArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts, args)
-        parsed = parse("AgentServicePrincipal", AgentServicePrincipalArgs, args)
+        parsed = self._parsed(args)
         args = parsed.tree  # type: ignore[assignment]
         given = parsed.without_outputs()
         resources, problems = from_program("resources", given.get("resources") or [])
@@ -159,6 +160,10 @@ class AgentServicePrincipal(Component):
                 lambda both: {CLIENT_ID: both[0], CLIENT_SECRET: both[1]}
             ),
         )
+
+    def _parsed(self, args: AgentServicePrincipalArgs) -> Parsed:
+        parsed = parse(self.kind, AgentServicePrincipalArgs, args)
+        return ephemeral_stack.with_own_names(parsed, self._ephemeral, "display_name", "secret_scope")
 
     def _verified(self, name: str, parsed: Parsed) -> pulumi.Output[Any] | None:
         """What the children's inputs wait for: nothing is created unless every check has passed."""
@@ -248,7 +253,10 @@ class AgentServicePrincipal(Component):
 
 
 class VerifiedAgentServicePrincipal(AgentServicePrincipal):
-    """The same for an AgentDeployment, which has verified all of it."""
+    """The same for an AgentDeployment, which has verified all of it and given its names."""
+
+    def _parsed(self, args: AgentServicePrincipalArgs) -> Parsed:
+        return parse(self.kind, AgentServicePrincipalArgs, args)
 
     def _verified(self, name: str, parsed: Parsed) -> None:
         return None

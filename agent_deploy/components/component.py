@@ -6,6 +6,7 @@ from typing import Any
 
 import pulumi
 
+from agent_deploy.components import ephemeral_stack
 from agent_deploy.components.option_routes import routed
 from agent_deploy.resources.provider import in_workspace
 from agent_deploy.rules.records import camel_case
@@ -18,7 +19,8 @@ class Component(pulumi.ComponentResource):
     kind = ""
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None, args: Any) -> None:
-        self._routed = routed(self.kind, name, opts, args)
+        self._ephemeral = ephemeral_stack.of_stack(self.kind, name)
+        self._routed = routed(self.kind, name, ephemeral_stack.removable(opts, self._ephemeral), args)
         super().__init__(f"agent-deploy:index:{self.kind}", name, {}, in_workspace(name, self._routed.own))
 
     def for_child(self, role: str = "", **more: object) -> pulumi.ResourceOptions:

@@ -7,6 +7,7 @@ from typing import Any, overload
 import pulumi
 from typing_extensions import NotRequired, TypedDict, Unpack
 
+from agent_deploy.components import ephemeral_stack
 from agent_deploy.components.component import Component
 from agent_deploy.components.outputs import join
 from agent_deploy.components.parsing import Parsed, parse, resolve, to_input
@@ -118,7 +119,7 @@ class InferenceTables(Component):
     @takes_keywords
     def __init__(self, name: str, args: InferenceTablesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts, args)
-        parsed = parse("InferenceTables", InferenceTablesArgs, args)
+        parsed = self._parsed(name, args)
         given = parsed.tree
         logged, day_column = self._logged(name, parsed)
         payload = logged.apply(lambda table: table or _UNNAMED)
@@ -132,6 +133,10 @@ class InferenceTables(Component):
             pipeline_id=self.pipeline_id,
             job_id=self.job_id,
         )
+
+    def _parsed(self, name: str, args: InferenceTablesArgs) -> Parsed:
+        ephemeral_stack.refuse(self.kind, name, self._ephemeral)
+        return parse(self.kind, InferenceTablesArgs, args)
 
     def _logged(self, name: str, parsed: Parsed) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
         """The payload table and its day's column: what others fill, or the endpoint's own, turned on here.
@@ -317,6 +322,9 @@ class InferenceTables(Component):
 
 class VerifiedInferenceTables(InferenceTables):
     """The same for an endpoint of an AgentDeployment, which has verified all of it."""
+
+    def _parsed(self, name: str, args: InferenceTablesArgs) -> Parsed:
+        return parse(self.kind, InferenceTablesArgs, args)
 
     def _logged(self, name: str, parsed: Parsed) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
         payload: pulumi.Output[str] = parsed.tree["payload_table"]

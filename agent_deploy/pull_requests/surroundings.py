@@ -49,12 +49,12 @@ def surroundings(
     environment: Mapping[str, str], forge: str = "", repository: str = "", number: int | None = None, commit: str = ""
 ) -> Surroundings | None:
     """None where there is no token; raises InvalidInput for what is missing then."""
-    forge = forge or (GITLAB if environment.get("GITLAB_CI") else GITHUB)
+    forge = forge or forge_of(environment)
     token = environment.get(TOKENS[forge], "").strip()
     hide(token)
     if not token:
         return None
-    told = _of_github(environment) if forge == GITHUB else _of_gitlab(environment)
+    told = of_job(environment, forge)
     repository, commit = repository or told["repository"], commit or told["commit"]
     number = number if number is not None else told["number"]
     missing = [
@@ -69,6 +69,16 @@ def surroundings(
     if missing:
         raise InvalidInput(missing)
     return Surroundings(forge, told["url"] or _PUBLIC[forge], repository, int(number), commit, token)
+
+
+def forge_of(environment: Mapping[str, str]) -> str:
+    """Whose job this is; GitHub's, where it is nobody's."""
+    return GITLAB if environment.get("GITLAB_CI") else GITHUB
+
+
+def of_job(environment: Mapping[str, str], forge: str) -> dict[str, Any]:
+    """What the job's variables say: ``url``, ``repository``, ``number`` of the pull request or None, ``commit``."""
+    return _of_github(environment) if forge == GITHUB else _of_gitlab(environment)
 
 
 def _of_github(environment: Mapping[str, str]) -> dict[str, Any]:

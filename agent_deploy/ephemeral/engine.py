@@ -1,0 +1,130 @@
+"""Pulumi's commands on a project's stacks. What they say goes to the terminal, but for what is read here."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agent_deploy.rules.ephemeral import FULL_KEY
+
+_FILES = ("Pulumi.yaml", "Pulumi.yml")
+
+
+class EngineError(Exception):
+    """Pulumi is not there, or a command of it failed; the message is for the user."""
+
+
+class Engine:
+    """One project: that of a folder or of one above it."""
+
+    def __init__(self, folder: Path) -> None:
+        program = shutil.which("pulumi")
+        if program is None:
+            raise EngineError("There is no `pulumi` on PATH. Install it: https://www.pulumi.com/docs/install/")
+        self._program, self._file = program, _project_file(folder.absolute())
+        self.project = str(_yaml(self._file).get("name") or "")
+
+    def stacks(self) -> list[str]:
+        """Of the project, as its commands take them."""
+        found = json.loads(self._answer("stack", "ls", "--json", "--project", self.project))
+        return [str(each["name"]) for each in found]
+
+    def state(self, stack: str) -> dict[str, Any]:
+        """As `pulumi stack export` has it: secrets are encrypted."""
+        return dict(json.loads(self._answer("stack", "export", "--stack", stack)))
+
+    def make(self, stack: str, base: str, state: Mapping[str, Any]) -> None:
+        """A stack with nothing in it, whose secrets are kept as in its own lost ``state``, or else as in ``base``."""
+        provider = _secrets_provider(state).get("secretsprovider") or self._settings(base).get("secretsprovider")
+        self._run("stack", "init", stack, "--no-select", *(["--secrets-provider", provider] if provider else []))
+
+    def configure(self, stack: str, base: str, ephemeral: Mapping[str, Any]) -> None:
+        """Gives the stack the base's configuration, secrets encrypted for it, and makes it ephemeral."""
+        if not self._settings(stack):  # nobody commits it: each job begins without one
+            self._file_of(stack).write_text(json.dumps(_secrets_provider(self.state(stack))), "utf-8")  # also YAML
+        self._run("config", "cp", "--stack", base, "--dest", stack)
+        path = f"{FULL_KEY}.suffix"
+        self._run("config", "set", "--stack", stack, "--path", "--type", "string", path, str(ephemeral["suffix"]))
+        for index, each in enumerate(ephemeral.get("reviewers") or ()):
+            for field, name in each.items():
+                at = f"{FULL_KEY}.reviewers[{index}].{field}"
+                self._run("config", "set", "--stack", stack, "--path", "--type", "string", at, name)
+        if ephemeral.get("feedback"):
+            self._run("config", "set", "--stack", stack, "--path", f"{FULL_KEY}.feedback", "true")
+
+    def adopt(self, stack: str, state: Mapping[str, Any]) -> None:
+        """Gives a stack a state that was exported."""
+        with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+            json.dump(state, file)
+            file.flush()
+            self._run("stack", "import", "--stack", stack, "--file", file.name)
+
+    def up(self, stack: str) -> None:
+        """What the program declares; state says what is there, also when this fails."""
+        self._run("up", "--stack", stack, "--yes", "--skip-preview")
+
+    def outputs(self, stack: str) -> dict[str, Any]:
+        """Of the program; secret ones are not shown."""
+        return dict(json.loads(self._answer("stack", "output", "--stack", stack, "--json")))
+
+    def remove(self, stack: str) -> None:
+        """Everything of the stack, the stack and its file."""
+        self._run("destroy", "--stack", stack, "--yes", "--skip-preview")
+        self._run("stack", "rm", stack, "--yes")
+
+    def _settings(self, stack: str) -> dict[str, Any]:
+        """The stack's file; empty where there is none."""
+        file = self._file_of(stack)
+        return _yaml(file) if file.is_file() else {}
+
+    def _file_of(self, stack: str) -> Path:
+        folder = self._file.parent / str(_yaml(self._file).get("stackConfigDir") or "")
+        return folder / f"Pulumi.{stack.rpartition('/')[2]}.yaml"
+
+    def _run(self, *arguments: str) -> None:
+        done = subprocess.run(self._line(arguments), check=False, stdout=sys.stderr, cwd=self._file.parent)
+        if done.returncode != 0:
+            raise EngineError(f"`pulumi {_shown(arguments)}` failed; what it said stands above")
+
+    def _answer(self, *arguments: str) -> str:
+        done = subprocess.run(
+            self._line(arguments), check=False, stdout=subprocess.PIPE, text=True, cwd=self._file.parent
+        )
+        if done.returncode != 0:
+            raise EngineError(f"`pulumi {_shown(arguments)}` failed; what it said stands above")
+        return done.stdout
+
+    def _line(self, arguments: Sequence[str]) -> list[str]:
+        return [self._program, *arguments, "--non-interactive"]
+
+
+def _secrets_provider(state: Mapping[str, Any]) -> dict[str, Any]:
+    """What a stack's file says of how its secrets are kept, out of its state."""
+    given = ((state.get("deployment") or {}).get("secrets_providers") or {}).get("state") or {}
+    names = {"url": "secretsprovider", "encryptedkey": "encryptedkey", "salt": "encryptionsalt"}
+    return {named: given[name] for name, named in names.items() if given.get(name)}
+
+
+def _shown(arguments: Sequence[str]) -> str:
+    return " ".join(arguments[:2] if arguments[0] in ("stack", "config") else arguments[:1])
+
+
+def _project_file(folder: Path) -> Path:
+    for each in (folder, *folder.parents):
+        for name in _FILES:
+            if (each / name).is_file():
+                return each / name
+    raise EngineError(f"There is no Pulumi project in {folder}: run this where Pulumi.yaml lies, or below")
+
+
+def _yaml(file: Path) -> dict[str, Any]:
+    import yaml
+
+    found = yaml.safe_load(file.read_text("utf-8"))
+    return found if isinstance(found, dict) else {}

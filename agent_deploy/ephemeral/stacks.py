@@ -1,0 +1,143 @@
+"""Brings ephemeral stacks up and down, and finds those that nobody needs any more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agent_deploy.client.workspace import Workspace
+from agent_deploy.ephemeral import marks
+from agent_deploy.ephemeral.engine import Engine, EngineError
+from agent_deploy.ephemeral.marks import Marked
+from agent_deploy.ephemeral.records import Record, Records
+from agent_deploy.rules.ephemeral import EPHEMERAL_TAG
+from agent_deploy.rules.problems import InvalidInput, Problem
+
+_ENDPOINT = "agent-deploy:index:ServingEndpoint"
+
+
+@dataclass(frozen=True)
+class Living:
+    """One ephemeral stack: its record, the endpoints that bear its mark, and whether the backend has a state of it."""
+
+    record: Record
+    endpoints: tuple[Marked, ...] = ()
+    has_state: bool = True
+
+    @property
+    def idle_seconds(self) -> float:
+        """Since somebody has pushed a commit or asked."""
+        return max(0.0, time.time() - self.record.active_at)
+
+
+class Stacks:
+    """The ephemeral stacks of one project in one workspace. Raises EngineError and WorkspaceError."""
+
+    def __init__(self, engine: Engine, workspace: Workspace) -> None:
+        self._engine, self._workspace = engine, workspace
+        self.project = engine.project
+        self._records = Records(workspace, engine.project)
+
+    def all(self) -> list[Living]:
+        """By the workspace's records, its marks, and the backend's states; the one that is idle for longest first."""
+        by_stack: dict[str, list[Marked]] = {}
+        for each in marks.marked(self._workspace, self._engine.project):
+            by_stack.setdefault(each.stack, []).append(each)
+        of_backend = {name.rpartition("/")[2]: name for name in self._engine.stacks()}
+        records = {each.name: each for each in self._records.all()}
+        found = [self._living(each, by_stack.get(name, ()), name in of_backend) for name, each in records.items()]
+        for name in (*by_stack, *of_backend):
+            if name not in records and name not in {each.record.name for each in found}:
+                endpoints = by_stack.get(name, [])
+                if endpoints or self._is_ephemeral(of_backend[name]):
+                    changed = max((each.changed_at for each in endpoints), default=0.0)
+                    record = Record(self._engine.project, of_backend.get(name, name), active_at=changed)
+                    found.append(self._living(record, endpoints, name in of_backend))
+        return sorted(found, key=lambda living: living.record.active_at)
+
+    def up(self, record: Record, reviewers: Sequence[str], feedback: bool) -> dict[str, Any]:
+        """Makes the stack or updates it; returns the program's outputs. Recorded is what is there, also on failure."""
+        existing = self._engine.stacks()
+        if record.base not in existing and record.base.rpartition("/")[2] not in existing:
+            known = ", ".join(existing) or "none"
+            raise InvalidInput([Problem("--base", record.base, f"a stack of {record.project}: there are {known}")])
+        before = self._records.get(record.name)
+        settings: dict[str, Any] = {"suffix": record.suffix, "reviewers": [{"group_name": each} for each in reviewers]}
+        if feedback:
+            settings["feedback"] = True
+        now = replace(record, active_at=time.time())
+        if before is not None:
+            now = replace(before, **_said(record)).seen(record.commit, before.requests)
+        # First of all: from now on a sweep finds it.
+        self._records.save(now)
+        try:
+            self._prepare(now, settings, existing)
+        except EngineError:
+            if before is None:
+                self.down(Living(now))  # nothing of it is there but an empty stack
+            raise
+        try:
+            self._engine.up(record.stack)
+        finally:
+            self._records.save(replace(now, checkpoint=self._engine.state(record.stack)))
+        return self._engine.outputs(record.stack)
+
+    def down(self, living: Living) -> list[str]:
+        """Removes all of it; returns what had to be removed without a state. Done again, it goes on."""
+        record = living.record
+        if not self._has(record) and record.checkpoint:
+            self._remake(record)
+        if self._has(record):
+            self._engine.remove(record.stack)
+        gone: list[str] = []
+        for endpoint in marks.marked(self._workspace, record.project):
+            if endpoint.stack == record.name:
+                gone += marks.remove(self._workspace, endpoint)
+        self._records.remove(record.name)
+        return gone
+
+    def named(self, stack: str) -> Living | None:
+        """The stack with this name, wherever it is known."""
+        name = stack.rpartition("/")[2]
+        return next((each for each in self.all() if each.record.name == name), None)
+
+    def looked_at(self, living: Living) -> Living:
+        """With the requests that its endpoints have answered by now, which is recorded."""
+        requests = marks.answered(self._workspace, list(living.endpoints))
+        seen = living.record.seen(living.record.commit, requests)
+        if seen != living.record:
+            self._records.save(seen)
+        return replace(living, record=seen)
+
+    def _prepare(self, record: Record, settings: Mapping[str, Any], existing: Sequence[str]) -> None:
+        if not self._has(record, existing):
+            self._remake(record)
+        self._engine.configure(record.stack, record.base, settings)
+
+    def _remake(self, record: Record) -> None:
+        """The stack anew, with the state that is recorded, if it had one and that was lost."""
+        self._engine.make(record.stack, record.base, record.checkpoint)
+        if record.checkpoint:
+            self._engine.adopt(record.stack, record.checkpoint)
+
+    def _living(self, record: Record, endpoints: Sequence[Marked], has_state: bool) -> Living:
+        return self.looked_at(Living(record, tuple(endpoints), has_state))
+
+    def _has(self, record: Record, existing: Sequence[str] | None = None) -> bool:
+        stacks = self._engine.stacks() if existing is None else existing
+        return record.name in {each.rpartition("/")[2] for each in stacks}
+
+    def _is_ephemeral(self, stack: str) -> bool:
+        resources = (self._engine.state(stack).get("deployment") or {}).get("resources") or []
+        return any(
+            each.get("type") == _ENDPOINT and EPHEMERAL_TAG in ((each.get("inputs") or {}).get("tags") or {})
+            for each in resources
+        )
+
+
+def _said(record: Record) -> dict[str, Any]:
+    """What a later run says anew."""
+    names = ("stack", "base", "suffix", "repository", "pull_request", "forge")
+    return {name: value for name in names if (value := getattr(record, name))}
