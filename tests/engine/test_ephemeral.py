@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import shlex
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from agent_deploy.rules.workspace_files import home_folder
 from tests.engine.serving import PATH, Site
 from tests.engine.support import BIN, Stack, both_plugins
+from tests.engine.test_pull_request import step
 from tests.pull_requests.forges import TOKEN, State, github, served
 
 PROGRAM = """
@@ -37,19 +39,27 @@ class Repository:
         self.site, self.stack, self.forge = site, stack, forge
         self.before = self.held()
 
+    def step(self, job: str, commit: str = "c1") -> str:
+        """What the ready workflow does in one job."""
+        return self.shell(step("agents-ephemeral.yml", job, job.capitalize()), commit)
+
     def run(self, *arguments: str, commit: str = "c1", code: int = 0) -> str:
         """`agent-deploy ephemeral …` in a job of the pull request; its output."""
+        return self.shell(shlex.join(["agent-deploy", "ephemeral", *arguments]), commit, code)
+
+    def shell(self, command: str, commit: str, code: int = 0) -> str:
         event = self.stack.folder / "event.json"
         event.write_text(json.dumps({"pull_request": {"number": 12, "head": {"sha": commit}}}))
-        environment = {
-            **self.stack.environment(),
+        environment = self.stack.environment() | {
+            "BASE": "test",
             "GITHUB_TOKEN": TOKEN,
             "GITHUB_API_URL": self.forge.url,
             "GITHUB_REPOSITORY": "o/r",
             "GITHUB_EVENT_PATH": str(event),
         }
+        environment["PATH"] = f"{BIN}:{environment['PATH']}"
         done = subprocess.run(
-            [BIN / "agent-deploy", "ephemeral", *arguments], cwd=self.stack.folder, env=environment,
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", command], cwd=self.stack.folder, env=environment,
             text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode == code, done.stdout
@@ -86,10 +96,10 @@ def repository(
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> Iterator[Repository]:
-    """The parameter is a passphrase, by which the stacks' secrets are kept; without one, they are by another service."""
+    """The parameter is a passphrase, by which the stacks' secrets are kept; without one, another service keeps them."""
     site = Site(local_workspace_factory(serving_start="on_request"))
     site.register_bare("main.default.docs", 2)
-    site.workspace.post("/api/2.0/preview/scim/v2/Groups", {"displayName": "reviewers"})
+    site.workspace.post("/api/2.0/preview/scim/v2/Groups", {"displayName": "agent-reviewers"})
     state = State(commits=["c1", "c2"])
     with served(github(state), state):
         plugins = both_plugins(tmp_path / "plugins")
@@ -103,7 +113,7 @@ def repository(
 @pytest.mark.parametrize("repository", ["", "a passphrase"], indirect=True)
 def test_opened_pushed_and_closed(repository: Repository) -> None:
     site, stack = repository.site, repository.stack
-    repository.run("up", "--base", "test", "--reviewers", "reviewers")
+    repository.step("up")
     (name,) = repository.held()["endpoints"]
     assert name == "agents_main-default-docs-pr-12"
     endpoint = site.endpoint(name)
@@ -111,15 +121,15 @@ def test_opened_pushed_and_closed(repository: Repository) -> None:
     assert (entity["entity_version"], entity["scale_to_zero_enabled"]) == ("1", True)
     assert endpoint["ai_gateway"]["inference_table_config"]["table_name_prefix"] == "docs-pr-12"
     allowed = site.workspace.get(f"/api/2.0/permissions/serving-endpoints/{endpoint['id']}")["access_control_list"]
-    assert {each["group_name"] for each in allowed if "group_name" in each} == {"reviewers", "admins"}
+    assert {each["group_name"] for each in allowed if "group_name" in each} == {"agent-reviewers", "admins"}
     (comment,) = repository.forge.own()
     assert f"{name}/invocations" in html.unescape(comment)
-    assert "reviewers" in comment
+    assert "agent-reviewers" in html.unescape(comment)
 
     # The next job begins with a checkout that has no file of this stack.
     (stack.folder / "Pulumi.test-pr-12.yaml").unlink()
     stack.write(PROGRAM.format(version="2"))
-    repository.run("up", "--base", "test", "--reviewers", "reviewers", commit="c2")
+    repository.step("up", "c2")
     (entity,) = site.endpoint(name)["config"]["served_entities"]
     assert entity["entity_version"] == "2"
     (comment,) = repository.forge.own()
@@ -129,7 +139,7 @@ def test_opened_pushed_and_closed(repository: Repository) -> None:
 
     (stack.folder / "Pulumi.test-pr-12.yaml").unlink()
     repository.forge.open = False
-    repository.run("down", "--base", "test")
+    repository.step("down")
     assert repository.held() == repository.before
     assert "nothing to do" in repository.run("down", "--base", "test")
     assert json.loads(repository.run("list", "--json")) == []
@@ -143,7 +153,7 @@ def test_the_one_that_is_idle_for_longest_makes_room_and_is_told(repository: Rep
     assert repository.held()["endpoints"] == ["agents_main-default-docs-mine"]
     assert "was taken down" in repository.forge.own()[0]
     assert "would go: idle for" in repository.run("sweep", "--idle-days", "0", "--plan")
-    repository.run("sweep")
+    repository.step("sweep")
     assert repository.held()["endpoints"] == ["agents_main-default-docs-mine"]
     repository.run("sweep", "--idle-days", "0")
     assert repository.held() == repository.before

@@ -106,3 +106,12 @@ def test_a_mistake_is_told_by_its_field(site: Site, open_: Callable[[str], Stack
     refused = stack.preview(check=False)
     assert refused.code != 0
     assert "main.default.qa has no version 9" in refused.output + refused.messages
+
+
+def test_a_stack_that_is_ephemeral_is_so_in_every_language(site: Site, open_: Callable[[str], Stack]) -> None:
+    stack = open_(program("kept"))
+    stack.run("config", "set", "--path", "agents:ephemeral.suffix", "pr-7")
+    stack.up()
+    assert site.endpoint("kept-pr-7")["config"]["served_entities"][0]["scale_to_zero_enabled"] is True
+    stack.destroy()  # protected by the program
+    assert stack.resources() == {}
