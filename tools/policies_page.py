@@ -13,7 +13,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "policies.md"
 _HEAD = """\
 # Policies
 
-What a platform team demands of agents, judged before anything is created: as a policy pack in `pulumi preview` and
+What a platform team demands of agents, judged before anything is created: by the components, as a policy pack in `pulumi preview` and
 `pulumi up`, and by the function `judge` in `agent_deploy.policies.judging`. Ids stay: one that is no longer judged is
 not given again.
 
@@ -39,6 +39,23 @@ is an error.
   "AGD009": {"groups": ["agent-users", "agent-operators"]}
 }
 ```
+
+## Without a policy pack
+
+A team that writes the same settings into the stack's file has them judged by the components themselves, in every run and
+in every language, with any engine:
+
+```yaml
+config:
+  agents:policies:
+    AGD001: {stacks: [prod]}
+    AGD009: {groups: [agent-users]}
+```
+
+A preview tells at once all that is refused of an agent. An update that comes without one (`--skip-preview`) ends at the
+first resource that is refused, before that is created; what does not depend on it may have changed by then.
+`agent-deploy report --policies policies.json` judges a preview that others have made. A test has one program for each
+policy, and all three find the same.
 
 ## What is judged, and what is not
 

@@ -11,11 +11,12 @@ from typing_extensions import NotRequired, TypedDict, Unpack
 
 from agent_deploy.components import ephemeral_stack
 from agent_deploy.components.component import Component
-from agent_deploy.components.errors import DeploymentError, told
+from agent_deploy.components.errors import DeploymentError
 from agent_deploy.components.parsing import Parsed, Resolved, parse, resolve
 from agent_deploy.components.signature import takes_keywords
 from agent_deploy.components.verification import tell_made, verified
 from agent_deploy.resources.databricks import Grant
+from agent_deploy.resources.failures import told
 from agent_deploy.resources.object_permission import ObjectPermission
 from agent_deploy.resources.secret import Secret
 from agent_deploy.resources.secret_scope import SecretScope

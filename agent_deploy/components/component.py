@@ -8,6 +8,7 @@ import pulumi
 
 from agent_deploy.components import ephemeral_stack
 from agent_deploy.components.option_routes import routed
+from agent_deploy.resources.judged import judge_all
 from agent_deploy.resources.provider import in_workspace
 from agent_deploy.rules.records import camel_case
 
@@ -21,6 +22,8 @@ class Component(pulumi.ComponentResource):
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None, args: Any) -> None:
         self._ephemeral = ephemeral_stack.of_stack(self.kind, name)
         self._routed = routed(self.kind, name, ephemeral_stack.removable(opts, self._ephemeral), args)
+        # The component that is the user's own; policies are told of that one.
+        self.outermost = getattr(opts.parent if opts else None, "outermost", self)
         super().__init__(f"agent-deploy:index:{self.kind}", name, {}, in_workspace(name, self._routed.own))
 
     def for_child(self, role: str = "", **more: object) -> pulumi.ResourceOptions:
@@ -43,4 +46,6 @@ class Component(pulumi.ComponentResource):
             outputs[name] = pulumi.Output.secret(outputs[name])
         for name, value in outputs.items():
             setattr(self, name, value)
+        if self.outermost is self:
+            judge_all(self, list(outputs.values()))
         self.register_outputs({camel_case(name): value for name, value in outputs.items()})

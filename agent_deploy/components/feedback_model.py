@@ -9,10 +9,11 @@ import pulumi
 from typing_extensions import TypedDict, Unpack
 
 from agent_deploy.components.component import Component
-from agent_deploy.components.errors import DeploymentError, told
+from agent_deploy.components.errors import DeploymentError
 from agent_deploy.components.parsing import Resolved, parse, resolve, to_input
 from agent_deploy.components.signature import takes_keywords
 from agent_deploy.components.verification import Verified, tell_made, verified
+from agent_deploy.resources.failures import told
 from agent_deploy.resources.feedback_model_version import FeedbackModelVersion
 from agent_deploy.resources.properties import to_wire
 from agent_deploy.rules import deployment as rules

@@ -8,10 +8,11 @@ from typing import Any
 
 import pulumi
 
-from agent_deploy.components.errors import DeploymentError, told
+from agent_deploy.components.errors import DeploymentError
 from agent_deploy.components.parsing import Resolved
 from agent_deploy.components.verification import tell_made, verified
 from agent_deploy.resources import functions
+from agent_deploy.resources.failures import told
 from agent_deploy.rules import findings, names
 from agent_deploy.rules import inference_tables as rules
 from agent_deploy.rules.declaration import Text

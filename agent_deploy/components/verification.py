@@ -8,9 +8,10 @@ from typing import Any
 
 import pulumi
 
-from agent_deploy.components.errors import DeploymentError, told
+from agent_deploy.components.errors import DeploymentError
 from agent_deploy.components.parsing import Resolved, dependencies_of, to_input
 from agent_deploy.resources import functions
+from agent_deploy.resources.failures import told
 from agent_deploy.rules import findings
 from agent_deploy.rules.argument_checks import check_arguments, resolved_duplicates, undecided
 from agent_deploy.rules.credentials import MANUAL, exposed_warning

@@ -171,6 +171,7 @@ ROTATION = Policy(
     frozenset({OWN_SECRET, VENDOR_SECRET}),
     _does_not_rotate,
     mend=_rotate,
+    mends="timeRotating",
     settings=(
         everywhere(),
         Setting(

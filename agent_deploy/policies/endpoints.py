@@ -152,6 +152,7 @@ TAGS = Policy(
     _ENDPOINTS,
     _lacks_tags,
     mend=_add_tags,
+    mends="tags",
     settings=(
         everywhere(),
         Setting(

@@ -111,6 +111,14 @@ def mend(resource: Resource, chosen: Sequence[Chosen], today: date) -> Iterator[
             yield each.policy, mended
 
 
+def changed(properties: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The properties with what `mend` gives: maps are added to, whatever else is replaced."""
+    result = dict(properties)
+    for name, value in changes.items():
+        result[name] = {**(result.get(name) or {}), **value} if isinstance(value, Mapping) else value
+    return result
+
+
 def _level(given: Any) -> str | None:
     level = given.get(LEVEL) if isinstance(given, Mapping) else given
     return None if level is None else str(level)

@@ -84,6 +84,7 @@ Mend = Callable[[Resource, Values, date], dict[str, Any]]
 class Policy:
     """One rule. ``types`` are the type tokens that ``one`` judges; ``all`` judges a whole stack instead.
 
+    ``mends`` is the property that ``mend`` puts something in place of, or adds to.
     ``looks_back``: it compares with what the state has, and finds nothing where that is not told.
     """
 
@@ -97,6 +98,7 @@ class Policy:
     one: JudgeOne | None = None
     all: JudgeAll | None = None
     mend: Mend | None = None
+    mends: str = ""
     looks_back: bool = False
     settings: tuple[Setting, ...] = field(default_factory=lambda: (everywhere(),))
 

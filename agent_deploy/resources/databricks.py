@@ -16,6 +16,7 @@ import pulumi
 from pulumi import Input, Output, ResourceOptions
 
 from agent_deploy.resources.head_start import start_vendor
+from agent_deploy.resources.judged import judged
 from agent_deploy.resources.properties import handed_out, output
 
 _PRERELEASES = {"a": "alpha", "b": "beta", "rc": "rc"}
@@ -55,6 +56,7 @@ class VendorResource(pulumi.CustomResource):
         ours = ResourceOptions(version=vendor_version(), additional_secret_outputs=list(self.secret_outputs))
         options = ResourceOptions.merge(ours, opts)
         start_vendor(self.token, options)
+        inputs = judged(self.token, resource_name, {k: v for k, v in inputs.items() if v is not None}, options)
         super().__init__(self.token, resource_name, handed_out(type(self), inputs), options)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pulumi
 
+from agent_deploy.resources.judged import judged
 from agent_deploy.resources.properties import handed_out
 from agent_deploy.resources.provider import PACKAGE, for_resource
 
@@ -15,4 +16,5 @@ class OwnResource(pulumi.CustomResource):
     def __init__(self, resource_name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None) -> None:
         kind = type(self)
         token = f"{PACKAGE}:index:{kind.__name__}"
+        inputs = judged(token, resource_name, inputs, opts)
         super().__init__(token, resource_name, handed_out(kind, inputs), for_resource(resource_name, opts))

@@ -13,8 +13,9 @@ import pulumi.runtime
 import pytest
 
 from agent_deploy import AgentDeployment, AgentServicePrincipal, FeedbackModel, InferenceTables
-from agent_deploy.components import errors
-from agent_deploy.components.errors import DeploymentError, told
+from agent_deploy.components.errors import DeploymentError
+from agent_deploy.resources import failures
+from agent_deploy.resources.failures import told
 from tests.components.mocked import (
     DERIVED,
     ENDPOINT,
@@ -69,7 +70,7 @@ class Engine:
 def test_the_first_error_ends_the_program_whichever_the_engine_sees_first(monkeypatch: pytest.MonkeyPatch) -> None:
     logged: list[str] = []
     engine = Engine()
-    monkeypatch.setattr(errors, "get_monitor", lambda: engine)
+    monkeypatch.setattr(failures, "get_monitor", lambda: engine)
     monkeypatch.setattr(pulumi.log, "error", logged.append)
     first, second = (DeploymentError.of("AgentDeployment", name, ["wrong"]) for name in ("qa", "support"))
     assert told(first) is first

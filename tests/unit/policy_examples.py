@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from agent_deploy.policies import access, endpoints, tables
+from agent_deploy.policies.pack.reading import resource
 from agent_deploy.policies.policy import Resource
-from agent_deploy.policies.reading import resource
 
 MODEL = "main.default.qa"
 AGENT = "agent-deploy:index:AgentDeployment"

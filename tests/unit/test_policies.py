@@ -18,8 +18,8 @@ from policies_page import PAGE, page
 from agent_deploy.policies import access, tables
 from agent_deploy.policies.catalogue import BY_ID, POLICIES
 from agent_deploy.policies.judging import choose, judge, mend
+from agent_deploy.policies.pack.reading import resource
 from agent_deploy.policies.policy import SEVERITIES, Policy, Resource
-from agent_deploy.policies.reading import resource
 from agent_deploy.provider.package import package
 from agent_deploy.provider.plugin.signatures import OUTPUT, SECRET, SIGNATURE, UNKNOWN_TEXT
 from agent_deploy.resources.databricks import RESOURCES

@@ -11,8 +11,8 @@ from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import analyzer_pb2
 
 from agent_deploy.policies import access, endpoints, tables
-from agent_deploy.policies.analyzer import Analyzer
 from agent_deploy.policies.catalogue import POLICIES
+from agent_deploy.policies.pack.analyzer import Analyzer
 from agent_deploy.provider.plugin.signatures import SECRET, SIGNATURE, UNKNOWN_TEXT
 from tests.unit.policy_examples import endpoint, urn
 

@@ -14,9 +14,9 @@ import grpc.aio
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc, plugin_pb2
 
-from agent_deploy.policies import reading
 from agent_deploy.policies.catalogue import PACK, POLICIES
-from agent_deploy.policies.judging import ALL, LEVEL, Chosen, choose, judge_one, judge_stack, mend
+from agent_deploy.policies.judging import ALL, LEVEL, Chosen, changed, choose, judge_one, judge_stack, mend
+from agent_deploy.policies.pack import reading
 from agent_deploy.policies.policy import ADVISORY, DISABLED, MANDATORY, REMEDIATE, Finding, Policy, Resource
 from agent_deploy.rules.problems import InvalidInput
 
@@ -85,7 +85,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     async def Remediate(self, request: Any, context: Any) -> Any:
         properties, mended = _plain_struct(request.properties), []
         for policy, changes in mend(_resource(request), self._chosen, date.today()):
-            properties = _with(properties, changes)
+            properties = changed(properties, changes)
             mended.append(
                 analyzer_pb2.Remediation(
                     policyName=policy.id,
@@ -132,14 +132,6 @@ def _described(policy: Policy) -> Any:
 
 def _resource(request: Any, parent: str = "") -> Resource:
     return reading.resource(request.type, request.name, _plain_struct(request.properties), request.urn, parent)
-
-
-def _with(properties: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The properties with the changes: maps are added to, whatever else is replaced."""
-    changed = dict(properties)
-    for name, value in changes.items():
-        changed[name] = {**changed.get(name, {}), **value} if isinstance(value, Mapping) else value
-    return changed
 
 
 def _struct(values: Mapping[str, Any]) -> struct_pb2.Struct:

@@ -16,7 +16,7 @@ def start() -> None:
         import grpc.aio
         from pulumi.runtime.proto import analyzer_pb2_grpc
 
-        from agent_deploy.policies.analyzer import Analyzer
+        from agent_deploy.policies.pack.analyzer import Analyzer
         from agent_deploy.provider.plugin.process import serve_plugin
 
     version = metadata.version(PACK)
