@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agent_deploy.cli.reported import POLICY, refuse, settings_in
 from agent_deploy.cli.showing import output, show_table
 
 if TYPE_CHECKING:
+    from agent_deploy.client.workspace import Workspace
     from agent_deploy.provider.plugin.resource import Context
 
 SIGNS = {"yes": "[green]yes[/green]", "no": "[red]no[/red]", "unknown": "[yellow]unknown[/yellow]"}
+SEVERITIES = {"mandatory": "red", "advisory": "yellow"}
 FAILED = 1  # exit code
 
 
@@ -31,20 +34,44 @@ def check(
         bool,
         typer.Option("--service-principal", help="Check what it takes to give the agent a service principal, too."),
     ] = False,
+    policies: Annotated[
+        str, typer.Option(help="Judge the endpoint as it stands by policies: a file as --policy-pack-config takes it.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Check every permission that deploying a model version takes; changes nothing. Exit code 1 when one is missing."""
+    """Check every permission that deploying a model version takes; changes nothing. Exit code 1 when one is missing.
+
+    Exit code 5 when a mandatory policy is against the endpoint that is there already.
+    """
     # Here, not at the top: `agent-deploy --help` needs no HTTP client.
     from agent_deploy.client.workspace import Workspace
+    from agent_deploy.policies.policy import MANDATORY
     from agent_deploy.provider.plugin.resource import Context
 
-    result = examine(Context(configuration=Workspace()), model, version, principal, endpoint, service_principal)
+    settings, workspace = settings_in(policies), Workspace()
+    result = examine(Context(configuration=workspace), model, version, principal, endpoint, service_principal)
+    result["findings"] = [] if settings is None else _findings(workspace, result["endpoint"], settings)
     if as_json:
         typer.echo(json.dumps(result, indent=2, ensure_ascii=False))
     else:
         _show(result)
     if result["problems"] or result["failures"]:
         raise typer.Exit(FAILED)
+    if any(each["severity"] == MANDATORY for each in result["findings"]):
+        raise typer.Exit(POLICY)
+
+
+def _findings(workspace: Workspace, endpoint: str, settings: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What policies have against the endpoint as it stands; nothing where there is none."""
+    from agent_deploy.policies.judging import judge
+    from agent_deploy.provider.verification.deployed_resources import deployed_resources
+    from agent_deploy.rules.problems import InvalidInput
+
+    try:
+        found = judge(deployed_resources(workspace, endpoint), settings)
+    except InvalidInput as error:
+        refuse(str(error))
+    return [{"id": each.policy.id, "severity": each.severity, "text": str(each)} for each in found]
 
 
 def examine(
@@ -104,6 +131,8 @@ def _show(result: Mapping[str, Any]) -> None:
         console.print(f"[yellow]note[/yellow] {escape(text)}")
     for failure in result["failures"]:
         console.print(f"[red]missing[/red] {escape(_sentence(failure))}")
+    for finding in result["findings"]:
+        console.print(f"[{SEVERITIES[finding['severity']]}]{finding['severity']}[/] {escape(finding['text'])}")
     errors = Console(highlight=False, soft_wrap=True, stderr=True)
     for problem in result["problems"]:
         errors.print(f"[red]problem[/red] {escape(problem)}")

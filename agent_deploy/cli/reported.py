@@ -45,7 +45,7 @@ def reported(preview: str, event_log: str, project: str, stack: str, policies: s
         given = read(text, project, stack.rpartition("/")[2])
         if policies and given.is_partial:
             raise PreviewError(_PARTIAL)
-        return report_of(replace(given, failed=max(given.failed, int(failed))), _settings(policies))
+        return report_of(replace(given, failed=max(given.failed, int(failed))), settings_in(policies))
     except (PreviewError, InvalidInput) as error:
         refuse(str(error))
 
@@ -82,18 +82,16 @@ def say(text: str) -> None:
     typer.echo(masked(text), err=True)
 
 
-def _settings(file: str) -> Any:
-    """None without a file: no policy is asked."""
-    from agent_deploy.report.preview import PreviewError
-
+def settings_in(file: str) -> Any:
+    """A file's settings of policies; None without a file: no policy is asked. Ends the command where it is none."""
     if not file:
         return None
     try:
         found = json.loads(Path(file).read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise PreviewError(f"Cannot read the policies' settings in {file}: {error}") from error
+        refuse(f"Cannot read the policies' settings in {file}: {error}")
     if not isinstance(found, dict):
-        raise PreviewError(f"The policies' settings in {file}: expected an object of policy ids")
+        refuse(f"The policies' settings in {file}: expected an object of policy ids")
     return found
 
 

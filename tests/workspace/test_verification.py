@@ -394,6 +394,29 @@ def test_the_command_tells_people_and_ci(
     assert unknown.stdout == ""
 
 
+def test_the_command_judges_the_endpoint_that_is_there(
+    local_workspace: LocalWorkspace, agent: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for variable, value in local_workspace.env().items():
+        monkeypatch.setenv(variable, value)
+    (tmp_path / "policies.json").write_text("{}")
+    command = ["check", agent, "1", "--json", "--policies", str(tmp_path / "policies.json"), "--endpoint", "judged"]
+    runner = CliRunner()
+    none = runner.invoke(app, command)
+    assert (none.exit_code, json.loads(none.output)["findings"]) == (0, [])
+    workspace = Workspace(Settings(host=local_workspace.host, method="pat", token=local_workspace.token))
+    workspace.post("/api/2.0/serving-endpoints", {"name": "judged", "config": {"served_entities": []}})
+    endpoint = workspace.get("/api/2.0/serving-endpoints/judged")
+    everybody = {"access_control_list": [{"group_name": "users", "permission_level": "CAN_QUERY"}]}
+    workspace.patch(f"/api/2.0/permissions/serving-endpoints/{endpoint['id']}", everybody)
+    judged = runner.invoke(app, command)
+    found = {each["id"] for each in json.loads(judged.output)["findings"]}
+    assert (judged.exit_code, {"AGD002", "AGD012", "AGD013"} <= found) == (5, True), judged.output
+    (tmp_path / "policies.json").write_text('{"AGD999": "advisory"}')
+    assert "policies 'AGD999'" in runner.invoke(app, command).stderr
+    workspace.delete("/api/2.0/serving-endpoints/judged")
+
+
 def test_an_object_permission_on_a_real_list(
     local_workspace: LocalWorkspace, admin: Caller, newcomer: Callable[[], Caller], name: str
 ) -> None:
