@@ -12,6 +12,7 @@ from agent_deploy.report.sections import (
     SIGNS,
     Name,
     Section,
+    Sentence,
     diff_line,
     headline,
     sections,
@@ -81,7 +82,13 @@ def _section(section: Section) -> str:
 
 
 def _line(pieces: Iterable[Name | str]) -> str:
-    return "".join(code(piece.text) if isinstance(piece, Name) else piece for piece in pieces)
+    return "".join(_piece(each) for each in pieces)
+
+
+def _piece(piece: Name | str) -> str:
+    if isinstance(piece, Sentence):
+        return prose(piece.text)
+    return code(piece.text) if isinstance(piece, Name) else piece
 
 
 def _rest(report: Report) -> list[_Block]:

@@ -38,6 +38,11 @@ class Name:
 
 
 @dataclass(frozen=True)
+class Sentence(Name):
+    """Words of ours with such a piece in them."""
+
+
+@dataclass(frozen=True)
 class Section:
     """``rank``: what is dropped first where there is no room, the greatest. ``lines`` are pieces: names, our words."""
 
@@ -99,25 +104,25 @@ def _settings(agent: Agent) -> Lines:
         yield (Name(each.what), ": ", Name(each.before), " → ", Name(each.after))
 
 
-def _names(names: Iterable[str]) -> Lines:
-    return ((Name(name),) for name in names)
+def _sentences(texts: Iterable[str]) -> Lines:
+    return ((Sentence(each),) for each in texts)
 
 
 _ROWS: tuple[tuple[str, int, Callable[[Agent], Lines]], ...] = (
     ("Versions and traffic", 1, _served),
-    ("Data that is deleted", 0, lambda agent: _names(agent.deletes)),
+    ("Data that is deleted", 0, lambda agent: _sentences(agent.deletes)),
     ("The agent may newly touch", 2, lambda agent: _access(agent.touches)),
     ("The agent may no longer touch", 4, lambda agent: _access(agent.touches_no_more)),
     ("May newly query, review or read", 2, lambda agent: _access(agent.admits)),
     ("May no longer", 4, lambda agent: _access(agent.admits_no_more)),
     ("Authentication", 3, _authentication),
     ("Secrets", 5, lambda agent: ((Name(each.reference), f": {each.change}") for each in agent.secrets)),
-    ("Replaced", 3, lambda agent: _names(agent.replaced)),
+    ("Replaced", 3, lambda agent: _sentences(agent.replaced)),
     ("Inference tables", 3, lambda agent: ((Name(each.name), f": {each.change}") for each in agent.tables)),
     ("Settings", 6, _settings),
-    ("Relative cost", 5, lambda agent: _names(agent.costs)),
-    ("A teardown would delete", 7, lambda agent: _names(agent.teardown_deletes)),
-    ("A teardown would keep", 7, lambda agent: _names(agent.teardown_keeps)),
+    ("Relative cost", 5, lambda agent: _sentences(agent.costs)),
+    ("A teardown would delete", 7, lambda agent: _sentences(agent.teardown_deletes)),
+    ("A teardown would keep", 7, lambda agent: _sentences(agent.teardown_keeps)),
 )
 
 
