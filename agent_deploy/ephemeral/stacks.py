@@ -74,14 +74,15 @@ class Stacks:
         self._records.save(now)
         try:
             self._prepare(now, settings, existing)
+            try:
+                self._engine.up(record.stack)
+            finally:
+                now = replace(now, checkpoint=self._engine.state(record.stack))
+                self._records.save(now)
         except EngineError:
-            if before is None:
-                self.down(Living(now))  # nothing of it is there but an empty stack
+            if before is None and not _has_resources(now.checkpoint):
+                self.down(Living(now))  # a stack with nothing in it
             raise
-        try:
-            self._engine.up(record.stack)
-        finally:
-            self._records.save(replace(now, checkpoint=self._engine.state(record.stack)))
         return self._engine.outputs(record.stack)
 
     def down(self, living: Living) -> list[str]:
@@ -130,11 +131,19 @@ class Stacks:
         return record.name in {each.rpartition("/")[2] for each in stacks}
 
     def _is_ephemeral(self, stack: str) -> bool:
-        resources = (self._engine.state(stack).get("deployment") or {}).get("resources") or []
         return any(
             each.get("type") == _ENDPOINT and EPHEMERAL_TAG in ((each.get("inputs") or {}).get("tags") or {})
-            for each in resources
+            for each in _resources(self._engine.state(stack))
         )
+
+
+def _resources(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return (state.get("deployment") or {}).get("resources") or []
+
+
+def _has_resources(state: Mapping[str, Any]) -> bool:
+    """Whether anything of it is outside of the state."""
+    return any(each.get("custom") and not str(each.get("type")).startswith("pulumi:") for each in _resources(state))
 
 
 def _said(record: Record) -> dict[str, Any]:

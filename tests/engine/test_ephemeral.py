@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from agent_deploy.provider.workspace.workspace_tree import file_text
 from agent_deploy.rules.workspace_files import home_folder
 from tests.engine.serving import PATH, Site
 from tests.engine.support import BIN, Stack, both_plugins
@@ -171,25 +172,30 @@ def test_a_sweep_without_state_leaves_nothing(repository: Repository) -> None:
 def test_without_state_and_record_the_workspaces_marks_are_enough(repository: Repository) -> None:
     repository.run("up", "--base", "test")
     repository.lose_state("test-pr-12")
-    me = repository.site.workspace.get("/api/2.0/preview/scim/v2/Me")["userName"]
+    site = repository.site
+    me = site.workspace.get("/api/2.0/preview/scim/v2/Me")["userName"]
     record = f"{home_folder(me)}/ephemeral/project/test-pr-12.json"
-    repository.site.workspace.post("/api/2.0/workspace/delete", {"path": record})
+    text = str(file_text(site.workspace, record))
+    assert ("ciphertext" in text, SECRET in text) == (True, False)
+    site.workspace.post("/api/2.0/workspace/delete", {"path": record})
     said = repository.run("sweep")
     assert "removed, found by its mark: endpoint agents_main-default-docs-pr-12" in said
     left = repository.held()
     assert (left["endpoints"], left["scopes"], left["tables"]) == ([], [], [])
 
 
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["--base", "nowhere"], "--base 'nowhere': expected a stack of project: there are test"),
-        (["--base", "test", "--suffix", "Not this"], "--suffix 'Not this': expected 1 to 20 lower-case"),
-        (["--base", "test", "--suffix", "x" * 21], "expected 1 to 20"),
-        (["--base", ""], "--base '': expected the name of a stack"),
-        (["--base", "test", "--reviewers", "nobody"], "nobody"),
-    ],
-)
-def test_what_cannot_be_leaves_no_stack_behind(repository: Repository, arguments: list[str], told: str) -> None:
-    assert told in repository.run("up", *arguments, code=1)
-    assert repository.held() == repository.before
+WRONG = [
+    (["--base", "nowhere"], "--base 'nowhere': expected a stack of project: there are test"),
+    (["--base", "test", "--suffix", "Not this"], "--suffix 'Not this': expected 1 to 20 lower-case"),
+    (["--base", "test", "--suffix", "x" * 21], "expected 1 to 20"),
+    (["--base", ""], "--base '': expected the name of a stack"),
+    (["--base", "test", "--reviewers", "nobody"], "nobody"),
+]
+
+
+def test_what_cannot_be_leaves_nothing_behind(repository: Repository) -> None:
+    for arguments, told in WRONG:
+        assert told in repository.run("up", *arguments, code=1), arguments
+        assert repository.held() == repository.before
+    assert json.loads(repository.run("list", "--json")) == []
+    assert [each["name"] for each in json.loads(repository.stack.run("stack", "ls", "--json").output)] == ["test"]

@@ -65,7 +65,8 @@ def test_opened_pushed_merged_and_rolled_back(
     site.register_bare("main.default.echo", 2)
     site.workspace.post("/api/2.0/preview/scim/v2/Groups", {"displayName": "reviewers"})
     preview = step("agents-preview.yml", "preview", "Preview and comment")
-    deploy = step("agents-deploy.yml", "staging", "Deploy")
+    # Of one stack here; in the file each job has its own, and prod waits for approval.
+    deploys = [step("agents-deploy.yml", job, "Deploy") for job in ("staging", "prod")]
     drift = step("agents-drift.yml", "drift", "Look for drift")
 
     def served_version() -> list[str]:
@@ -83,7 +84,7 @@ def test_opened_pushed_merged_and_rolled_back(
         assert (code, "Created: " in said) == (0, True), said
         (comment,) = state.own()
         assert "main.default.echo" in comment
-        code, said = run(stack, state, deploy, "c1")
+        code, said = run(stack, state, deploys[0], "c1")
         assert (code, served_version()) == (0, ["1"]), said
 
         state.commits.append("c2")
@@ -112,7 +113,7 @@ def test_opened_pushed_merged_and_rolled_back(
         state.commits.append("c5")
         for version in ("2", "1"):  # merged, then reverted
             stack.write(program(version))
-            assert run(stack, state, deploy, "c5")[0] == 0
+            assert [run(stack, state, deploy, "c5")[0] for deploy in deploys] == [0, 0]
             assert served_version() == [version]
         assert run(stack, state, drift, "c5")[0] == 0
         site.workspace.patch("/api/2.0/serving-endpoints/qa/tags", {"add_tags": [{"key": "by", "value": "hand"}]})
