@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import typer
 
-from agent_deploy.cli import check, comment, deployments, ephemeral, feedback, local, promote, report, tables
+from agent_deploy.cli import check, comment, deployments, doctor, ephemeral, feedback, local, promote, report, tables
 from agent_deploy.cli.errors import CommandError
 
 __all__ = ["CommandError", "app"]
@@ -22,6 +22,7 @@ app.add_typer(local.app, name="local")
 app.add_typer(tables.app, name="tables")
 app.add_typer(ephemeral.app, name="ephemeral")
 app.command(name="check")(check.check)
+app.command(name="doctor")(doctor.doctor)
 app.command(name="feedback")(feedback.feedback)
 app.command(name="deployments")(deployments.deployments)
 app.command(name="report")(report.report)

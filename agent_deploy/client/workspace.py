@@ -82,6 +82,17 @@ class Workspace:
         """``https://…`` without a slash at the end."""
         return self._connection.open().host
 
+    def signed(self) -> dict[str, str]:
+        """The headers by which a request of ours is let in; never to be shown."""
+        return self._connection.open().credentials.headers()
+
+    def date(self) -> str | None:
+        """What time it is there, as HTTP writes it; None where no answer says so."""
+        try:
+            return self._connection.open().http.head(self.host).headers.get("Date")
+        except LIBRARY_ERRORS:
+            return None
+
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """GET; tried again when the connection breaks."""
         return self.request("GET", path, params=params)
