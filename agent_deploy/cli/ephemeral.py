@@ -107,7 +107,9 @@ def sweep(
 
 def _why_not(living: Living, idle_days: float) -> str:
     """Why it need not live; empty when it may."""
-    if not living.has_state:
+    from agent_deploy.ephemeral.stacks import LOST
+
+    if living.state == LOST:
         return "its state was lost"
     if _is_closed(living.record):
         return f"{living.record.called} is closed"
@@ -161,7 +163,8 @@ def _stacks_and_wanted(base: str, pull_request: int | None, suffix: str, commit:
     stack = stack_name(base, suffix)
     stacks = _stacks()
     of_pull_request = {"repository": job["repository"], "pull_request": number, "forge": forge} if number else {}
-    return stacks, Record(stacks.project, stack, base, suffix, commit=commit or job["commit"], **of_pull_request)
+    commit = commit or job["commit"]
+    return stacks, Record(stacks.project, stack, base=base, suffix=suffix, commit=commit, **of_pull_request)
 
 
 def _forge(record: Record) -> Forge | None:
@@ -202,7 +205,7 @@ def _told() -> Iterator[None]:
 
 def _row(living: Living) -> list[str]:
     endpoints = ", ".join(each.name for each in living.endpoints)
-    return [living.record.stack, living.record.called, _days(living), endpoints, _STATES[living.has_state]]
+    return [living.record.stack, living.record.called, _days(living), endpoints, living.state]
 
 
 def _plain(living: Living) -> dict[str, object]:
@@ -214,11 +217,8 @@ def _plain(living: Living) -> dict[str, object]:
         "commit": record.commit,
         "idle_seconds": round(living.idle_seconds),
         "endpoints": [each.name for each in living.endpoints],
-        "state": _STATES[living.has_state],
+        "state": living.state,
     }
-
-
-_STATES = {True: "there", False: "lost"}
 
 
 def _days(living: Living) -> str:

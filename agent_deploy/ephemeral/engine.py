@@ -30,6 +30,10 @@ class Engine:
         self._program, self._file = program, _project_file(folder.absolute())
         self.project = str(_yaml(self._file).get("name") or "")
 
+    def backend(self) -> str:
+        """Where the states are: its address."""
+        return str(json.loads(self._answer("whoami", "--json")).get("url") or "")
+
     def stacks(self) -> list[str]:
         """Of the project, as its commands take them."""
         found = json.loads(self._answer("stack", "ls", "--json", "--project", self.project))
@@ -47,16 +51,11 @@ class Engine:
     def configure(self, stack: str, base: str, ephemeral: Mapping[str, Any]) -> None:
         """Gives the stack the base's configuration, secrets encrypted for it, and makes it ephemeral."""
         if not self._settings(stack):  # nobody commits it: each job begins without one
-            self._file_of(stack).write_text(json.dumps(_secrets_provider(self.state(stack))), "utf-8")  # also YAML
+            self._write(stack, _secrets_provider(self.state(stack)))
         self._run("config", "cp", "--stack", base, "--dest", stack)
-        path = f"{FULL_KEY}.suffix"
-        self._run("config", "set", "--stack", stack, "--path", "--type", "string", path, str(ephemeral["suffix"]))
-        for index, each in enumerate(ephemeral.get("reviewers") or ()):
-            for field, name in each.items():
-                at = f"{FULL_KEY}.reviewers[{index}].{field}"
-                self._run("config", "set", "--stack", stack, "--path", "--type", "string", at, name)
-        if ephemeral.get("feedback"):
-            self._run("config", "set", "--stack", stack, "--path", f"{FULL_KEY}.feedback", "true")
+        settings = self._settings(stack)
+        settings.setdefault("config", {})[FULL_KEY] = dict(ephemeral)
+        self._write(stack, settings)
 
     def adopt(self, stack: str, state: Mapping[str, Any]) -> None:
         """Gives a stack a state that was exported."""
@@ -82,6 +81,11 @@ class Engine:
         """The stack's file; empty where there is none."""
         file = self._file_of(stack)
         return _yaml(file) if file.is_file() else {}
+
+    def _write(self, stack: str, settings: Mapping[str, Any]) -> None:
+        import yaml
+
+        self._file_of(stack).write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
 
     def _file_of(self, stack: str) -> Path:
         folder = self._file.parent / str(_yaml(self._file).get("stackConfigDir") or "")

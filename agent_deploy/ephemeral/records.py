@@ -23,11 +23,13 @@ _FOLDER, _END = "ephemeral", ".json"
 class Record:
     """One stack. ``stack`` as Pulumi's commands take it; times are seconds since 1970.
 
-    ``requests``: how many its endpoints had answered when that was last looked at; ``checkpoint``: its state.
+    ``backend``: the address at which its state is; ``requests``: how many its endpoints had answered when that was last
+    looked at; ``checkpoint``: its state.
     """
 
     project: str
     stack: str
+    backend: str = ""
     base: str = ""
     suffix: str = ""
     repository: str = ""

@@ -18,13 +18,20 @@ from agent_deploy.rules.problems import InvalidInput, Problem
 _ENDPOINT = "agent-deploy:index:ServingEndpoint"
 
 
+THERE, LOST, ELSEWHERE = "there", "lost", "elsewhere"
+
+
 @dataclass(frozen=True)
 class Living:
-    """One ephemeral stack: its record, the endpoints that bear its mark, and whether the backend has a state of it."""
+    """One ephemeral stack: its record, the endpoints that bear its mark, and where its state is.
+
+    ``state`` is LOST where the record names the backend that is asked and that has none; ELSEWHERE, where others may
+    have it in a backend of theirs.
+    """
 
     record: Record
     endpoints: tuple[Marked, ...] = ()
-    has_state: bool = True
+    state: str = THERE
 
     @property
     def idle_seconds(self) -> float:
@@ -47,14 +54,16 @@ class Stacks:
             by_stack.setdefault(each.stack, []).append(each)
         of_backend = {name.rpartition("/")[2]: name for name in self._engine.stacks()}
         records = {each.name: each for each in self._records.all()}
-        found = [self._living(each, by_stack.get(name, ()), name in of_backend) for name, each in records.items()]
-        for name in (*by_stack, *of_backend):
-            if name not in records and name not in {each.record.name for each in found}:
-                endpoints = by_stack.get(name, [])
-                if endpoints or self._is_ephemeral(of_backend[name]):
-                    changed = max((each.changed_at for each in endpoints), default=0.0)
-                    record = Record(self._engine.project, of_backend.get(name, name), active_at=changed)
-                    found.append(self._living(record, endpoints, name in of_backend))
+        for name in {*by_stack, *of_backend} - set(records):
+            endpoints = by_stack.get(name, [])
+            if endpoints or self._is_ephemeral(of_backend[name]):
+                changed = max((each.changed_at for each in endpoints), default=0.0)
+                records[name] = Record(self.project, of_backend.get(name, name), active_at=changed)
+        backend = self._engine.backend()
+        found = []
+        for name, record in records.items():
+            state = THERE if name in of_backend else LOST if record.backend == backend else ELSEWHERE
+            found.append(self._looked_at(Living(record, tuple(by_stack.get(name, ())), state)))
         return sorted(found, key=lambda living: living.record.active_at)
 
     def up(self, record: Record, reviewers: Sequence[str], feedback: bool) -> dict[str, Any]:
@@ -67,20 +76,23 @@ class Stacks:
         settings: dict[str, Any] = {"suffix": record.suffix, "reviewers": [{"group_name": each} for each in reviewers]}
         if feedback:
             settings["feedback"] = True
-        now = replace(record, active_at=time.time())
+        now = replace(record, backend=self._engine.backend(), active_at=time.time())
         if before is not None:
-            now = replace(before, **_said(record)).seen(record.commit, before.requests)
+            now = replace(before, **_said(now)).seen(record.commit, before.requests)
         # First of all: from now on a sweep finds it.
         self._records.save(now)
+        is_new = not self._has(record, existing)
+        if is_new:
+            self._remake(now)
         try:
-            self._prepare(now, settings, existing)
+            self._engine.configure(record.stack, record.base, settings)
             try:
                 self._engine.up(record.stack)
             finally:
                 now = replace(now, checkpoint=self._engine.state(record.stack))
                 self._records.save(now)
         except EngineError:
-            if before is None and not _has_resources(now.checkpoint):
+            if is_new and not _has_resources(now.checkpoint):
                 self.down(Living(now))  # a stack with nothing in it
             raise
         return self._engine.outputs(record.stack)
@@ -104,7 +116,7 @@ class Stacks:
         name = stack.rpartition("/")[2]
         return next((each for each in self.all() if each.record.name == name), None)
 
-    def looked_at(self, living: Living) -> Living:
+    def _looked_at(self, living: Living) -> Living:
         """With the requests that its endpoints have answered by now, which is recorded."""
         requests = marks.answered(self._workspace, list(living.endpoints))
         seen = living.record.seen(living.record.commit, requests)
@@ -112,19 +124,11 @@ class Stacks:
             self._records.save(seen)
         return replace(living, record=seen)
 
-    def _prepare(self, record: Record, settings: Mapping[str, Any], existing: Sequence[str]) -> None:
-        if not self._has(record, existing):
-            self._remake(record)
-        self._engine.configure(record.stack, record.base, settings)
-
     def _remake(self, record: Record) -> None:
         """The stack anew, with the state that is recorded, if it had one and that was lost."""
         self._engine.make(record.stack, record.base, record.checkpoint)
         if record.checkpoint:
             self._engine.adopt(record.stack, record.checkpoint)
-
-    def _living(self, record: Record, endpoints: Sequence[Marked], has_state: bool) -> Living:
-        return self.looked_at(Living(record, tuple(endpoints), has_state))
 
     def _has(self, record: Record, existing: Sequence[str] | None = None) -> bool:
         stacks = self._engine.stacks() if existing is None else existing
@@ -148,5 +152,5 @@ def _has_resources(state: Mapping[str, Any]) -> bool:
 
 def _said(record: Record) -> dict[str, Any]:
     """What a later run says anew."""
-    names = ("stack", "base", "suffix", "repository", "pull_request", "forge")
+    names = ("stack", "backend", "base", "suffix", "repository", "pull_request", "forge")
     return {name: value for name in names if (value := getattr(record, name))}
