@@ -14,9 +14,9 @@ from agent_deploy.components.component import Component
 from agent_deploy.components.errors import DeploymentError
 from agent_deploy.components.parsing import Parsed, Resolved, parse, resolve
 from agent_deploy.components.signature import takes_keywords
-from agent_deploy.components.verification import tell_made, verified
+from agent_deploy.components.verification import log_unverified, verified
 from agent_deploy.resources.databricks import Grant
-from agent_deploy.resources.failures import told
+from agent_deploy.resources.failures import program_error
 from agent_deploy.resources.object_permission import ObjectPermission
 from agent_deploy.resources.secret import Secret
 from agent_deploy.resources.secret_scope import SecretScope
@@ -171,13 +171,13 @@ class AgentServicePrincipal(Component):
         invoke = pulumi.InvokeOptions(parent=self)
 
         async def verify(resolved: Resolved) -> None:
-            if resolved.misplaced:
-                raise told(DeploymentError.of("AgentServicePrincipal", name, resolved.misplaced))
+            if resolved.exposed_secrets:
+                raise program_error(DeploymentError.of("AgentServicePrincipal", name, resolved.exposed_secrets))
             tree = without_made(resolved.tree, resolved.made)
             resources, problems = from_program("resources", tree.get("resources") or [])
             wanted = identity_look_ups(tree, resources)
             await verified("AgentServicePrincipal", name, wanted, invoke, problems)
-            tell_made(made_fields(resolved.made), invoke)
+            log_unverified(made_fields(resolved.made), invoke)
 
         return resolve(parsed).apply(verify)
 

@@ -12,8 +12,8 @@ from agent_deploy.components.component import Component
 from agent_deploy.components.errors import DeploymentError
 from agent_deploy.components.parsing import Resolved, parse, resolve, to_input
 from agent_deploy.components.signature import takes_keywords
-from agent_deploy.components.verification import Verified, tell_made, verified
-from agent_deploy.resources.failures import told
+from agent_deploy.components.verification import Verified, log_unverified, verified
+from agent_deploy.resources.failures import program_error
 from agent_deploy.resources.feedback_model_version import FeedbackModelVersion
 from agent_deploy.resources.properties import to_wire
 from agent_deploy.rules import deployment as rules
@@ -68,8 +68,8 @@ class FeedbackModel(Component):
         self.hand_out(model_name=model.model_name, version=model.version, created=model.created)
 
     async def _model_name(self, name: str, resolved: Resolved) -> Any:
-        if problems := resolved.misplaced or [*resolved.parsed.problems, *resolved.last_problems()]:
-            raise told(DeploymentError.of("FeedbackModel", name, problems))
+        if problems := resolved.exposed_secrets or [*resolved.parsed.problems, *resolved.last_problems()]:
+            raise program_error(DeploymentError.of("FeedbackModel", name, problems))
         catalog, schema = resolved.tree["catalog"], resolved.tree["schema"]
         if holds_unknown([catalog, schema]):
             return to_input(Unknown())
@@ -79,7 +79,7 @@ class FeedbackModel(Component):
     async def _verify(self, name: str, catalog: str, schema: str, made: Sequence[str]) -> None:
         opts = pulumi.InvokeOptions(parent=self)
         if made:
-            tell_made(made, opts)
+            log_unverified(made, opts)
         else:
             await verified("FeedbackModel", name, feedback_look_ups(catalog, schema), opts)
 

@@ -139,7 +139,9 @@ class Parsed:
 
 
 class Resolved:
-    """The tree without Outputs: ``outputs`` are the fields that were some, ``misplaced`` secrets that cannot be kept.
+    """The tree without Outputs: ``outputs`` are the fields that were some.
+
+    ``exposed_secrets``: what is wrong with secrets where all would see them.
 
     ``made`` are those whose value a preview knows already, of a resource that this program may only be about to make.
     """
@@ -149,7 +151,7 @@ class Resolved:
         self.tree: dict[str, Any] = {}
         self.outputs: set[str] = set()
         self.made: set[str] = set()
-        self.misplaced: list[Problem] = []
+        self.exposed_secrets: list[Problem] = []
         self._unknown: dict[int, Unknown] = {}
 
     def last_problems(self) -> list[Problem]:
@@ -214,7 +216,7 @@ class Resolved:
                 return None if await output.is_known() and await output.future() is None else Secret(output)
             expected = "a value that is no secret, as all who see what it names see it"
             remedy = "If it is none, say so: pulumi.Output.unsecret(…)"
-            self.misplaced.append(Problem(path, None, expected, remedy))
+            self.exposed_secrets.append(Problem(path, None, expected, remedy))
             return _LEFT_OUT
         if not await output.is_known():
             return self._unknown.setdefault(id(output), Unknown(output))

@@ -10,9 +10,9 @@ import pulumi
 
 from agent_deploy.components.errors import DeploymentError
 from agent_deploy.components.parsing import Resolved
-from agent_deploy.components.verification import tell_made, verified
+from agent_deploy.components.verification import log_unverified, verified
 from agent_deploy.resources import functions
-from agent_deploy.resources.failures import told
+from agent_deploy.resources.failures import program_error
 from agent_deploy.rules import findings, names
 from agent_deploy.rules import inference_tables as rules
 from agent_deploy.rules.declaration import Text
@@ -36,17 +36,17 @@ class VerifiedTables:
 async def verify(name: str, resolved: Resolved, opts: pulumi.InvokeOptions) -> VerifiedTables:
     """The tables of an endpoint of somebody else; raises DeploymentError with every problem that was found."""
     parsed, args = resolved.parsed, resolved.tree
-    if resolved.misplaced:
-        raise told(DeploymentError.of("InferenceTables", name, [*parsed.problems, *resolved.misplaced]))
+    if resolved.exposed_secrets:
+        raise program_error(DeploymentError.of("InferenceTables", name, [*parsed.problems, *resolved.exposed_secrets]))
     problems: list[Problem | str] = [*resolved.problems_with(_check(args))]
     found = VerifiedTables("")
     if not problems:
         found, of_place = await _found(args, resolved.made, opts)
         problems += of_place
     if problems:
-        raise told(DeploymentError.of("InferenceTables", name, problems))
+        raise program_error(DeploymentError.of("InferenceTables", name, problems))
     await verified("InferenceTables", name, _wanted(resolved, found), opts)
-    tell_made(made_fields(resolved.made), opts)
+    log_unverified(made_fields(resolved.made), opts)
     return found
 
 

@@ -11,7 +11,7 @@ import pulumi
 from agent_deploy.components.errors import DeploymentError
 from agent_deploy.components.parsing import Resolved, dependencies_of, to_input
 from agent_deploy.resources import functions
-from agent_deploy.resources.failures import told
+from agent_deploy.resources.failures import program_error
 from agent_deploy.rules import findings
 from agent_deploy.rules.argument_checks import check_arguments, resolved_duplicates, undecided
 from agent_deploy.rules.credentials import MANUAL, exposed_warning
@@ -89,8 +89,8 @@ def read(name: str, resolved: Resolved) -> Read:
     whatever else is wrong might be told with its value.
     """
     parsed, tree = resolved.parsed, resolved.tree
-    if resolved.misplaced:
-        raise told(DeploymentError.of("AgentDeployment", name, [*parsed.problems, *resolved.misplaced]))
+    if resolved.exposed_secrets:
+        raise program_error(DeploymentError.of("AgentDeployment", name, [*parsed.problems, *resolved.exposed_secrets]))
     deployment = declared(tree, resolved.outputs)
     problems = resolved.problems_with([*check_arguments(tree), *undecided(deployment, tree)])
     carrier = dependencies_of(parsed) if resolved.outputs else None
@@ -112,7 +112,7 @@ async def verified(
     """
     found = await functions.verify_deployment(wanted, opts)
     if problems := [*problems, *found.problems, *map(str, further(found))]:
-        raise told(DeploymentError.of(component, name, problems))
+        raise program_error(DeploymentError.of(component, name, problems))
     for unverified in found.unverified:
         pulumi.log.warn(f"could not be verified: {unverified}", opts.parent)
     return found
@@ -136,7 +136,7 @@ async def verify(name: str, given: Read, owner_marks: Sequence[str], opts: pulum
     if given.unknown:
         waits = f"verified in `pulumi up` only, as the preview does not know their values: {', '.join(given.unknown)}"
         pulumi.log.info(waits, opts.parent)
-    tell_made(given.made, opts)
+    log_unverified(given.made, opts)
     return Verified(
         deployment=deployment,
         numbers=_numbers(deployment, found.numbers),
@@ -150,7 +150,7 @@ async def verify(name: str, given: Read, owner_marks: Sequence[str], opts: pulum
     )
 
 
-def tell_made(fields: Sequence[str], opts: pulumi.InvokeOptions) -> None:
+def log_unverified(fields: Sequence[str], opts: pulumi.InvokeOptions) -> None:
     """Says of which objects a preview does not ask whether they are there."""
     if fields:
         made = ", ".join(fields)

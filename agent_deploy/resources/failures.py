@@ -14,7 +14,7 @@ E = TypeVar("E", bound=pulumi.RunError)
 _FIRST: WeakKeyDictionary[object, pulumi.RunError] = WeakKeyDictionary()
 
 
-def told(error: E) -> E | pulumi.RunError:
+def program_error(error: E) -> E | pulumi.RunError:
     """The error to raise where others of the program may fail beside it: the first ends it, further ones are logged.
 
     Which of several failures the engine sees first is chance: all end with the same error, so that none is lost.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
 
-from agent_deploy.resources.failures import told
+from agent_deploy.resources.failures import program_error
 from agent_deploy.rules.problems import InvalidInput
 from agent_deploy.rules.values import Hidden, Secret, Unknown
 
@@ -123,7 +123,7 @@ def _tell(findings: Sequence[Finding]) -> None:
             pulumi.log.warn(str(each))
     if refused:
         lines = "".join(f"\n  - {each}" for each in refused)
-        raise told(pulumi.RunError(f"The stack's policies ({NAMESPACE}:{KEY}) refuse this:{lines}"))
+        raise program_error(pulumi.RunError(f"The stack's policies ({NAMESPACE}:{KEY}) refuse this:{lines}"))
 
 
 def _mended(token: str, name: str, chosen: Sequence[Chosen]) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 from agent_deploy import AgentDeployment, AgentServicePrincipal, FeedbackModel, InferenceTables
 from agent_deploy.components.errors import DeploymentError
 from agent_deploy.resources import failures
-from agent_deploy.resources.failures import told
+from agent_deploy.resources.failures import program_error
 from tests.components.mocked import (
     DERIVED,
     ENDPOINT,
@@ -73,8 +73,8 @@ def test_the_first_error_ends_the_program_whichever_the_engine_sees_first(monkey
     monkeypatch.setattr(failures, "get_monitor", lambda: engine)
     monkeypatch.setattr(pulumi.log, "error", logged.append)
     first, second = (DeploymentError.of("AgentDeployment", name, ["wrong"]) for name in ("qa", "support"))
-    assert told(first) is first
-    assert told(second) is first
+    assert program_error(first) is first
+    assert program_error(second) is first
     assert logged == [str(second)]
 
 

@@ -74,7 +74,7 @@ def wait_until_ready(
 
     One that is new may not be visible yet.
     """
-    polling, telling, looking = Polling(context, deadline), _Progress(context, workspace, name), _Looking(is_new)
+    polling, progress, looking = Polling(context, deadline), _Progress(context, workspace, name), _Looking(is_new)
     failed_since = stale_since = None
     while True:
         remote = looking.at(context, workspace, name)
@@ -92,7 +92,7 @@ def wait_until_ready(
             if time.monotonic() - stale_since > APPEAR_SECONDS:
                 reason = f"the workspace reports {name} as up to date, but with another config than the one it accepted"
                 raise EndpointFailed(f"{reason}. Was it changed by somebody else at the same time?", remote)
-        telling.tell(remote)
+        progress.tell(remote)
         if not polling.pause():
             raise EndpointFailed(_timeout_text(workspace, remote), remote)
 

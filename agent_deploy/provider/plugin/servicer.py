@@ -310,15 +310,15 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         try:
             return await asyncio.to_thread(function, *arguments)
         finally:
-            if operation.telling is not None:
+            if operation.progress is not None:
                 operation.lines.put_nowait(None)
-                await operation.telling
+                await operation.progress
 
     def _line(self, operation: _Operation, line: tuple[str, str, bool]) -> None:
         operation.lines.put_nowait(line)
         # Most operations say nothing, and need no task that waits for it.
-        if operation.telling is None:
-            operation.telling = asyncio.ensure_future(self._tell(operation))
+        if operation.progress is None:
+            operation.progress = asyncio.ensure_future(self._tell(operation))
 
     async def _tell(self, operation: _Operation) -> None:
         while (line := await operation.lines.get()) is not None:
@@ -367,7 +367,7 @@ class _Operation(Context):
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
         self.lines: asyncio.Queue[tuple[str, str, bool] | None] = asyncio.Queue()
-        self.telling: asyncio.Task[None] | None = None
+        self.progress: asyncio.Task[None] | None = None
 
 
 class _Missing(Resource):
