@@ -14,8 +14,8 @@ _HEAD = """\
 # Policies
 
 What a platform team demands of agents, judged before anything is created: by the components, as a policy pack in
-`pulumi preview` and `pulumi up`, and by the function `judge` in `agent_deploy.policies.judging`. Ids stay: one that is no
-longer judged is not given again.
+`pulumi preview` and `pulumi up`, and by the function `judge` in `agent_deploy.policies.judging`. Ids stay: one that
+is no longer judged is not given again.
 
 ```console
 $ pulumi preview --policy-pack "$(command -v agent-deploy-policies)" --policy-pack-config policies.json
@@ -42,8 +42,8 @@ is an error.
 
 ## Without a policy pack
 
-A team that writes the same settings into the stack's file has them judged by the components themselves, in every run and
-in every language, with any engine:
+A team that writes the same settings into the stack's file has them judged by the components themselves, in every run
+and in every language, with any engine:
 
 ```yaml
 config:
@@ -55,8 +55,8 @@ config:
 A preview tells at once all that is refused of an agent. An update that comes without one (`--skip-preview`) ends at the
 first resource that is refused, before that is created; what does not depend on it may have changed by then.
 `agent-deploy report --policies policies.json` judges a preview that others have made, and
-`agent-deploy check MODEL VERSION --policies policies.json` the endpoint that is there, with who may use it. A test has one program for each
-policy, and all three find the same.
+`agent-deploy check MODEL VERSION --policies policies.json` the endpoint that is there, with who may use it. A test has
+one program for each policy; pack, report and components find the same.
 
 ## What is judged, and what is not
 

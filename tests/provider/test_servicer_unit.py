@@ -309,7 +309,9 @@ HEAVY = (
 )
 
 
-@pytest.mark.parametrize("main", ["agent_deploy.provider", "agent_deploy.policies", "agent_deploy.stand_in.__main__"])
+@pytest.mark.parametrize(
+    "main", ["agent_deploy.provider", "agent_deploy.policies.pack", "agent_deploy.stand_in.__main__"]
+)
 def test_a_plugin_starts_without_anything_heavy(main: str) -> None:
     line = [sys.executable, "-X", "importtime", "-c", f"from {main} import main; main()", "127.0.0.1:1"]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as plugin:
