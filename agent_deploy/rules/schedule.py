@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -142,18 +142,26 @@ class _Times:
 
 def _next_after(cron: str, timezone_id: str, moment: datetime) -> datetime | None:
     times, zone = _Times(cron), ZoneInfo(timezone_id)
+    hours, minutes, seconds = sorted(times.hours), sorted(times.minutes), sorted(times.seconds)
+
+    def at(day: date, hour: int, minute: int, second: int) -> datetime:
+        due = datetime(day.year, day.month, day.day, hour, minute, second, tzinfo=zone)
+        return due.astimezone(timezone.utc)
+
     local = (moment.astimezone(zone) + timedelta(seconds=1)).replace(microsecond=0)
     for days in range(_HORIZON_DAYS):
         day = local.date() + timedelta(days=days)
         if not times.has_day(day.year, day.month, day.day):
             continue
-        for hour in sorted(times.hours):
-            for minute in sorted(times.minutes):
-                for second in sorted(times.seconds):
-                    due = datetime(day.year, day.month, day.day, hour, minute, second, tzinfo=zone)
-                    utc = due.astimezone(timezone.utc)
-                    if utc > moment:
-                        return utc
+        for hour in hours:
+            if at(day, hour, minutes[-1], seconds[-1]) <= moment:
+                continue  # all of it is over: a day has 86,400 seconds
+            for minute in minutes:
+                if at(day, hour, minute, seconds[-1]) <= moment:
+                    continue
+                for second in seconds:
+                    if (due := at(day, hour, minute, second)) > moment:
+                        return due
     return None
 
 

@@ -39,4 +39,4 @@ def require_own_files(table: DeltaTable, folder: Path) -> None:
     for path in paths:
         leaves = _SCHEME.match(path) or not {"", ".", ".."}.isdisjoint(path.split("/"))
         if leaves or not (root / path).resolve().is_relative_to(root):
-            raise ForeignFiles("the log names files outside of the table's folder, which are not read")
+            raise ForeignFiles("the log names files outside of its folder, which are not read")

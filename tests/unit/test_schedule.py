@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent_deploy.rules.schedule import Schedule, check_schedule, parse_schedule
 
@@ -68,3 +70,21 @@ def test_mistakes(value: object, told: str) -> None:
 def test_an_unknown_time_zone() -> None:
     [problem] = check_schedule("schedule", "hourly", "Mars/Olympus")
     assert (problem.field, problem.value) == ("schedule_timezone", "Mars/Olympus")
+
+
+@given(
+    st.sampled_from(
+        ["* * * * * ?", "5/20 0/7 * * * ?", "30 59 23 * * ?", "0 30 2 * * ?", "59 59 * ? * SUN", "0 0 0 1 1 ?"]
+    ),
+    st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]),
+    st.datetimes(datetime(2026, 3, 28), datetime(2026, 11, 2), timezones=st.just(timezone.utc)),
+)
+def test_hours_and_minutes_that_are_over_are_passed_over_and_nothing_else(
+    cron: str, zone: str, moment: datetime
+) -> None:
+    found = Schedule(cron=cron, timezone=zone).next_after(moment)
+    assert found is not None
+    assert found > moment
+    due = Schedule(cron=cron, timezone=zone).next_after
+    assert due(max(moment, found - timedelta(hours=2))) == found
+    assert due(found - timedelta(seconds=1)) == found

@@ -335,16 +335,18 @@ def test_a_job_derives_and_then_deletes_what_is_old_when_its_schedule_says_so(
     logs.log(1, first=2)
     schedule = CronSchedule(quartz_cron_expression="* * * * * ?", timezone_id="Europe/Berlin")
     admin.http.post("/api/2.2/jobs/update", json={"job_id": job, "new_settings": {"schedule": schedule.as_dict()}})
-    by_clock = eventually(
-        lambda: [
-            found
-            for found in admin.sdk.jobs.list_runs(job_id=job, completed_only=True)
-            if found.trigger and found.trigger.value == "PERIODIC" and found.state
-            and found.state.life_cycle_state is RunLifeCycleState.TERMINATED
-        ]
-    )  # fmt: skip
-    paused = CronSchedule("* * * * * ?", "UTC", PauseStatus.PAUSED).as_dict()
-    admin.http.post("/api/2.2/jobs/update", json={"job_id": job, "new_settings": {"schedule": paused}})
+    try:
+        by_clock = eventually(
+            lambda: [
+                found
+                for found in admin.sdk.jobs.list_runs(job_id=job, completed_only=True)
+                if found.trigger and found.trigger.value == "PERIODIC" and found.state
+                and found.state.life_cycle_state is RunLifeCycleState.TERMINATED
+            ]
+        )  # fmt: skip
+    finally:  # or it would run each second as long as the workspace does, which other tests use
+        paused = CronSchedule("* * * * * ?", "UTC", PauseStatus.PAUSED).as_dict()
+        admin.http.post("/api/2.2/jobs/update", json={"job_id": job, "new_settings": {"schedule": paused}})
     assert by_clock[-1].state.result_state is RunResultState.SUCCESS, by_clock[-1].state
     assert derived(logs.target, "requests") == derived(logs.target, "payload") == []
     # Deletions are no news: the next row comes, and nothing comes again.

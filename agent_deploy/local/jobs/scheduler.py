@@ -13,6 +13,7 @@ from agent_deploy.local.jobs.runs import Runs
 from agent_deploy.rules.schedule import Schedule
 
 _LONGEST_WAIT = 60.0  # seconds; a clock that is set meanwhile is noticed by then
+_NEVER = datetime.max.replace(tzinfo=timezone.utc)  # a year that is past
 _CONTINUOUS_PAUSE = 5.0  # between two runs of a continuous job, so that one that fails at once does not spin
 _log = logging.getLogger(__name__)
 
@@ -85,9 +86,7 @@ class Scheduler:
         if known is None or known[0] != schedule:
             cron = str(schedule["quartz_cron_expression"])
             due = Schedule(cron=cron, timezone=schedule.get("timezone_id") or "UTC").next_after(now)
-            if due is None:  # a year that is past
-                return _LONGEST_WAIT
-            known = self._due[job_id] = (schedule, due)
+            known = self._due[job_id] = (schedule, due or _NEVER)
         return (known[1] - datetime.now(timezone.utc)).total_seconds()
 
     def _keep_running(self, job: Document) -> None:
