@@ -42,8 +42,8 @@ is an error.
 
 ## Without a policy pack
 
-A team that writes the same settings into the stack's file has them judged by the components themselves, in every run
-and in every language, with any engine:
+A team that writes the same settings into the stack's file has them judged in every run, with any engine: of this
+package's components in every language, and of its resource classes in Python.
 
 ```yaml
 config:

@@ -41,15 +41,17 @@ def up(
 ) -> None:
     """Deploy the program as it stands, in a stack of its own: asleep when nobody asks, open to the reviewers alone."""
     from agent_deploy.ephemeral.comments import is_up
+    from agent_deploy.ephemeral.stacks import ELSEWHERE
 
     with _told():
         stacks, wanted = _stacks_and_wanted(base, pull_request, suffix, commit)
-        others = [each for each in stacks.all() if each.record.name != wanted.name]
-        for living in others[: max(0, len(others) + 1 - at_most)]:
-            _take_down(stacks, living, f"{at_most} may live at once, and it was idle for longest")
         outputs = stacks.up(wanted, reviewers or [], feedback)
         _post(wanted, is_up(wanted, outputs, reviewers or []))
         typer.echo(f"{wanted.stack} is up.")
+        # Only now: what cannot be deployed takes nobody's place.
+        others = [each for each in stacks.all() if each.record.name != wanted.name and each.state != ELSEWHERE]
+        for living in others[: max(0, len(others) + 1 - at_most)]:
+            _take_down(stacks, living, f"{at_most} may live at once, and it was idle for longest")
 
 
 @app.command()
@@ -57,6 +59,7 @@ def down(base: Base, pull_request: PullRequest = None, suffix: Suffix = "") -> N
     """Remove the stack and all of it, also when its state was lost. One that is gone already is no error."""
     with _told():
         stacks, wanted = _stacks_and_wanted(base, pull_request, suffix, "")
+        stacks.check(wanted)
         if (living := stacks.named(wanted.name)) is None:
             typer.echo(f"There is no {wanted.stack}: nothing to do.")
         else:

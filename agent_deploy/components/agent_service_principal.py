@@ -146,14 +146,8 @@ class AgentServicePrincipal(Component):
         else:
             self.application_id = pulumi.Output.from_input(_after(checked, args["existing"]["application_id"]))
             self.client_secret = pulumi.Output.from_input(args["existing"]["client_secret"])
-        open_to_all = {(o["securable_type"], o["name"], o["privilege"]) for o in args.get("open_to_all") or ()}
-        self._grant(name, agent_grants(resources, open_to_all), added=existing is not None)
-        for target, level in agent_permissions(resources).items():
-            late = target.name if isinstance(target.name, Unknown) else None
-            label = f"{target.type}-{_index_of(resources, target.name) if late else target.name}"
-            self._permit(f"{name}-permission-{label}", target.type, None, late.source if late else target.name, level)
-        if args.get("experiment_id"):
-            self._permit(f"{name}-permission-experiment", "experiments", args["experiment_id"], None, "CAN_EDIT")
+        if existing is None or self._ephemeral is None:
+            self._let_use(name, args, resources, added=existing is not None)
         self.hand_out(
             application_id=self.application_id,
             client_secret=self.client_secret,
@@ -161,6 +155,17 @@ class AgentServicePrincipal(Component):
                 lambda both: {CLIENT_ID: both[0], CLIENT_SECRET: both[1]}
             ),
         )
+
+    def _let_use(self, name: str, args: AgentServicePrincipalArgs, resources: Sequence[Resource], added: bool) -> None:
+        """Gives it its privileges. Not to a principal of others in an ephemeral stack: it would lose them with that."""
+        open_to_all = {(o["securable_type"], o["name"], o["privilege"]) for o in args.get("open_to_all") or ()}
+        self._grant(name, agent_grants(resources, open_to_all), added=added)
+        for target, level in agent_permissions(resources).items():
+            late = target.name if isinstance(target.name, Unknown) else None
+            label = f"{target.type}-{_index_of(resources, target.name) if late else target.name}"
+            self._permit(f"{name}-permission-{label}", target.type, None, late.source if late else target.name, level)
+        if args.get("experiment_id"):
+            self._permit(f"{name}-permission-experiment", "experiments", args["experiment_id"], None, "CAN_EDIT")
 
     def _parsed(self, args: AgentServicePrincipalArgs) -> Parsed:
         parsed = parse(self.kind, AgentServicePrincipalArgs, args)

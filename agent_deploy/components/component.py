@@ -47,5 +47,5 @@ class Component(pulumi.ComponentResource):
         for name, value in outputs.items():
             setattr(self, name, value)
         if self.outermost is self:
-            judge_all(self, list(outputs.values()))
+            outputs = judge_all(self, outputs)
         self.register_outputs({camel_case(name): value for name, value in outputs.items()})

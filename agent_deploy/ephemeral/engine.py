@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,8 @@ from typing import Any
 
 from agent_deploy.rules.ephemeral import FULL_KEY
 
+# How a stack's secrets are kept: as its state says it, as its file does.
+_PROVIDERS = {"url": "secretsprovider", "encryptedkey": "encryptedkey", "salt": "encryptionsalt"}
 _FILES = ("Pulumi.yaml", "Pulumi.yml")
 
 
@@ -32,7 +35,9 @@ class Engine:
 
     def backend(self) -> str:
         """Where the states are: its address."""
-        return str(json.loads(self._answer("whoami", "--json")).get("url") or "")
+        url = str(json.loads(self._answer("whoami", "--json")).get("url") or "")
+        # A folder of this name is another one on each machine.
+        return f"{url} of {socket.gethostname()}" if url.startswith("file:") else url
 
     def stacks(self) -> list[str]:
         """Of the project, as its commands take them."""
@@ -50,8 +55,9 @@ class Engine:
 
     def configure(self, stack: str, base: str, ephemeral: Mapping[str, Any]) -> None:
         """Gives the stack the base's configuration, secrets encrypted for it, and makes it ephemeral."""
-        if not self._settings(stack):  # nobody commits it: each job begins without one
-            self._write(stack, _secrets_provider(self.state(stack)))
+        # Nobody commits the file, and each job begins without one; what the base has dropped is dropped here.
+        kept = {name: value for name, value in self._settings(stack).items() if name in _PROVIDERS.values()}
+        self._write(stack, kept or _secrets_provider(self.state(stack)))
         self._run("config", "cp", "--stack", base, "--dest", stack)
         settings = self._settings(stack)
         settings.setdefault("config", {})[FULL_KEY] = dict(ephemeral)
@@ -65,8 +71,8 @@ class Engine:
             self._run("stack", "import", "--stack", stack, "--file", file.name)
 
     def up(self, stack: str) -> None:
-        """What the program declares; state says what is there, also when this fails."""
-        self._run("up", "--stack", stack, "--yes", "--skip-preview")
+        """What the program declares; state says what is there, also when this fails, and repairs what others did."""
+        self._run("up", "--stack", stack, "--yes", "--skip-preview", "--refresh")
 
     def outputs(self, stack: str) -> dict[str, Any]:
         """Of the program; secret ones are not shown."""
@@ -111,8 +117,7 @@ class Engine:
 def _secrets_provider(state: Mapping[str, Any]) -> dict[str, Any]:
     """What a stack's file says of how its secrets are kept, out of its state."""
     given = ((state.get("deployment") or {}).get("secrets_providers") or {}).get("state") or {}
-    names = {"url": "secretsprovider", "encryptedkey": "encryptedkey", "salt": "encryptionsalt"}
-    return {named: given[name] for name, named in names.items() if given.get(name)}
+    return {named: given[name] for name, named in _PROVIDERS.items() if given.get(name)}
 
 
 def _shown(arguments: Sequence[str]) -> str:

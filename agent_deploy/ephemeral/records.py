@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from agent_deploy.client.workspace import Workspace
@@ -50,12 +50,12 @@ class Record:
         """The stack's name alone, without an organization and a project."""
         return self.stack.rpartition("/")[2]
 
-    def seen(self, commit: str, requests: int, now: float | None = None) -> Record:
-        """As it is after somebody has pushed a commit, or asked."""
+    def asked(self, requests: int, now: float | None = None) -> Record:
+        """As it is when so many requests were answered."""
         # A counter that starts anew, as after a restart, is lower: whoever asked since then did so as well.
-        active = commit != self.commit or (requests != self.requests and requests > 0)
+        active = requests != self.requests and requests > 0
         at = (time.time() if now is None else now) if active else self.active_at
-        return replace(self, commit=commit, requests=requests, active_at=at)
+        return replace(self, requests=requests, active_at=at)
 
 
 class Records:
@@ -72,12 +72,12 @@ class Records:
         for each in listed.get("objects") or []:
             path = str(each["path"])
             if path.endswith(_END) and (text := file_text(self._workspace, path)):
-                yield Record(**json.loads(text))
+                yield self._read(path.rpartition("/")[2].removesuffix(_END), text)
 
     def get(self, name: str) -> Record | None:
         """Of the stack with this name."""
         text = file_text(self._workspace, self._path(name))
-        return Record(**json.loads(text)) if text else None
+        return self._read(name, text) if text else None
 
     def save(self, record: Record) -> None:
         """Over what was there."""
@@ -86,6 +86,14 @@ class Records:
     def remove(self, name: str) -> None:
         """One that is gone already is no error."""
         remove_file(self._workspace, self._path(name))
+
+    def _read(self, name: str, text: str) -> Record:
+        """Fields that a later version of this package writes are passed over; a broken record says but the name."""
+        try:
+            found = json.loads(text)
+            return Record(**{each.name: found[each.name] for each in fields(Record) if each.name in found})
+        except (ValueError, TypeError, KeyError):
+            return Record(self._project, name, active_at=time.time())
 
     def _path(self, name: str) -> str:
         return f"{self._folder}/{name}{_END}"

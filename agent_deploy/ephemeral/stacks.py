@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.ephemeral import marks
 from agent_deploy.ephemeral.engine import Engine, EngineError
@@ -66,24 +67,36 @@ class Stacks:
             found.append(self._looked_at(Living(record, tuple(by_stack.get(name, ())), state)))
         return sorted(found, key=lambda living: living.record.active_at)
 
+    def check(self, record: Record) -> Record | None:
+        """What is recorded of the stack already; raises InvalidInput where it must not be touched from here."""
+        existing = self._engine.stacks()
+        before = self._records.get(record.name)
+        if self._has(record, existing):
+            if before is None and not self._is_ephemeral(record.stack):
+                expected = f"a suffix of its own: {record.stack} is a stack that is not ephemeral"
+                raise InvalidInput([Problem("--suffix", record.suffix, expected)])
+        elif before is not None and before.backend not in ("", self._engine.backend()):
+            expected = f"the backend that has {record.stack}, {before.backend}"
+            raise InvalidInput([Problem("pulumi login", self._engine.backend(), expected, "Sign in there")])
+        return before
+
     def up(self, record: Record, reviewers: Sequence[str], feedback: bool) -> dict[str, Any]:
         """Makes the stack or updates it; returns the program's outputs. Recorded is what is there, also on failure."""
         existing = self._engine.stacks()
         if record.base not in existing and record.base.rpartition("/")[2] not in existing:
             known = ", ".join(existing) or "none"
             raise InvalidInput([Problem("--base", record.base, f"a stack of {record.project}: there are {known}")])
-        before = self._records.get(record.name)
+        before = self.check(record)
         settings: dict[str, Any] = {"suffix": record.suffix, "reviewers": [{"group_name": each} for each in reviewers]}
         if feedback:
             settings["feedback"] = True
         now = replace(record, backend=self._engine.backend(), active_at=time.time())
         if before is not None:
-            now = replace(before, **_said(now)).seen(record.commit, before.requests)
+            now = replace(now, requests=before.requests, checkpoint=before.checkpoint)
         # First of all: from now on a sweep finds it.
         self._records.save(now)
-        is_new = not self._has(record, existing)
-        if is_new:
-            self._remake(now)
+        is_new = not self._has(record)
+        self._restore(now)
         try:
             self._engine.configure(record.stack, record.base, settings)
             try:
@@ -100,9 +113,8 @@ class Stacks:
     def down(self, living: Living) -> list[str]:
         """Removes all of it; returns what had to be removed without a state. Done again, it goes on."""
         record = living.record
-        if not self._has(record) and record.checkpoint:
-            self._remake(record)
-        if self._has(record):
+        if self._has(record) or record.checkpoint:
+            self._restore(record)
             self._engine.remove(record.stack)
         gone: list[str] = []
         for endpoint in marks.marked(self._workspace, record.project):
@@ -118,16 +130,20 @@ class Stacks:
 
     def _looked_at(self, living: Living) -> Living:
         """With the requests that its endpoints have answered by now, which is recorded."""
-        requests = marks.answered(self._workspace, list(living.endpoints))
-        seen = living.record.seen(living.record.commit, requests)
+        try:
+            requests = marks.answered(self._workspace, list(living.endpoints))
+        except WorkspaceError:
+            return living  # gone meanwhile, or not ours to see: nothing new is known
+        seen = living.record.asked(requests)
         if seen != living.record:
             self._records.save(seen)
         return replace(living, record=seen)
 
-    def _remake(self, record: Record) -> None:
-        """The stack anew, with the state that is recorded, if it had one and that was lost."""
-        self._engine.make(record.stack, record.base, record.checkpoint)
-        if record.checkpoint:
+    def _restore(self, record: Record) -> None:
+        """The stack is there, with the state that is recorded where it has none: it was lost, or is half restored."""
+        if not self._has(record):
+            self._engine.make(record.stack, record.base, record.checkpoint)
+        if _has_resources(record.checkpoint) and not _has_resources(self._engine.state(record.stack)):
             self._engine.adopt(record.stack, record.checkpoint)
 
     def _has(self, record: Record, existing: Sequence[str] | None = None) -> bool:
@@ -148,9 +164,3 @@ def _resources(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _has_resources(state: Mapping[str, Any]) -> bool:
     """Whether anything of it is outside of the state."""
     return any(each.get("custom") and not str(each.get("type")).startswith("pulumi:") for each in _resources(state))
-
-
-def _said(record: Record) -> dict[str, Any]:
-    """What a later run says anew."""
-    names = ("stack", "backend", "base", "suffix", "repository", "pull_request", "forge")
-    return {name: value for name in names if (value := getattr(record, name))}

@@ -43,10 +43,13 @@ def judged(token: str, name: str, inputs: Mapping[str, Any], opts: pulumi.Resour
     return result
 
 
-def judge_all(component: pulumi.Resource, outputs: Sequence[pulumi.Output[Any]]) -> None:
-    """By the policies that look at a whole stack, once all of a component is there, as ``outputs`` tell."""
-    if (chosen := _chosen()) and (seen := _seen_of(component)) is not None:
-        _later(_judge_stack(seen, outputs, chosen))
+def judge_all(component: pulumi.Resource, outputs: Mapping[str, pulumi.Output[Any]]) -> dict[str, pulumi.Output[Any]]:
+    """The outputs of a component, there when nothing refuses it: also by the policies that look at a whole stack."""
+    chosen, seen = _chosen(), _seen_of(component)
+    if not chosen or seen is None:
+        return dict(outputs)
+    verdict = _later(_judge_stack(seen, list(outputs.values()), chosen))
+    return {name: verdict.apply(lambda _, value=value: value) for name, value in outputs.items()}  # type: ignore[misc]
 
 
 def _chosen() -> list[Chosen]:

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ FULL_KEY: Final = f"{NAMESPACE}:{KEY}"
 # On each of its endpoints, with the suffix as value: the workspace's own mark.
 EPHEMERAL_TAG: Final = "agent_deploy_ephemeral"
 MAX_SUFFIX: Final = 20
+_TOLD_APART: Final = 4  # characters of a digest in place of what is cut
 _MAX_STACK: Final = 100  # characters; Pulumi's own limit
 
 _SUFFIX = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -39,8 +41,12 @@ class Ephemeral:
     feedback: bool = False
 
     def name(self, of_base: str, most: int = names.MAX_NAME) -> str:
-        """The name in this stack of what the base stack calls so."""
-        return f"{of_base[: most - len(self.suffix) - 1].rstrip('_-')}-{self.suffix}"
+        """The name in this stack of what the base stack calls so; two that are cut stay two."""
+        room = most - len(self.suffix) - 1
+        if len(of_base) > room:
+            told_apart = hashlib.sha256(of_base.encode()).hexdigest()[:_TOLD_APART]
+            of_base = f"{of_base[: room - _TOLD_APART - 1].rstrip('_-')}-{told_apart}"
+        return f"{of_base.rstrip('_-')}-{self.suffix}"
 
 
 def stack_name(base: str, suffix: str) -> str:
@@ -77,14 +83,13 @@ def adapted(tree: Mapping[str, Any], ephemeral: Ephemeral, lift: Lift) -> dict[s
     changed["tags"] = lift(lambda tags: {**tags, EPHEMERAL_TAG: ephemeral.suffix}, tree.get("tags") or {})
     changed["scale_to_zero"] = True
     if versions := tree.get("versions"):
-        changed["versions"] = [_without("scale_to_zero", version) for version in versions]
+        changed["versions"] = [_without(("scale_to_zero",), version) for version in versions]
     tables = tree.get("inference_tables") or {}
     if tables.get("enabled") is not False:
         changed["inference_tables"] = _tables(tables, model, ephemeral, lift)
-    review = tree.get("review_app") or {}
-    reviews = review.get("enabled") is not False
-    changed["permissions"] = [] if reviews else [{**each, "level": _ASKS} for each in ephemeral.reviewers]
-    changed["review_app"] = {**review, **({"reviewers": list(ephemeral.reviewers)} if reviews else {})}
+    changed["permissions"] = [{**each, "level": _ASKS} for each in ephemeral.reviewers]
+    # The register, the Review App and its experiment know one deployment of a model version: the base stack's.
+    changed["review_app"] = {"enabled": False}
     changed["feedback_model"] = ephemeral.feedback and tree.get("feedback_model") is not False
     return changed
 
@@ -95,11 +100,12 @@ def _tables(given: Mapping[str, Any], model: Any, ephemeral: Ephemeral, lift: Li
         own["prefix"] = lift(ephemeral.name, given["prefix"])
     elif model is not None:
         own["prefix"] = lift(lambda name: ephemeral.name(str(name).rpartition(".")[2]), model)
-    return {**_without("readers", given), **own}
+    # What others than this stack's principals would be given, they would lose with it, the base stack's part as well.
+    return {**_without(("readers", "run_as"), given), **own}
 
 
-def _without(field: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if name != field}
+def _without(fields: Collection[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in fields}
 
 
 def _problems(given: Any) -> Iterator[Problem]:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from agent_deploy.provider.workspace.workspace_tree import file_text
+from agent_deploy.provider.workspace.workspace_tree import file_text, write_file
 from agent_deploy.rules.workspace_files import home_folder
+from tests.engine import vault
 from tests.engine.serving import PATH, Site
 from tests.engine.support import BIN, Stack, both_plugins
 from tests.engine.test_pull_request import step
@@ -38,6 +39,8 @@ class Repository:
 
     def __init__(self, site: Site, stack: Stack, forge: State) -> None:
         self.site, self.stack, self.forge = site, stack, forge
+        self.elsewhere = stack.folder / "elsewhere"
+        self.elsewhere.mkdir()
         self.before = self.held()
 
     def step(self, job: str, commit: str = "c1") -> str:
@@ -187,6 +190,49 @@ def test_without_state_and_record_the_workspaces_marks_are_enough(repository: Re
     assert "removed, found by its mark: endpoint agents_main-default-docs-pr-12" in said
     left = repository.held()
     assert (left["endpoints"], left["scopes"], left["tables"]) == ([], [], [])
+
+
+def test_a_stack_of_others_is_neither_taken_over_nor_removed(repository: Repository) -> None:
+    stack = repository.stack
+    stack.run("stack", "init", "test-eu", "--no-select", "--secrets-provider", vault.PROVIDER)
+    for command in ("up", "down"):
+        said = repository.run(command, "--base", "test", "--suffix", "eu", code=1)
+        assert "test-eu is a stack that is not ephemeral" in said
+    assert "test-eu" in stack.run("stack", "ls", "--json").output
+    # Its base is wrong: nobody makes room for it.
+    repository.run("up", "--base", "test")
+    repository.run("up", "--base", "tset", "--suffix", "typo", "--at-most", "1", code=1)
+    assert repository.held()["endpoints"] == ["agents_main-default-docs-pr-12"]
+    # Versions stay known by the base's endpoint alone.
+    assert repository.site.workspace.get("/api/2.0/agents/deployments").get("deployments", []) == []
+    # Elsewhere, as far as this backend knows.
+    stack.set_environment({"PULUMI_BACKEND_URL": f"file://{repository.elsewhere}?metadata=skip"})
+    stack.run("stack", "init", "test", "--secrets-provider", vault.PROVIDER)
+    stack.set_secret("key", SECRET)
+    for command in ("up", "down"):
+        said = repository.run(command, "--base", "test", code=1)
+        assert "expected the backend that has test-pr-12, file://" in said
+    repository.run("up", "--base", "test", "--suffix", "mine", "--at-most", "1")
+    assert len(repository.held()["endpoints"]) == 2
+    repository.run("sweep", "--idle-days", "0")
+    assert repository.held() == repository.before
+
+
+def test_a_state_that_is_half_restored_is_restored(repository: Repository) -> None:
+    repository.run("up", "--base", "test")
+    repository.lose_state("test-pr-12")
+    repository.stack.run("stack", "init", "test-pr-12", "--no-select", "--secrets-provider", vault.PROVIDER)
+    repository.run("up", "--base", "test")
+    assert repository.held()["endpoints"] == ["agents_main-default-docs-pr-12"]
+    # A record that cannot be read stops nobody, and is no reason to remove anything.
+    workspace = repository.site.workspace
+    record = f"{home_folder(workspace.get('/api/2.0/preview/scim/v2/Me')['userName'])}/ephemeral/project/broken.json"
+    write_file(workspace, record, '{"project": "project", "stack": "broken", "of a later version": ')
+    names = {each["stack"] for each in json.loads(repository.run("list", "--json"))}
+    assert names == {"test-pr-12", "broken"}
+    repository.run("sweep")
+    repository.run("down", "--base", "test")
+    assert repository.held() == repository.before
 
 
 WRONG = [

@@ -115,3 +115,17 @@ def test_a_stack_that_is_ephemeral_is_so_in_every_language(site: Site, open_: Ca
     assert site.endpoint("kept-pr-7")["config"]["served_entities"][0]["scale_to_zero_enabled"] is True
     stack.destroy()  # protected by the program
     assert stack.resources() == {}
+
+
+def test_policies_of_the_stack_refuse_in_every_language(site: Site, open_: Callable[[str], Stack]) -> None:
+    stack = open_(program("refused"))
+    stack.run("config", "set", "agents:policies", '{"all": "mandatory", "AGD006": {"tags": {"owner": ""}}}')
+    refused = stack.preview(check=False)
+    assert (refused.code != 0, "[AGD006]" in refused.output) == (True, True), refused.output
+    refused = stack.up(check=False)
+    assert refused.code != 0
+    assert "The stack's policies (agents:policies) refuse this" in refused.output
+    assert not site.exists("refused")
+    stack.run("config", "set", "agents:policies", '{"all": "advisory"}')
+    allowed = stack.preview()
+    assert "[AGD007]" in allowed.messages

@@ -89,12 +89,19 @@ def test_what_the_stack_file_must_not_say_is_told(given: Any, told: str) -> None
     assert told in str(error.value)
 
 
-def test_life_is_counted_from_the_last_commit_or_request() -> None:
+def test_life_is_counted_from_the_last_request_too() -> None:
     made = Record("p", "s", commit="c1", active_at=100.0)
-    assert made.seen("c1", 0, now=200.0).active_at == 100.0
-    asked = made.seen("c1", 3, now=200.0)
+    assert made.asked(0, now=200.0).active_at == 100.0
+    asked = made.asked(3, now=200.0)
     assert asked.active_at == 200.0
-    assert asked.seen("c1", 3, now=300.0).active_at == 200.0
-    assert asked.seen("c1", 0, now=300.0).active_at == 200.0  # the counter began anew, and nobody asked
-    assert asked.seen("c1", 1, now=300.0).active_at == 300.0  # and somebody did
-    assert asked.seen("c2", 3, now=300.0).active_at == 300.0
+    assert asked.asked(3, now=300.0).active_at == 200.0
+    assert asked.asked(0, now=300.0).active_at == 200.0  # the counter began anew, and nobody asked
+    assert asked.asked(1, now=300.0).active_at == 300.0  # and somebody did
+
+
+@given(LEVELS, st.text("ab", min_size=1, max_size=3), st.text("ab", min_size=1, max_size=3))
+def test_names_that_differ_at_their_end_stay_apart(base: str, one: str, other: str) -> None:
+    long = base * 60
+    names_ = {Ephemeral("pr-1").name(f"{long[:60]}{end}") for end in (one, other)}
+    assert len(names_) == len({one, other})
+    assert all(len(name) <= 63 for name in names_)
