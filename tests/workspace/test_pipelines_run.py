@@ -42,7 +42,7 @@ from tests.tables.payload import START, append, derived, row
 from tests.workspace.conftest import Caller, http_client, sdk_client
 
 ENDED = (UpdateInfoState.COMPLETED, UpdateInfoState.FAILED, UpdateInfoState.CANCELED)
-SECONDS = 240.0
+SECONDS = 480.0
 
 
 def eventually(question: Callable[[], Any]) -> Any:
