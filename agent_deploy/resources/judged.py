@@ -140,11 +140,16 @@ def _mended(token: str, name: str, chosen: Sequence[Chosen]) -> list[str]:
 def _mend(verdict: pulumi.Output[dict[str, Any]], property: str, given: Any) -> pulumi.Output[Any]:
     from agent_deploy.policies.judging import changed
 
-    def merged(both: Sequence[Any]) -> Any:
-        mended, value = both
-        return changed({property: value}, {property: mended[property]} if property in mended else {})[property]
+    def mended(found: Mapping[str, Any]) -> Any:
+        if property not in found:
+            return given
+        change = {property: found[property]}
+        # Not all at once: what is not known yet within the value would hide all of it.
+        if isinstance(given, pulumi.Output):
+            return given.apply(lambda value: changed({property: value}, change)[property])
+        return changed({property: given}, change)[property]
 
-    return pulumi.Output.all(verdict, given).apply(merged)
+    return verdict.apply(mended)
 
 
 async def _plain(value: Any) -> Any:

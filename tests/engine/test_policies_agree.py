@@ -149,6 +149,26 @@ def test_what_is_to_be_mended_is(judged: tuple[Stack, dict[str, Any]]) -> None:
     assert stack.preview().operations == {}
 
 
+LATE = """
+import json
+from agent_deploy import AgentDeployment
+from agent_deploy.resources.service_principal import ServicePrincipal
+
+made = ServicePrincipal("made", display_name="made")
+AgentDeployment("qa", {**json.loads(ARGS), "tags": {"owner": "search", "who": made.application_id}})
+"""
+
+
+def test_what_is_mended_hides_nothing_of_what_is_known(judged: tuple[Stack, dict[str, Any]]) -> None:
+    stack, good = judged
+    settings = {"AGD006": {"enforcementLevel": "remediate", "tags": {"team": "search"}}}
+    stack.run("config", "set", "agents:policies", json.dumps({**SETTINGS, **settings}))
+    stack.write(LATE.replace("ARGS", repr(json.dumps(good))))
+    steps = json.loads(stack.run("preview", "--json").output)["steps"]
+    (tags,) = [each["newState"]["inputs"]["tags"] for each in steps if each["urn"].endswith("ServingEndpoint::qa")]
+    assert (tags["owner"], tags["team"], set(tags)) == ("search", "search", {"owner", "team", "who"})
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
