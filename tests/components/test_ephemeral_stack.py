@@ -53,3 +53,23 @@ def test_an_endpoint_whose_model_only_up_knows_has_its_name_then() -> None:
     pulumi.runtime.test(program)()
     names = [inputs["name"] for (kind, _), inputs in mocks.resources.items() if kind.endswith(":ServingEndpoint")]
     assert names == ["agents_main-default-qa-pr-3"]
+
+
+@pytest.mark.parametrize("ephemeral", [True, False])
+def test_a_principal_of_others_is_given_nothing_that_it_would_lose_with_the_stack(ephemeral: bool) -> None:
+    if not ephemeral:
+        set_all_config({})
+    mocks = in_use(Workspace())
+
+    def program() -> None:
+        args: Any = {
+            "display_name": "agent",
+            "resources": [{"kind": "table", "name": "main.default.docs"}],
+            "existing": {"application_id": "shared", "client_secret": "{{secrets/team/key}}"},
+            "experiment_id": "7",
+        }
+        AgentServicePrincipal("me", args)
+
+    pulumi.runtime.test(program)()
+    given = {kind.rpartition(":")[2] for kind, _ in mocks.resources} & {"SecurableGrant", "ObjectPermission"}
+    assert given == (set() if ephemeral else {"SecurableGrant", "ObjectPermission"})

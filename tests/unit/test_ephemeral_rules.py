@@ -46,7 +46,11 @@ def test_names_fit_and_are_the_stacks_own(catalog: str, schema: str, model: str,
             "permissions": st.just([{"group_name": "users", "level": "CAN_MANAGE"}]),
             "review_app": st.sampled_from([{"reviewers": [{"group_name": "all"}]}, {"enabled": False}, {}]),
             "inference_tables": st.sampled_from(
-                [{"enabled": False}, {"readers": ["everybody"], "delete_on_destroy": False, "prefix": "p"}, {}]
+                [
+                    {"enabled": False},
+                    {"readers": ["everybody"], "run_as": "shared", "delete_on_destroy": False, "prefix": "p"},
+                    {},
+                ]
             ),
             "feedback_model": st.booleans(),
             "tags": st.just({"team": "search"}),
@@ -64,7 +68,7 @@ def test_only_the_reviewers_may_ask_and_all_of_it_sleeps_and_goes(tree: dict[str
     assert all(version.scale_to_zero is True for version in deployment.versions)
     assert [v.workload_size for v in deployment.versions] == [v["workload_size"] for v in tree.get("versions", [])]
     assert not deployment.tables.enabled or deployment.tables.delete_on_destroy is True
-    assert "readers" not in deployment.tables.derivation
+    assert not {"readers", "run_as"} & set(deployment.tables.derivation)
     assert deployment.feedback is (feedback and tree.get("feedback_model", True))
     assert found["tags"] == {**tree.get("tags", {}), EPHEMERAL_TAG: "pr-1"}
 
