@@ -11,7 +11,7 @@ import pytest
 from pulumi.runtime.config import set_all_config
 
 from agent_deploy import AgentDeployment, AgentServicePrincipal, InferenceTables
-from tests.components.mocked import Workspace, in_use
+from tests.components.mocked import RUNNER, Workspace, in_use
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ def test_a_principal_of_others_is_given_nothing_that_it_would_lose_with_the_stac
         args: Any = {
             "display_name": "agent",
             "resources": [{"kind": "table", "name": "main.default.docs"}],
-            "existing": {"application_id": "shared", "client_secret": "{{secrets/team/key}}"},
+            "existing": {"application_id": RUNNER, "client_secret": "{{secrets/team/key}}"},
             "experiment_id": "7",
         }
         AgentServicePrincipal("me", args)
