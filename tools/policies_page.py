@@ -52,6 +52,9 @@ config:
     AGD009: {groups: [agent-users]}
 ```
 
+Policies that the settings do not name hold at their own level; `all: disabled` turns off all but those that say their
+level themselves (`AGD001: {enforcementLevel: mandatory, stacks: [prod]}`).
+
 A preview tells at once all that is refused of an agent. An update that comes without one (`--skip-preview`) ends at the
 first resource that is refused, before that is created; what does not depend on it may have changed by then.
 `agent-deploy report --policies policies.json` judges a preview that others have made, and

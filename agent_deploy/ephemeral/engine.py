@@ -44,6 +44,11 @@ class Engine:
         found = json.loads(self._answer("stack", "ls", "--json", "--project", self.project))
         return [str(each["name"]) for each in found]
 
+    def _selected(self) -> str:
+        """The stack that commands without `--stack` are about; empty where there is none."""
+        found = json.loads(self._answer("stack", "ls", "--json", "--project", self.project))
+        return next((str(each["name"]) for each in found if each.get("current")), "")
+
     def state(self, stack: str) -> dict[str, Any]:
         """As `pulumi stack export` has it: secrets are encrypted."""
         return dict(json.loads(self._answer("stack", "export", "--stack", stack)))
@@ -80,8 +85,11 @@ class Engine:
 
     def remove(self, stack: str) -> None:
         """Everything of the stack, the stack and its file."""
+        selected = self._selected()
         self._run("destroy", "--stack", stack, "--yes", "--skip-preview")
-        self._run("stack", "rm", stack, "--yes")
+        self._run("stack", "rm", stack, "--yes")  # leaves no stack selected
+        if selected and selected != stack.rpartition("/")[2]:
+            self._run("stack", "select", selected)
 
     def _settings(self, stack: str) -> dict[str, Any]:
         """The stack's file; empty where there is none."""

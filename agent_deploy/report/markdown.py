@@ -9,13 +9,13 @@ from agent_deploy.report.escaping import code, prose
 from agent_deploy.report.sections import (
     HEADLINES,
     MOST_REASONS,
-    SIGNS,
     Name,
     Section,
     Sentence,
     diff_line,
-    headline,
+    first_line,
     sections,
+    sign,
     summary,
 )
 from agent_deploy.report.structure import Agent, Report, Resource
@@ -61,7 +61,7 @@ def _notice(dropped: list[_Block], limit: int) -> str:
 
 def _head(report: Report) -> str:
     where = f"{code(report.project)} / {code(report.stack)}" if report.project else "an empty stack"
-    lines = [f"## {SIGNS[report.verdict.kind]} {headline(report.verdict)}", "", f"{where}: {summary(report)}", ""]
+    lines = [f"## {sign(report)} {first_line(report)}", "", f"{where}: {summary(report)}", ""]
     shown = report.verdict.reasons[:MOST_REASONS]
     for reason in shown:
         agent = f"{code(reason.agent)}: " if reason.agent else ""

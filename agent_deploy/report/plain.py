@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_deploy.report.escaping import one_line
-from agent_deploy.report.sections import HEADLINES, Name, diff_line, headline, sections, summary
+from agent_deploy.report.sections import HEADLINES, Name, diff_line, first_line, sections, summary
 from agent_deploy.report.structure import DELETES, INTERRUPTS, SAFE, UNTOLD, WIDENS, Report
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def show(report: Report, console: Console) -> None:
         # Nothing of it is Rich's markup: a name may hold brackets.
         console.print(Text(" " * indent + "".join(found)))
 
-    console.print(Text(headline(report.verdict), COLOURS[report.verdict.kind]))
+    console.print(Text(first_line(report), COLOURS[report.verdict.kind]))
     line(Name(report.project), "/", Name(report.stack), f": {summary(report)}", indent=0)
     for reason in report.verdict.reasons:
         agent = (Name(reason.agent), ": ") if reason.agent else ()
@@ -41,6 +41,9 @@ def show(report: Report, console: Console) -> None:
             line(f"{section.title}:")
             for pieces in section.lines:
                 line(*pieces, indent=4)
+    if report.findings:
+        console.print()
+        console.print(Text("Policies", "bold"))
     for finding in report.findings:
         line(f"{finding.id} ({finding.severity}): ", Name(finding.text), ". ", Name(finding.remedy))
     for title, resources in (("Drift", report.drift), ("Raw diff, without values", report.resources)):

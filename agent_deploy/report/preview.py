@@ -134,10 +134,10 @@ def errors(text: str) -> list[str]:
 
 
 def _lacks_sames(document: Mapping[str, Any], steps: list[Step]) -> bool:
-    # `pulumi preview --json` counts them, and has their steps with --show-sames alone.
+    # `pulumi preview --json` counts them, and has their steps with --show-sames alone; the stack's own in any case.
     counted = document.get("changeSummary")
     same = counted.get("same") if isinstance(counted, Mapping) else 0
-    return bool(same) and not any(step.operation == "same" for step in steps)
+    return isinstance(same, int) and same > sum(step.operation == "same" for step in steps)
 
 
 def _documents(text: str) -> list[dict[str, Any]]:

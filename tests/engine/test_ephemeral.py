@@ -145,6 +145,8 @@ def test_opened_pushed_and_closed(repository: Repository) -> None:
     repository.forge.open = False
     repository.step("down")
     assert repository.held() == repository.before
+    (left,) = json.loads(stack.run("stack", "ls", "--json").output)
+    assert (left["name"], left["current"]) == ("test", True)
     assert "nothing to do" in repository.run("down", "--base", "test")
     assert json.loads(repository.run("list", "--json")) == []
     assert SECRET not in stack.state_text()

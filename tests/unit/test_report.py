@@ -157,9 +157,16 @@ def test_a_version_that_takes_the_place_of_another_costs_what_that_did() -> None
     assert not any("scale to zero" in cost or "size" in cost for cost in agent.costs), agent.costs
 
 
+def whole_text(name: str) -> str:
+    """As if it had been made with --show-sames of a stack that has nothing else."""
+    document = json.loads(text(name))
+    document["changeSummary"]["same"] = sum(step["op"] == "same" for step in document["steps"])
+    return json.dumps(document)
+
+
 def test_a_preview_of_what_changes_alone_says_so_and_is_not_judged(tmp_path: Path) -> None:
     document = json.loads(text("permissions_widened"))
-    document["steps"] = [step for step in document["steps"] if step["op"] != "same"]
+    assert [step["op"] for step in document["steps"]].count("same") == 1  # the stack's own is in any preview
     file, settings = tmp_path / "preview.json", tmp_path / "policies.json"
     file.write_text(json.dumps(document))
     settings.write_text("{}")
@@ -167,7 +174,7 @@ def test_a_preview_of_what_changes_alone_says_so_and_is_not_judged(tmp_path: Pat
     assert (told.exit_code, "--show-sames" in told.output) == (0, True)
     judged = CliRunner().invoke(app, ["report", str(file), "--policies", str(settings)])
     assert (judged.exit_code, "--show-sames" in judged.output) == (2, True)
-    whole = CliRunner().invoke(app, ["report", "-"], input=text("permissions_widened"))
+    whole = CliRunner().invoke(app, ["report", "-"], input=whole_text("permissions_widened"))
     assert "--show-sames" not in whole.output
 
 
@@ -176,9 +183,19 @@ def test_findings_stand_in_sentences(tmp_path: Path) -> None:
     settings.write_text("{}")
     for form in ("text", "markdown"):
         arguments = ["report", "-", "--format", form, "--policies", str(settings)]
-        told = CliRunner().invoke(app, arguments, input=text("traffic_shift")).output
+        told = CliRunner().invoke(app, arguments, input=whole_text("traffic_shift")).output
         assert re.search(r"AGD\d\d\d.*: .*[^.]\. [A-Z]", told), told
         assert "…" not in told
+
+
+def test_what_policies_refuse_is_not_called_safe(tmp_path: Path) -> None:
+    settings = tmp_path / "policies.json"
+    settings.write_text('{"all": "mandatory"}')
+    for form, begins in (("text", "Refused by policies (AGD"), ("markdown", "## 🔴 Refused by policies (AGD")):
+        arguments = ["report", "-", "--format", form, "--policies", str(settings)]
+        told = CliRunner().invoke(app, arguments, input=whole_text("traffic_shift"))
+        assert (told.exit_code, told.output.startswith(begins)) == (5, True), told.output
+        assert "the change itself: safe" in told.output.splitlines()[0]
 
 
 def test_size_and_scale_are_told_as_cost() -> None:
@@ -360,7 +377,7 @@ def test_policies_judge_where_their_settings_are_given(
     file = tmp_path / "policies.json"
     file.write_text(settings)
     arguments = ["report", "-", "--json", "--policies", str(file)]
-    done = CliRunner().invoke(app, arguments, input=text("traffic_shift"))
+    done = CliRunner().invoke(app, arguments, input=whole_text("traffic_shift"))
     assert done.exit_code == code, done.output
     if ids is not None:
         found = {each["id"]: each["severity"] for each in json.loads(done.stdout)["findings"]}
