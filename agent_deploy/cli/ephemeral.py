@@ -51,7 +51,7 @@ def up(
         # Only now: what cannot be deployed takes nobody's place.
         others = [each for each in stacks.all() if each.record.name != wanted.name and each.state != ELSEWHERE]
         for living in others[: max(0, len(others) + 1 - at_most)]:
-            _take_down(stacks, living, f"{at_most} may live at once, and it was idle for longest")
+            _take_down(stacks, living.record, f"{at_most} may live at once, and it was idle for longest")
 
 
 @app.command()
@@ -59,11 +59,10 @@ def down(base: Base, pull_request: PullRequest = None, suffix: Suffix = "") -> N
     """Remove the stack and all of it, also when its state was lost. One that is gone already is no error."""
     with _told():
         stacks, wanted = _stacks_and_wanted(base, pull_request, suffix, "")
-        stacks.check(wanted)
-        if (living := stacks.named(wanted.name)) is None:
+        if (known := stacks.known(wanted)) is None:
             typer.echo(f"There is no {wanted.stack}: nothing to do.")
         else:
-            _take_down(stacks, living)
+            _take_down(stacks, known)
 
 
 @app.command(name="list")
@@ -100,7 +99,7 @@ def sweep(
                 typer.echo(f"{living.record.stack} would go: {why}")
             elif why:
                 try:
-                    _take_down(stacks, living, why)
+                    _take_down(stacks, living.record, why)
                 except (EngineError, WorkspaceError) as error:
                     typer.echo(f"{living.record.stack} is still there: {error}", err=True)
                     failed = True
@@ -130,15 +129,15 @@ def _is_closed(record: Record) -> bool:
         return False
 
 
-def _take_down(stacks: Stacks, living: Living, why: str = "") -> None:
+def _take_down(stacks: Stacks, record: Record, why: str = "") -> None:
     """Tells it on the pull request where there is a reason for those who still look at that."""
     from agent_deploy.ephemeral.comments import is_gone
 
-    typer.echo(f"{living.record.stack} goes{f': {why}' if why else ''}")
-    for each in stacks.down(living):
+    typer.echo(f"{record.stack} goes{f': {why}' if why else ''}")
+    for each in stacks.down(record):
         typer.echo(f"removed, found by its mark: {each}")
     if why:
-        _post(living.record, is_gone(living.record, why))
+        _post(record, is_gone(record, why))
 
 
 def _stacks() -> Stacks:

@@ -52,9 +52,7 @@ def reported(preview: str, event_log: str, project: str, stack: str, policies: s
 
 def end_by_policy(found: Report) -> None:
     """Ends the command with exit code 5 where a mandatory policy is against the change."""
-    from agent_deploy.policies.policy import MANDATORY
-
-    if any(each.severity == MANDATORY for each in found.findings):
+    if found.refused_by:
         raise typer.Exit(POLICY)
 
 

@@ -80,7 +80,7 @@ def feedback(
     """
     opened = workspace or Workspace()
     id = request_id or _id_of(answer)
-    who = source or _caller(opened)
+    who = source or opened.user_name()
     record = {
         "request_id": id,
         "source": {"id": who, "type": source_type},
@@ -115,7 +115,7 @@ def withdraw(
     trace, nothing to withdraw, or all of it withdrawn already.
     """
     opened = workspace or Workspace()
-    who = source or _caller(opened)
+    who = source or opened.user_name()
     rated = _rated(opened, endpoint, _described(opened, endpoint), request_id, "", patience, on_waiting)
     if rated.trace is None:
         raise FeedbackError(f"There is no trace of {request_id} from which to withdraw: {'; '.join(rated.notes)}")
@@ -166,10 +166,6 @@ def _trace_of(answer: Mapping[str, Any] | None) -> str:
     trace = _output(answer).get("trace")
     info = trace.get("info") if isinstance(trace, Mapping) else None
     return str(info.get("trace_id") or "") if isinstance(info, Mapping) else ""
-
-
-def _caller(workspace: Workspace) -> str:
-    return str(workspace.get("/api/2.0/preview/scim/v2/Me").get("userName") or "")
 
 
 def _described(workspace: Workspace, endpoint: str) -> Mapping[str, Any]:

@@ -77,7 +77,7 @@ def _copied(workspace: Workspace, client: MlflowClient, wanted: Promotion) -> st
     if not wanted.exists:
         client.create_registered_model(wanted.target)
     source = client.get_model_version(wanted.source, wanted.version)
-    who = str(workspace.get("/api/2.0/preview/scim/v2/Me").get("userName") or "")
+    who = workspace.user_name()
     copy = client.create_model_version(
         wanted.target,
         f"models:/{wanted.source}/{wanted.version}",

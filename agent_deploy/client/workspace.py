@@ -82,6 +82,10 @@ class Workspace:
         """``https://…`` without a slash at the end."""
         return self._connection.open().host
 
+    def user_name(self) -> str:
+        """Who the workspace takes us for: a user's name, or a service principal's application id."""
+        return str(self.get("/api/2.0/preview/scim/v2/Me").get("userName") or "")
+
     def signed(self) -> dict[str, str]:
         """The headers by which a request of ours is let in; never to be shown."""
         return self._connection.open().credentials.headers()

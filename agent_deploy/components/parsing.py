@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import pulumi
 from typing_extensions import NotRequired, is_typeddict
 
+from agent_deploy.resources.properties import always_known
 from agent_deploy.rules.problems import Problem, nearest
 from agent_deploy.rules.values import Hidden, Secret, Unknown
 
@@ -241,7 +242,7 @@ def parse(component: str, args: type, given: Mapping[str, Any]) -> Parsed:
 
 def resolve(parsed: Parsed) -> pulumi.Output[Resolved]:
     """The arguments resolved; never unknown, however much in them is, and with the dependencies of all."""
-    return _known(parsed, parsed.resolved())
+    return always_known(parsed.resolved(), parsed.dependencies())
 
 
 def dependencies_of(parsed: Parsed) -> pulumi.Output[None]:
@@ -250,14 +251,7 @@ def dependencies_of(parsed: Parsed) -> pulumi.Output[None]:
     async def nothing() -> None:
         return None
 
-    return _known(parsed, nothing())
-
-
-def _known(parsed: Parsed, value: Awaitable[T]) -> pulumi.Output[T]:
-    async def known() -> bool:
-        return True
-
-    return pulumi.Output(parsed.dependencies(), value, known())
+    return always_known(nothing(), parsed.dependencies())
 
 
 def to_input(value: Any) -> Any:

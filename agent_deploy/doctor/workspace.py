@@ -35,11 +35,11 @@ def lines(schema: str) -> Iterator[Line]:
         return
     yield Line(_SIGN_IN, OK, f"{_WAYS.get(settings.method, 'Databricks unified authentication')}, {settings.origin}")
     try:
-        me = workspace.get("/api/2.0/preview/scim/v2/Me")
+        name = workspace.user_name()
     except WorkspaceError as error:
         yield Line(_WORKSPACE, ERROR, f"{host} does not let us in, or does not answer", str(error))
         return
-    yield Line(_WORKSPACE, OK, f"{host} ({_kind(workspace)}), as {me.get('userName')}")
+    yield Line(_WORKSPACE, OK, f"{host} ({_kind(workspace)}), as {name}")
     yield _life(workspace, settings.method)
     yield _clock(workspace)
     yield from _privileges(workspace, schema)

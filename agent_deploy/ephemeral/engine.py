@@ -41,13 +41,14 @@ class Engine:
 
     def stacks(self) -> list[str]:
         """Of the project, as its commands take them."""
-        found = json.loads(self._answer("stack", "ls", "--json", "--project", self.project))
-        return [str(each["name"]) for each in found]
+        return [str(each["name"]) for each in self._listed()]
 
     def _selected(self) -> str:
         """The stack that commands without `--stack` are about; empty where there is none."""
-        found = json.loads(self._answer("stack", "ls", "--json", "--project", self.project))
-        return next((str(each["name"]) for each in found if each.get("current")), "")
+        return next((str(each["name"]) for each in self._listed() if each.get("current")), "")
+
+    def _listed(self) -> list[dict[str, Any]]:
+        return list(json.loads(self._answer("stack", "ls", "--json", "--project", self.project)))
 
     def state(self, stack: str) -> dict[str, Any]:
         """As `pulumi stack export` has it: secrets are encrypted."""

@@ -14,7 +14,7 @@ from agent_deploy.client.serving import tags_of
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
 from agent_deploy.rules.ephemeral import EPHEMERAL_TAG
-from agent_deploy.rules.tables import payload_table
+from agent_deploy.tables.reading import payload_table_of
 
 _ENDPOINTS = "/api/2.0/serving-endpoints"
 _SCOPES = "/api/2.0/secrets"
@@ -62,9 +62,7 @@ def remove(workspace: Workspace, endpoint: Marked) -> list[str]:
         if name == endpoint.name or (own == endpoint.name and version.isdecimal()):
             workspace.post(f"{_SCOPES}/scopes/delete", {"scope": name}, repeatable=True)
             gone.append(f"secret scope {name}")
-    table = (remote.get("ai_gateway") or {}).get("inference_table_config") or {}
-    if table.get("catalog_name"):
-        full = payload_table(table["catalog_name"], table["schema_name"], table["table_name_prefix"])
-        workspace.remove(f"/api/2.1/unity-catalog/tables/{full}")
-        gone.append(f"table {full}")
+    if table := payload_table_of(remote):
+        workspace.remove(f"/api/2.1/unity-catalog/tables/{table}")
+        gone.append(f"table {table}")
     return gone

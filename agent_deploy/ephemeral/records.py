@@ -63,8 +63,7 @@ class Records:
 
     def __init__(self, workspace: Workspace, project: str) -> None:
         self._workspace = workspace
-        me = workspace.get("/api/2.0/preview/scim/v2/Me")
-        self._project, self._folder = project, f"{home_folder(str(me['userName']))}/{_FOLDER}/{project}"
+        self._project, self._folder = project, f"{home_folder(workspace.user_name())}/{_FOLDER}/{project}"
 
     def all(self) -> Iterator[Record]:
         """Each stack's."""

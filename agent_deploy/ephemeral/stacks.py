@@ -13,11 +13,9 @@ from agent_deploy.ephemeral import marks
 from agent_deploy.ephemeral.engine import Engine, EngineError
 from agent_deploy.ephemeral.marks import Marked
 from agent_deploy.ephemeral.records import Record, Records
+from agent_deploy.policies.endpoints import ENDPOINT
 from agent_deploy.rules.ephemeral import EPHEMERAL_TAG
 from agent_deploy.rules.problems import InvalidInput, Problem
-
-_ENDPOINT = "agent-deploy:index:ServingEndpoint"
-
 
 THERE, LOST, ELSEWHERE = "there", "lost", "elsewhere"
 
@@ -67,11 +65,20 @@ class Stacks:
             found.append(self._looked_at(Living(record, tuple(by_stack.get(name, ())), state)))
         return sorted(found, key=lambda living: living.record.active_at)
 
-    def check(self, record: Record) -> Record | None:
-        """What is recorded of the stack already; raises InvalidInput where it must not be touched from here."""
+    def known(self, record: Record) -> Record | None:
+        """The stack as it is recorded, or as it is given where the backend or an endpoint's mark alone tells of it.
+
+        None where nothing does; raises InvalidInput where it must not be touched from here.
+        """
         existing = self._engine.stacks()
+        before = self._recorded(record, existing)
+        is_there = before is not None or _has(existing, record) or bool(self._marked(record))
+        return (before or record) if is_there else None
+
+    def _recorded(self, record: Record, existing: Sequence[str]) -> Record | None:
+        """Raises InvalidInput where it must not be touched from here."""
         before = self._records.get(record.name)
-        if self._has(record, existing):
+        if _has(existing, record):
             if before is None and not self._is_ephemeral(record.stack):
                 expected = f"a suffix of its own: {record.stack} is a stack that is not ephemeral"
                 raise InvalidInput([Problem("--suffix", record.suffix, expected)])
@@ -86,7 +93,8 @@ class Stacks:
         if record.base not in existing and record.base.rpartition("/")[2] not in existing:
             known = ", ".join(existing) or "none"
             raise InvalidInput([Problem("--base", record.base, f"a stack of {record.project}: there are {known}")])
-        before = self.check(record)
+        before = self._recorded(record, existing)
+        is_new = not _has(existing, record)
         settings: dict[str, Any] = {"suffix": record.suffix, "reviewers": [{"group_name": each} for each in reviewers]}
         if feedback:
             settings["feedback"] = True
@@ -95,8 +103,7 @@ class Stacks:
             now = replace(now, requests=before.requests, checkpoint=before.checkpoint)
         # First of all: from now on a sweep finds it.
         self._records.save(now)
-        is_new = not self._has(record)
-        self._restore(now)
+        self._restore(now, existing)
         try:
             self._engine.configure(record.stack, record.base, settings)
             try:
@@ -106,27 +113,22 @@ class Stacks:
                 self._records.save(now)
         except EngineError:
             if is_new and not _has_resources(now.checkpoint):
-                self.down(Living(now))  # a stack with nothing in it
+                self.down(now)  # a stack with nothing in it
             raise
         return self._engine.outputs(record.stack)
 
-    def down(self, living: Living) -> list[str]:
+    def down(self, record: Record) -> list[str]:
         """Removes all of it; returns what had to be removed without a state. Done again, it goes on."""
-        record = living.record
-        if self._has(record) or record.checkpoint:
-            self._restore(record)
+        existing = self._engine.stacks()
+        if _has(existing, record) or record.checkpoint:
+            self._restore(record, existing)
             self._engine.remove(record.stack)
-        gone: list[str] = []
-        for endpoint in marks.marked(self._workspace, record.project):
-            if endpoint.stack == record.name:
-                gone += marks.remove(self._workspace, endpoint)
+        gone = [each for endpoint in self._marked(record) for each in marks.remove(self._workspace, endpoint)]
         self._records.remove(record.name)
         return gone
 
-    def named(self, stack: str) -> Living | None:
-        """The stack with this name, wherever it is known."""
-        name = stack.rpartition("/")[2]
-        return next((each for each in self.all() if each.record.name == name), None)
+    def _marked(self, record: Record) -> list[Marked]:
+        return [each for each in marks.marked(self._workspace, record.project) if each.stack == record.name]
 
     def _looked_at(self, living: Living) -> Living:
         """With the requests that its endpoints have answered by now, which is recorded."""
@@ -139,22 +141,22 @@ class Stacks:
             self._records.save(seen)
         return replace(living, record=seen)
 
-    def _restore(self, record: Record) -> None:
+    def _restore(self, record: Record, existing: Sequence[str]) -> None:
         """The stack is there, with the state that is recorded where it has none: it was lost, or is half restored."""
-        if not self._has(record):
+        if not _has(existing, record):
             self._engine.make(record.stack, record.base, record.checkpoint)
         if _has_resources(record.checkpoint) and not _has_resources(self._engine.state(record.stack)):
             self._engine.adopt(record.stack, record.checkpoint)
 
-    def _has(self, record: Record, existing: Sequence[str] | None = None) -> bool:
-        stacks = self._engine.stacks() if existing is None else existing
-        return record.name in {each.rpartition("/")[2] for each in stacks}
-
     def _is_ephemeral(self, stack: str) -> bool:
         return any(
-            each.get("type") == _ENDPOINT and EPHEMERAL_TAG in ((each.get("inputs") or {}).get("tags") or {})
+            each.get("type") == ENDPOINT and EPHEMERAL_TAG in ((each.get("inputs") or {}).get("tags") or {})
             for each in _resources(self._engine.state(stack))
         )
+
+
+def _has(existing: Sequence[str], record: Record) -> bool:
+    return record.name in {each.rpartition("/")[2] for each in existing}
 
 
 def _resources(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:

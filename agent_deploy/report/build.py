@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from agent_deploy.policies.endpoints import ENDPOINT
 from agent_deploy.policies.judging import judge
 from agent_deploy.policies.pack.reading import resource
 from agent_deploy.report import access, endpoint
-from agent_deploy.report.owners import DEPLOYMENT, ENDPOINT, IDENTITY, agents_of
+from agent_deploy.report.owners import DEPLOYMENT, IDENTITY, agents_of
 from agent_deploy.report.preview import Preview, Step, is_unknown
 from agent_deploy.report.structure import (
     DELETES,

@@ -9,7 +9,6 @@ from agent_deploy.report.preview import Preview, PreviewError, Step, urn_parts
 
 DEPLOYMENT = "agent-deploy:index:AgentDeployment"
 IDENTITY = "agent-deploy:index:AgentServicePrincipal"
-ENDPOINT = "agent-deploy:index:ServingEndpoint"
 _OWN = ("agent-deploy:index:",)
 # What the components inside an AgentDeployment are called after it.
 _PART = re.compile(r"(?P<agent>.+)-(?:inference-tables|principal|feedback|v[^-]+)", re.DOTALL)

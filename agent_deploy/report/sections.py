@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from agent_deploy.policies.policy import MANDATORY
 from agent_deploy.report.structure import (
     DELETES,
     INTERRUPTS,
@@ -62,14 +61,13 @@ def headline(verdict: Verdict) -> str:
 def first_line(report: Report) -> str:
     """The first line: what policies refuse is no safe change, whatever the verdict on the change itself is."""
     told = headline(report.verdict)
-    refused = sorted({each.id for each in report.findings if each.severity == MANDATORY})
-    return f"Refused by policies ({', '.join(refused)}); the change itself: {told.lower()}" if refused else told
+    refused_by = ", ".join(report.refused_by)
+    return f"Refused by policies ({refused_by}); the change itself: {told.lower()}" if refused_by else told
 
 
 def sign(report: Report) -> str:
     """What stands before the first line."""
-    is_refused = any(each.severity == MANDATORY for each in report.findings)
-    return SIGNS[DELETES if is_refused else report.verdict.kind]
+    return SIGNS[DELETES if report.refused_by else report.verdict.kind]
 
 
 def sections(agent: Agent) -> Iterator[Section]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agent_deploy.policies.policy import MANDATORY
+
 SCHEMA_VERSION = 1
 UNKNOWN = "not known before the update"
 
@@ -137,3 +139,8 @@ class Report:
     drift: tuple[Resource, ...] = ()
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def refused_by(self) -> tuple[str, ...]:
+        """The ids of the mandatory policies that are against the change."""
+        return tuple(sorted({each.id for each in self.findings if each.severity == MANDATORY}))

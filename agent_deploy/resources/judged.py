@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pulumi
 
 from agent_deploy.resources.failures import program_error
+from agent_deploy.resources.properties import always_known
+from agent_deploy.rules.ephemeral import NAMESPACE
 from agent_deploy.rules.problems import InvalidInput
 from agent_deploy.rules.values import Hidden, Secret, Unknown
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from agent_deploy.policies.judging import Chosen
     from agent_deploy.policies.policy import Finding, Resource
 
-NAMESPACE: Final = "agents"
 KEY: Final = "policies"
 _SEEN = "_agent_deploy_judged"  # on the outermost component: its resources, and what is found of them
 
@@ -33,7 +34,7 @@ def judged(token: str, name: str, inputs: Mapping[str, Any], opts: pulumi.Resour
     if not chosen:
         return dict(inputs)
     seen = _seen_of(opts.parent if opts else None)
-    verdict = _later(_verdict(token, name, inputs, seen, chosen))
+    verdict = always_known(_verdict(token, name, inputs, seen, chosen))
     if seen is not None:
         seen.verdicts.append(verdict)
     waiting = _first_that_can_wait(inputs)
@@ -48,7 +49,7 @@ def judge_all(component: pulumi.Resource, outputs: Mapping[str, pulumi.Output[An
     chosen, seen = _chosen(), _seen_of(component)
     if not chosen or seen is None:
         return dict(outputs)
-    verdict = _later(_judge_stack(seen, list(outputs.values()), chosen))
+    verdict = always_known(_judge_stack(seen, list(outputs.values()), chosen))
     return {name: verdict.apply(lambda _, value=value: value) for name, value in outputs.items()}  # type: ignore[misc]
 
 
@@ -171,15 +172,6 @@ async def _plain(value: Any) -> Any:
 def _first_that_can_wait(inputs: Mapping[str, Any]) -> str:
     """One that is an Output of a text, or could be: in a map, what is not known yet would hide all the rest."""
     return next(name for name, value in inputs.items() if isinstance(value, str | bool | int | float | pulumi.Output))
-
-
-def _later(value: Any) -> pulumi.Output[Any]:
-    """Known and with no dependencies, whatever it is made of; its failure is the program's."""
-
-    async def known() -> bool:
-        return True
-
-    return pulumi.Output(set(), value, known())
 
 
 def _seen_of(resource: pulumi.Resource | None) -> _Component | None:

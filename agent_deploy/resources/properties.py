@@ -1,10 +1,13 @@
 """Names on the engine's wire: camelCase there, snake_case in Python; keys that the user chose stay as they are."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import pulumi
 
 from agent_deploy.rules.records import camel_case
 
+T = TypeVar("T")
 # Their keys are the user's: served entities' names, variables, tags.
 _USER_KEYED = frozenset({"servedEntities", "traffic", "environmentVars", "tags"})
 
@@ -27,6 +30,15 @@ def handed_out(resource: type, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """
     attributes = (member.name for member in vars(resource).values() if isinstance(member, _Output))
     return {**dict.fromkeys(attributes), **{name: value for name, value in inputs.items() if value is not None}}
+
+
+def always_known(value: Awaitable[T], dependencies: Awaitable[set[pulumi.Resource]] | None = None) -> pulumi.Output[T]:
+    """An Output that no preview takes for unknown, whatever it is made of; where it fails, so does the program."""
+
+    async def known() -> bool:
+        return True
+
+    return pulumi.Output(set() if dependencies is None else dependencies, value, known())
 
 
 def to_wire(properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,17 +20,17 @@ class ForeignFiles(ValueError):
 def dataset(table: DeltaTable, folder: Path) -> Any:
     """A ``pyarrow.dataset.Dataset`` of the table in this folder.
 
-    Raises ForeignFiles, and deltalake's DeltaProtocolError for a table with deletion vectors or column mapping.
+    Raises ForeignFiles; then deltalake's DeltaProtocolError for a table with deletion vectors or column mapping.
     """
     from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
-    require_own_files(table, folder)
+    _require_own_files(table, folder)
     # Left to itself, deltalake reads files through objects of Python. Arrow's threads still read ahead when whoever
     # asked has enough, and one that then waits for Python while it ends takes the process with it (SIGABRT).
     return table.to_pyarrow_dataset(filesystem=SubTreeFileSystem(str(folder.absolute()), LocalFileSystem()))
 
 
-def require_own_files(table: DeltaTable, folder: Path) -> None:
+def _require_own_files(table: DeltaTable, folder: Path) -> None:
     """Raises ForeignFiles: a pipeline's source writes logs and folders as well, and may name what is not its own."""
     import pyarrow as pa
 

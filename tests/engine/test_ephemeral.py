@@ -5,20 +5,20 @@ from __future__ import annotations
 import html
 import json
 import shlex
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent_deploy.client import agents_service
 from agent_deploy.provider.workspace.workspace_tree import file_text, write_file
 from agent_deploy.rules.workspace_files import home_folder
 from tests.engine import vault
 from tests.engine.serving import PATH, Site
-from tests.engine.support import BIN, Stack, both_plugins
-from tests.engine.test_pull_request import step
-from tests.pull_requests.forges import TOKEN, State, github, served
+from tests.engine.support import Stack, both_plugins
+from tests.engine.test_pull_request import run, step
+from tests.pull_requests.forges import State, github, served
 
 PROGRAM = """
 import pulumi
@@ -52,23 +52,15 @@ class Repository:
         return self.shell(shlex.join(["agent-deploy", "ephemeral", *arguments]), commit, code)
 
     def shell(self, command: str, commit: str, code: int = 0) -> str:
-        event = self.stack.folder / "event.json"
-        event.write_text(json.dumps({"pull_request": {"number": 12, "head": {"sha": commit}}}))
-        environment = self.stack.environment() | {
-            "BASE": "test",
-            "GITHUB_TOKEN": TOKEN,
-            "GITHUB_API_URL": self.forge.url,
-            "GITHUB_REPOSITORY": "o/r",
-            "GITHUB_EVENT_PATH": str(event),
-        }
-        environment["PATH"] = f"{BIN}:{environment['PATH']}"
-        done = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", command], cwd=self.stack.folder, env=environment,
-            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False,
-        )  # fmt: skip
-        assert done.returncode == code, done.stdout
-        assert SECRET not in done.stdout
-        return done.stdout
+        """What it says; it has to end with this code."""
+        ended, said = run(self.stack, self.forge, command, commit, BASE="test")
+        assert ended == code, said
+        assert SECRET not in said
+        return said
+
+    def record(self, stack: str) -> str:
+        """Where the workspace keeps the record of a stack."""
+        return f"{home_folder(self.site.workspace.user_name())}/ephemeral/project/{stack}.json"
 
     def held(self) -> dict[str, list[str]]:
         """All that the workspace holds of stacks, by kind."""
@@ -178,8 +170,7 @@ def test_without_state_and_record_the_workspaces_marks_are_enough(repository: Re
     repository.run("up", "--base", "test")
     repository.lose_state("test-pr-12")
     site = repository.site
-    me = site.workspace.get("/api/2.0/preview/scim/v2/Me")["userName"]
-    record = f"{home_folder(me)}/ephemeral/project/test-pr-12.json"
+    record = repository.record("test-pr-12")
     text = str(file_text(site.workspace, record))
     assert ("ciphertext" in text, SECRET in text) == (True, False)
     site.workspace.post("/api/2.0/workspace/delete", {"path": record})
@@ -206,7 +197,7 @@ def test_a_stack_of_others_is_neither_taken_over_nor_removed(repository: Reposit
     repository.run("up", "--base", "tset", "--suffix", "typo", "--at-most", "1", code=1)
     assert repository.held()["endpoints"] == ["agents_main-default-docs-pr-12"]
     # Versions stay known by the base's endpoint alone.
-    assert repository.site.workspace.get("/api/2.0/agents/deployments").get("deployments", []) == []
+    assert agents_service.records(repository.site.workspace, "", "") == []
     # Elsewhere, as far as this backend knows.
     stack.set_environment({"PULUMI_BACKEND_URL": f"file://{repository.elsewhere}?metadata=skip"})
     stack.run("stack", "init", "test", "--secrets-provider", vault.PROVIDER)
@@ -228,8 +219,9 @@ def test_a_state_that_is_half_restored_is_restored(repository: Repository) -> No
     assert repository.held()["endpoints"] == ["agents_main-default-docs-pr-12"]
     # A record that cannot be read stops nobody, and is no reason to remove anything.
     workspace = repository.site.workspace
-    record = f"{home_folder(workspace.get('/api/2.0/preview/scim/v2/Me')['userName'])}/ephemeral/project/broken.json"
-    write_file(workspace, record, '{"project": "project", "stack": "broken", "of a later version": ')
+    write_file(
+        workspace, repository.record("broken"), '{"project": "project", "stack": "broken", "of a later version": '
+    )
     names = {each["stack"] for each in json.loads(repository.run("list", "--json"))}
     assert names == {"test-pr-12", "broken"}
     repository.run("sweep")

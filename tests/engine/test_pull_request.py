@@ -37,8 +37,8 @@ def step(workflow: str, job: str, name: str) -> str:
     return found
 
 
-def run(stack: Stack, state: State, shell: str, commit: str) -> tuple[int, str]:
-    """Runs it as a workflow's runner does, for a commit of the pull request."""
+def run(stack: Stack, state: State, shell: str, commit: str, **more: str) -> tuple[int, str]:
+    """Runs it as a workflow's runner does, for a commit of the pull request; ``more`` variables."""
     event = stack.folder / "event.json"
     event.write_text(json.dumps({"pull_request": {"number": 12, "head": {"sha": commit}}}))
     environment = {
@@ -49,6 +49,7 @@ def run(stack: Stack, state: State, shell: str, commit: str) -> tuple[int, str]:
         "GITHUB_REPOSITORY": "o/r",
         "GITHUB_EVENT_PATH": str(event),
         "GITHUB_STEP_SUMMARY": str(stack.folder / "summary.md"),
+        **more,
     }
     environment["PATH"] = f"{BIN}:{environment['PATH']}"
     command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", shell]

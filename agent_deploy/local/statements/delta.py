@@ -18,7 +18,7 @@ from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.statements import types
 from agent_deploy.local.statements.errors import SqlError
-from agent_deploy.tables.dataset import ForeignFiles, dataset, require_own_files
+from agent_deploy.tables.dataset import ForeignFiles, dataset
 
 
 class DeltaTables:
@@ -56,7 +56,6 @@ class DeltaTables:
                 return dataset(table, path)
             except DeltaProtocolError:
                 # Deletion vectors and column mapping are beyond the dataset; Delta's own engine reads them.
-                require_own_files(table, path)
                 found = QueryBuilder().register("data", table).execute("SELECT * FROM data").read_all()
                 return pa.table(found)
         except ForeignFiles as error:

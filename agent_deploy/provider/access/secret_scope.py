@@ -26,7 +26,6 @@ from agent_deploy.rules.problems import Problem
 
 SCOPES = "/api/2.0/secrets/scopes"
 _ACLS = "/api/2.0/secrets/acls/list"
-_ME = "/api/2.0/preview/scim/v2/Me"
 
 
 class SecretScope(Resource):
@@ -96,7 +95,7 @@ def _is_left_over(workspace: Workspace, name: str) -> bool:
         if error.is_missing or error.status == 403:
             return False  # not to be told: then it is not ours to take
         raise
-    me = str(workspace.get(_ME).get("userName") or "")
+    me = workspace.user_name()
     return [str(entry.get("principal")).lower() for entry in entries] == [me.lower()]
 
 

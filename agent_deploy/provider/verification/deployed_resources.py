@@ -10,8 +10,7 @@ from agent_deploy.policies.policy import Resource
 from agent_deploy.provider.endpoint.state import inputs_of
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
 from agent_deploy.rules.records import camel_case
-
-_PRINCIPALS = ("user_name", "group_name", "service_principal_name")
+from agent_deploy.rules.review import PRINCIPAL_FIELDS
 
 
 def deployed_resources(workspace: Workspace, endpoint: str) -> list[Resource]:
@@ -23,7 +22,7 @@ def deployed_resources(workspace: Workspace, endpoint: str) -> list[Resource]:
     urn = f"urn:pulumi:{rest.partition('/')[0]}::{project}"
     access = workspace.get(f"/api/2.0/permissions/serving-endpoints/{remote['id']}")
     controls = [
-        {camel_case(name): entry[name] for name in _PRINCIPALS if entry.get(name)}
+        {camel_case(name): entry[name] for name in PRINCIPAL_FIELDS if entry.get(name)}
         | {"permissionLevel": each["permission_level"]}
         for entry in access.get("access_control_list") or []
         for each in entry.get("all_permissions") or []
