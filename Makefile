@@ -10,6 +10,7 @@ SOURCES = agent_deploy bench stacks tests tools
 # Further arguments for pytest, such as ARGS="tests/unit -k names".
 ARGS ?=
 BENCH_ARGS ?=
+RELEASE_ARGS ?=
 UPGRADE ?=
 # --pause: wait while you look at the Review App.
 DEMO_ARGS ?=
@@ -18,7 +19,7 @@ DEMO_ARGS ?=
 WITH_TOOLCHAIN = toolchain=$$($(VENV)/bin/python tools/toolchain.py --print-path) \
 	&& PATH="$(VENV)/bin:$$toolchain:$$PATH" VIRTUAL_ENV="$(VENV)"
 
-.PHONY: setup constraints toolchain demo check test screenshots bench lint clean distclean
+.PHONY: setup constraints toolchain demo check test screenshots docs release bench lint clean distclean
 
 setup: $(STAMP)
 	@$(VENV)/bin/python tools/toolchain.py
@@ -61,6 +62,15 @@ screenshots: $(STAMP)
 	@$(VENV)/bin/python tools/browser.py > /dev/null
 	@AGENT_DEPLOY_SCREENSHOTS="$(CURDIR)/screenshots" $(VENV)/bin/python -m pytest tests/browser $(ARGS)
 
+# A link that leads nowhere is an error.
+docs: $(STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
+	@echo "docs: site/index.html"
+
+# Into dist/, and tried in empty environments; RELEASE_ARGS="--tag v0.1.0" as the workflow does it.
+release: $(STAMP)
+	@$(VENV)/bin/python tools/release.py $(RELEASE_ARGS)
+
 bench: $(STAMP)
 	@$(WITH_TOOLCHAIN) $(VENV)/bin/python -m bench $(BENCH_ARGS)
 
@@ -71,7 +81,7 @@ lint: $(STAMP)
 
 # Keeps the toolchain, which takes minutes to build; `distclean` takes that as well.
 clean:
-	rm -rf $(VENV) dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) dist site .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean

@@ -70,7 +70,7 @@ def main() -> int:
         return _stopped("interrupted")
     console.print(f"\n[bold green]Done[/] in {time.monotonic() - started:.0f} s. Nothing is running any more.")
     console.print(f"Kept until the next demo: Delta tables in {FOLDER / 'workspace' / 'tables' / 'main' / 'default'}")
-    console.print('Next: README.md, "Deploy your own agent", with stacks/Pulumi.dev.yaml.')
+    console.print("Next: docs/sample-agent.md, with stacks/Pulumi.dev.yaml, and docs/your-own-agent.md.")
     return 0
 
 

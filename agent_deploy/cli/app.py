@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
+from typing import Annotated
 
 import typer
 
-from agent_deploy.cli import check, comment, deployments, doctor, ephemeral, feedback, local, promote, report, tables
+from agent_deploy.cli import (
+    check,
+    comment,
+    deployments,
+    doctor,
+    ephemeral,
+    feedback,
+    local,
+    promote,
+    query,
+    report,
+    tables,
+)
 from agent_deploy.cli.errors import CommandError
 
 __all__ = ["CommandError", "app"]
 
 app = typer.Typer(
-    help="AI agents on Databricks: the local workspace, and what a running deployment is asked.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -29,5 +39,21 @@ app.command(name="report")(report.report)
 app.command(name="comment")(comment.comment)
 app.command(name="promote")(promote.promote)
 
-if find_spec("agent_deploy.cli.query") is not None:
-    app.command(name="query")(import_module("agent_deploy.cli.query").query)
+app.command(name="query")(query.query)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from agent_deploy.client.workspace import installed_version
+
+        typer.echo(installed_version())
+        raise typer.Exit
+
+
+@app.callback()
+def of_all_commands(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """AI agents on Databricks: the local workspace, and what a running deployment is asked."""

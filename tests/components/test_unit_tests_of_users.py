@@ -77,7 +77,7 @@ def test_what_a_verification_finds_ends_the_program() -> None:
 
 
 def test_the_test_of_the_page_passes(tmp_path: Path) -> None:
-    [example] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    _, example = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (tmp_path / "test_program.py").write_text(example)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_program.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -55,6 +55,8 @@ def test_refresh_and_show(workspace: LocalWorkspace) -> None:
     [broken] = map(json.loads, command(workspace, "show", "agents_qa", "quarantine", "--json").stdout.splitlines())
     assert (broken["databricks_request_id"], broken["reason"]) == ("broken", "request is not valid JSON")
     assert "broken" in command(workspace, "show", "agents_qa", "quarantine").stdout
+    anew = command(workspace, "refresh", "agents_qa", "--start-over")
+    assert anew.stdout == done.stdout, anew.stderr
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ USED_WITHOUT_IMPORT = {
     ("dev", "ruff"): "make lint",
     ("dev", "mypy"): "make lint",
     ("dev", "zizmor"): "judges the workflows",
+    ("dev", "mkdocs-material"): "make docs",
 }
 
 PIN = re.compile(r"^([a-z0-9-]+==[\w.]+(?: ; [^\n/@\\]+)?)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n", re.MULTILINE)
