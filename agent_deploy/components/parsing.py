@@ -384,6 +384,8 @@ def _wrong_types(shape: Shape, path: str, value: Any) -> Iterator[Problem]:
             yield from _wrong_types(shape.fields[name], f"{path}.{name}" if path else name, inner)
     elif shape.inner is not None and isinstance(value, Mapping):
         for key, inner in value.items():
+            if not key or "\0" in key:
+                yield Problem(f"{path} key", key, "a name that is not empty and has no NUL character")
             yield from _wrong_types(shape.inner, f"{path}[{key!r}]", inner)
     elif shape.inner is not None and isinstance(value, list):
         for index, inner in enumerate(value):
@@ -394,6 +396,9 @@ def _wrong_types(shape: Shape, path: str, value: Any) -> Iterator[Problem]:
         shown = None if path.rpartition(".")[2] in _SECRETS else value
         remedy = f'Write "{value}"' if isinstance(shown, (int, float)) and not isinstance(shown, bool) else ""
         yield Problem(path, shown, "a string", remedy)
+    elif shape.kind is str and "\0" in value:
+        # The value is not shown: it may be a secret that a program read from a file in plain text.
+        yield Problem(path, None, "text without NUL characters", "Take them out: no process and no API takes them")
 
 
 def _not_yet(value: Any) -> Any:

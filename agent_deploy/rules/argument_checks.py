@@ -155,6 +155,8 @@ def _check_name(field_name: str, version: Mapping[str, Any]) -> list[Problem]:
         given = f"version {number} and alias {alias}" if both else None
         remedy = 'Write {"version": "3"}, for example' if number is None else "Leave one of them out"
         return [Problem(field_name, given, "either a version number or an alias", remedy)]
+    if alias is not None and is_known(alias):
+        return names.check_alias(f"{field_name}.alias", alias)
     if number is not None and is_known(number) and not str(number).isdecimal():
         remedy = f'For an alias write {{"alias": {str(number)!r}}}'
         return [Problem(field_name, number, "the number of a model version, such as '3'", remedy)]

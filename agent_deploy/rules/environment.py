@@ -21,6 +21,8 @@ _WHY_FIXED = "Agents need it to trace and to answer with request ids; leave it o
 EXPERIMENT_VARIABLE = "MLFLOW_EXPERIMENT_ID"
 EXPERIMENT_TAG = "MONITOR_EXPERIMENT_ID"
 
+# Linux starts no process with a longer one (MAX_ARG_STRLEN, with the NUL at its end).
+MAX_VARIABLE_BYTES = 128 * 1024 - 1
 _KEY = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
@@ -40,6 +42,9 @@ def check_environment(field: str, environment: Mapping[str, object]) -> list[Pro
             is_plain = isinstance(value, (bool, int, float)) and not looks_like_credential(str(key), str(value))
             shown, remedy = (value, f"Write {str(value)!r}") if is_plain else (None, "")
             problems.append(Problem(where, shown, "a string", remedy))
+        elif (size := len(f"{key}={value}".encode(errors="replace"))) > MAX_VARIABLE_BYTES:
+            expected = f"at most {MAX_VARIABLE_BYTES:,} bytes with its name, and not {size:,}"
+            problems.append(Problem(where, None, expected, "Log it with the model, or keep it in a table or a volume"))
         elif looks_like_reference(value) and parse_reference(value) is None:
             # The value is not shown: a half-written reference may hold the secret itself.
             expected = "a secret reference of the form {{secrets/scope/key}}, and nothing else in the value"

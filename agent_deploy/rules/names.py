@@ -18,6 +18,11 @@ _ENDPOINT_FORM = "1 to 63 letters, digits, '-' or '_', the first and the last a 
 # Unity Catalog: no period, space, slash or control character in a level of a name; 255 characters each.
 _LEVEL = re.compile(r"[^.\s/\x00-\x1f\x7f]{1,255}")
 
+# A model version's alias. Source: MLflow, where the reserved ones would read as a version.
+_ALIAS = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_RESERVED_ALIAS = re.compile(r"latest|v\d+", re.IGNORECASE)
+_ALIAS_FORM = "1 to 255 letters, digits, '_' and '-'; 'latest' and names such as 'v1' are reserved"
+
 
 def endpoint_name(model_name: str) -> str:
     """``main.default.qa`` → ``agents_main-default-qa``; the name is cut before it is cleaned, as deploy() does."""
@@ -74,6 +79,13 @@ def check_model_name(field: str, model_name: object) -> list[Problem]:
     if not all(_LEVEL.fullmatch(level) for level in levels):
         return [Problem(field, model_name, f"{expected}, each of 1 to 255 characters without space, slash or period")]
     return []
+
+
+def check_alias(field: str, alias: object) -> list[Problem]:
+    """Problems of a model version's alias."""
+    if isinstance(alias, str) and _ALIAS.fullmatch(alias) and not _RESERVED_ALIAS.fullmatch(alias):
+        return []
+    return [Problem(field, alias, _ALIAS_FORM, "Choose another alias")]
 
 
 def check_endpoint_name(field: str, name: object, remedy: str = "Choose another endpoint_name") -> list[Problem]:

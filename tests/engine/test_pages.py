@@ -1,4 +1,4 @@
-"""README.md and docs/ taken literally: their commands, one after the other, by the engine and against a local workspace."""
+"""README.md and docs/ taken literally: their commands, in order, by the engine and against a local workspace."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ parent ``catalog.schema``; ``model_version`` by ``full/version``, parent full na
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 import uuid
@@ -20,13 +19,11 @@ from agent_deploy.local.core.errors import ApiError, already_exists, invalid, no
 from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.query import is_whole
 from agent_deploy.local.core.store import Document, Transaction
-from agent_deploy.rules.names import check_model_name
+from agent_deploy.rules.names import check_alias, check_model_name
 from agent_deploy.tables.folders import securable_folder
 
 PENDING, READY, FAILED = "PENDING_REGISTRATION", "READY", "FAILED_REGISTRATION"
 MODELS = "models"  # in the workspace's folder
-_ALIAS = re.compile(r"[A-Za-z0-9_-]{1,255}")
-_RESERVED_ALIAS = re.compile(r"latest|[vV]\d+", re.IGNORECASE)  # MLflow: would read as a version
 
 
 class Registry:
@@ -109,9 +106,8 @@ class Registry:
 
     def set_alias(self, name: str, alias: str, version: str | int, by: str) -> Document:
         """Point ``alias`` to a version that exists; raises 400 for a name that would read as a version."""
-        if not _ALIAS.fullmatch(alias) or _RESERVED_ALIAS.fullmatch(alias):
-            expected = "letters, digits, '_' and '-'; 'latest' and names such as 'v1' are reserved"
-            raise invalid(f"alias {alias!r}: expected {expected}.")
+        if problems := check_alias("alias", alias):
+            raise invalid(str(problems[0]))
         number = self.get_version(name, version)["version"]
         return self.change_model(name, by, lambda model: model["aliases"].update({alias.lower(): number}))
 
