@@ -181,7 +181,7 @@ class AgentServicePrincipal(Component):
             tree = without_made(resolved.tree, resolved.made)
             resources, problems = from_program("resources", tree.get("resources") or [])
             wanted = identity_look_ups(tree, resources)
-            await verified("AgentServicePrincipal", name, wanted, invoke, problems)
+            await verified("AgentServicePrincipal", name, wanted, invoke, resolved.problems_with(problems))
             log_unverified(made_fields(resolved.made), invoke)
 
         return resolve(parsed).apply(verify)

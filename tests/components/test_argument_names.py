@@ -68,6 +68,8 @@ def hidden(value: Any) -> Any:
                 "existing.client_secret: expected an OAuth secret",
             ],
         ),
+        (AgentServicePrincipal, {"display_name": 5}, ["display_name 5: expected a string"]),
+        (AgentServicePrincipal, {"display_name": "a\0b"}, ["display_name: expected text without NUL characters"]),
         (AgentServicePrincipal, {"display_name": "x", "existing": PLAIN}, ["existing: expected names and values"]),
         (
             AgentServicePrincipal,
