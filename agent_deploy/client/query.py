@@ -23,6 +23,9 @@ _CHAT_FIELD, _RESPONSES_FIELD = "messages", "input"
 _SCHEMA_MISTAKES = (400, 422)  # what a model answers to a request of another kind
 _SLEEPING = "scaled to zero"  # the platform's word in a served entity's state
 
+# An event with one of these is an agent's, as MLflow knows them, and has no text where none is found in it.
+_AGENT_EVENT = frozenset({"type", "delta", "choices", "databricks_output"})
+
 Tell = Callable[[str], None]
 
 
@@ -214,6 +217,8 @@ def _event_text(event: Mapping[str, Any], streamed: set[str]) -> Iterator[str]:
         yield str(delta.get("content") or "")
     for choice in event.get("choices") or []:  # chat completions
         yield str((choice.get("delta") or choice.get("message") or {}).get("content") or "")
+    if not _AGENT_EVENT.intersection(event):  # such as a LangGraph's, by mlflow.langchain: whatever its nodes say
+        yield f"{json.dumps(event, ensure_ascii=False)}\n"
 
 
 def _whole_text(document: Mapping[str, Any]) -> str:

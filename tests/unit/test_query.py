@@ -178,6 +178,16 @@ def test_an_endpoint_whose_name_speaks_of_streams_is_not_asked_again_for_a_refus
     assert len(service.asked) == 1
 
 
+def test_events_of_another_shape_are_shown_as_they_are() -> None:
+    update = {"agent": {"messages": [{"type": "ai", "content": "hi"}]}}
+    assert Service(endpoint(), events(update, {"tools": None})).ask().text == (
+        '{"agent": {"messages": [{"type": "ai", "content": "hi"}]}}\n{"tools": null}\n'
+    )
+    # What an agent says of itself has no text, and none is made of it.
+    started, traced = {"type": "response.created"}, {"databricks_output": {"databricks_request_id": "r"}}
+    assert Service(endpoint(), events(started, traced, {"delta": {"content": "x"}})).ask().text == "x"
+
+
 def test_conversation_and_trace_travel_in_databricks_options_and_the_trace_comes_back() -> None:
     trace = {"info": {"trace_id": "tr-1"}, "data": {"spans": []}}
     output = {"type": "databricks_output", "databricks_output": {"trace": trace, "databricks_request_id": "r1"}}
