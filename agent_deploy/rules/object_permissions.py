@@ -22,6 +22,8 @@ class ObjectType:
     name: str
     includes: Mapping[str, frozenset[str]]
     title: str
+    # Another path of the same lists, which the object's own client of Databricks' SDK takes.
+    other_path: str = ""
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -69,7 +71,7 @@ OBJECT_TYPES: Mapping[str, ObjectType] = {
         ObjectType(
             "serving-endpoints", "serving-endpoint", _chain("CAN_VIEW", "CAN_QUERY", CAN_MANAGE), "Serving endpoint"
         ),
-        ObjectType("sql/warehouses", "warehouses", _WAREHOUSE, "SQL warehouse"),
+        ObjectType("sql/warehouses", "warehouses", _WAREHOUSE, "SQL warehouse", other_path="warehouses"),
         ObjectType("vector-search-endpoints", "vector-search-endpoints", _USE, "Vector search endpoint"),
         ObjectType("genie", "genie-space", _READ_TO_MANAGE, "Genie space"),
         ObjectType("apps", "apps", _USE, "App"),

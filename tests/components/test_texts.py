@@ -58,7 +58,10 @@ def test_a_nul_character_is_told_wherever_it_stands(component: str, field: str, 
     ("args", "told"),
     [
         ({"environment": {"K": "x" * MAX_VARIABLE_BYTES}}, "environment['K']: expected at most 131,071 bytes"),
-        ({"versions": [{"version": "1", "environment": {"K": "ü" * 70_000}}]}, "versions[0].environment['K']: expected"),
+        (
+            {"versions": [{"version": "1", "environment": {"K": "ü" * 70_000}}]},
+            "versions[0].environment['K']: expected",
+        ),
         ({"versions": [{"alias": "x/../y"}]}, "versions[0].alias 'x/../y': expected 1 to 255 letters"),
         ({"versions": [{"alias": "v1"}]}, "versions[0].alias 'v1': expected"),
     ],

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from databricks.sdk.errors import InvalidParameterValue, NotFound, PermissionDenied
 from databricks.sdk.service.iam import AccessControlRequest, PermissionLevel
+from databricks.sdk.service.sql import WarehouseAccessControlRequest, WarehousePermissionLevel
 
 from tests.workspace.conftest import Caller
 
@@ -110,6 +111,28 @@ def test_principals_must_exist(admin: Caller, warehouse: str) -> None:
         body = {"access_control_list": [{**entry, "permission_level": "CAN_USE"}]}
         answer = admin.http.patch(f"/api/2.0/permissions/{TYPE}/{warehouse}", json=body)
         assert answer.status_code == 404, entry
+
+
+def test_a_warehouses_own_client_sees_the_same_list(admin: Caller, stranger: Caller, warehouse: str) -> None:
+    entry = WarehouseAccessControlRequest(
+        service_principal_name=stranger.name, permission_level=WarehousePermissionLevel.CAN_USE
+    )
+    admin.sdk.warehouses.update_permissions(warehouse, access_control_list=[entry])
+    assert (
+        admin.sdk.warehouses.get_permissions(warehouse).as_dict()
+        == admin.http.get(f"/api/2.0/permissions/sql/warehouses/{warehouse}").json()
+    )
+    assert {"CAN_USE", "CAN_MANAGE"} <= {
+        level.permission_level.value
+        for level in admin.sdk.warehouses.get_permission_levels(warehouse).permission_levels or ()
+        if level.permission_level
+    }
+
+
+def test_a_type_that_is_not_here_is_501_with_its_route(admin: Caller) -> None:
+    answer = admin.http.get("/api/2.0/permissions/clusters/1")
+    assert answer.status_code == 501
+    assert "/api/2.0/permissions/clusters/1" in answer.json()["message"]
 
 
 def test_what_is_not_there_is_404(admin: Caller) -> None:

@@ -36,6 +36,20 @@ def test_a_file_is_imported_as_the_databricks_provider_does_it(admin: Caller, fo
     assert admin.sdk.workspace.download(f"{folder}/x.txt").read() == b"two"
 
 
+def test_a_file_is_imported_as_databricks_cli_does_it_for_a_bundle(admin: Caller, folder: str) -> None:
+    route = f"/api/2.0/workspace-files/import-file{folder}"
+    assert admin.http.post(f"{route}/a%20b.json", content=b"{}").status_code == 200
+    again = admin.http.post(f"{route}/a%20b.json", content=b"[]")
+    assert (again.status_code, again.json()["error_code"]) == (409, "RESOURCE_ALREADY_EXISTS")
+    assert admin.http.post(f"{route}/a%20b.json?overwrite=true", content=b"[]").status_code == 200
+    assert admin.sdk.workspace.download(f"{folder}/a b.json").read() == b"[]"
+    assert admin.http.post(f"{route}/none/x.json", content=b"").status_code == 404
+    answer = admin.http.post(f"{route}/nb.py", content=b"# Databricks notebook source\nprint(1)")
+    assert answer.status_code == 200, answer.text
+    status = admin.sdk.workspace.get_status(f"{folder}/nb")
+    assert (status.object_type, status.language) == (ObjectType.NOTEBOOK, Language.PYTHON)
+
+
 def test_a_notebook_keeps_its_language(admin: Caller, folder: str) -> None:
     source = base64.b64encode(b"print(1)").decode()
     admin.sdk.workspace.import_(f"{folder}/nb", content=source, format=ImportFormat.SOURCE, language=Language.PYTHON)

@@ -37,6 +37,7 @@ RULES = (
     Rule("/_signed/", 5 << 30, json=False),
     Rule("/api/2.0/fs/directories/", KIB, json=False),
     Rule("/api/2.0/workspace/import", 16 * MIB),  # Databricks: 10 MB, here in base64
+    Rule("/api/2.0/workspace-files/import-file/", 100 * MIB, json=False),
     Rule("/api/2.0/sql/statements", 2 * MIB),
     Rule("/api/2.0/vector-search/", 10 * MIB),
     Rule("/api/2.0/mlflow/", 16 * MIB, any_float=True),

@@ -44,6 +44,7 @@ _UNRECORDED_BODIES = (
     "/route-optimized/",
     "/browser/",
     "/api/2.0/fs/",
+    "/api/2.0/workspace-files/",
     "/api/2.0/mlflow/traces",
     "/oidc/",
     "/_signed/",

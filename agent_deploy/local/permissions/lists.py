@@ -18,6 +18,10 @@ _ENDPOINT_ID = re.compile(r"[0-9a-f]{32}")
 # These say so when an ACL leaves the owner out; elsewhere the owner stays.
 _OWNER_REQUIRED = ("jobs", "pipelines")
 
+_BY_PATH = {path: kind for kind in OBJECT_TYPES.values() for path in (kind.path, kind.other_path) if path}
+# What else Databricks has permissions of.
+_ABSENT = ("authorization", "clusters", "cluster-policies", "instance-pools", "registered-models")
+
 
 class Lists:
     """ACLs in the words of the API; the routes check the caller."""
@@ -30,7 +34,10 @@ class Lists:
     def locate(self, path: str) -> tuple[ObjectType, str]:
         """``serving-endpoints/<id>`` → type and id; raises 400 for an unknown type and for an endpoint's name, 404."""
         object_type, _, object_id = path.rpartition("/")
-        kind = OBJECT_TYPES.get(object_type)
+        if object_type in _ABSENT:
+            message = f"The local workspace has no {object_type}, and so no route /api/2.0/permissions/{path}."
+            raise ApiError(501, "ENDPOINT_NOT_FOUND", message)
+        kind = _BY_PATH.get(object_type)
         if kind is None:
             raise invalid(f"'{object_type}' is not a supported object type; supported: {', '.join(OBJECT_TYPES)}.")
         if kind.path == "serving-endpoints" and not _ENDPOINT_ID.fullmatch(object_id):

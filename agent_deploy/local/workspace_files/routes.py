@@ -1,17 +1,18 @@
-"""Routes of /api/2.0/workspace."""
+"""Routes of /api/2.0/workspace, and of /api/2.0/workspace-files."""
 
 from __future__ import annotations
 
 import base64
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import Response
 from starlette.datastructures import UploadFile
 
 from agent_deploy.local.core.body import body_of, json_body, required
 from agent_deploy.local.core.context import caller
-from agent_deploy.local.core.errors import invalid
+from agent_deploy.local.core.errors import ApiError, invalid
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.shapes import TEXT
 from agent_deploy.local.core.store import Document
@@ -59,6 +60,19 @@ def install(app: FastAPI, tree: Tree) -> None:
         return {"content": base64.b64encode(content).decode(), "file_type": suffix(document)}
 
     app.include_router(router)
+
+    # What Databricks' CLI deploys bundles with: the content as it is, the path in the address.
+    @app.post("/api/2.0/workspace-files/import-file/{path:path}")
+    async def import_file(path: str, request: Request, principal: Caller, overwrite: bool = False) -> Document:
+        content, path = await request.body(), f"/{path.lstrip('/')}"
+        try:
+            document = await to_thread.run_sync(tree.import_file, path, content, principal, overwrite)
+        except ApiError as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            # 400 elsewhere; by 409 the CLI knows that somebody else holds a deployment's lock.
+            raise ApiError(409, error.error_code, error.message) from error
+        return {"object_id": document["object_id"]}
 
 
 async def _sent(request: Request) -> tuple[Document, bytes]:

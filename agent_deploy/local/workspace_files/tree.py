@@ -97,6 +97,14 @@ class Tree:
         self._file(document).write_bytes(content)
         return document
 
+    def import_file(self, path: str, content: bytes, principal: Principal, overwrite: bool) -> Document:
+        """A file as it is; a notebook's source becomes the notebook, whose name has no suffix and says the language."""
+        stem, _, suffix = path.rpartition(".")
+        language = next((name for name, known in _LANGUAGES.items() if known == suffix), None)
+        if language is not None and _type("AUTO", content) == NOTEBOOK:
+            return self.write(stem, content, principal, "SOURCE", language, overwrite)
+        return self.write(path, content, principal, "RAW", None, overwrite)
+
     def read(self, path: str, principal: Principal) -> bytes:
         """The content of a notebook or file."""
         document = self.get(path, principal)
