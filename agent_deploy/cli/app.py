@@ -13,6 +13,7 @@ from agent_deploy.cli import (
     doctor,
     ephemeral,
     feedback,
+    import_,
     local,
     promote,
     query,
@@ -38,6 +39,7 @@ app.command(name="deployments")(deployments.deployments)
 app.command(name="report")(report.report)
 app.command(name="comment")(comment.comment)
 app.command(name="promote")(promote.promote)
+app.command(name="import")(import_.import_)
 
 app.command(name="query")(query.query)
 

@@ -80,6 +80,15 @@ class Engine:
         """What the program declares; state says what is there, also when this fails, and repairs what others did."""
         self._run("up", "--stack", stack, "--yes", "--skip-preview", "--refresh")
 
+    def take_over(self, stack: str, file: Path) -> None:
+        """Reads what an import file names into the state, and writes no program for it."""
+        what = ("--generate-code=false", "--protect=false", "--yes", "--skip-preview")
+        self._run("import", "--stack", stack, "--file", str(file), *what)
+
+    def preview(self, stack: str, expect_no_changes: bool = False) -> None:
+        """What `up` would do; with ``expect_no_changes`` anything at all is a failure."""
+        self._run("preview", "--stack", stack, "--diff", *(["--expect-no-changes"] if expect_no_changes else []))
+
     def outputs(self, stack: str) -> dict[str, Any]:
         """Of the program; secret ones are not shown."""
         return dict(json.loads(self._answer("stack", "output", "--stack", stack, "--json")))
@@ -94,15 +103,16 @@ class Engine:
 
     def _settings(self, stack: str) -> dict[str, Any]:
         """The stack's file; empty where there is none."""
-        file = self._file_of(stack)
+        file = self.file_of(stack)
         return _yaml(file) if file.is_file() else {}
 
     def _write(self, stack: str, settings: Mapping[str, Any]) -> None:
         import yaml
 
-        self._file_of(stack).write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
+        self.file_of(stack).write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
 
-    def _file_of(self, stack: str) -> Path:
+    def file_of(self, stack: str) -> Path:
+        """The file of a stack's configuration, whether it is there or not."""
         folder = self._file.parent / str(_yaml(self._file).get("stackConfigDir") or "")
         return folder / f"Pulumi.{stack.rpartition('/')[2]}.yaml"
 

@@ -1,0 +1,101 @@
+"""One endpoint taken over: looked at, declared, compared; marked as the stack's own when that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agent_deploy.client.serving import PATH
+from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.importing.children import Child, Looked, children
+from agent_deploy.importing.differences import Difference, differences
+from agent_deploy.importing.entry import Entry, entry_of, joined
+from agent_deploy.importing.existing import Existing, existing
+from agent_deploy.importing.refusals import refusals
+from agent_deploy.provider.feedback.feedback_look_up import NoFeedbackModel, feedback_model
+from agent_deploy.provider.plugin.resource import Context
+from agent_deploy.client.model_registry import ModelRegistry
+from agent_deploy.provider.verification.verify_deployment import verify
+from agent_deploy.rules.argument_checks import check_arguments
+from agent_deploy.rules.declaration import declared
+from agent_deploy.rules.endpoint_fields import OWNER_TAG
+from agent_deploy.rules.problems import InvalidInput
+from agent_deploy.rules.values import Secret
+from agent_deploy.rules.verifiable import look_ups
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Whose the endpoint is to be: the project, its stack, and what its file says of all agents."""
+
+    project: str
+    name: str
+    defaults: Mapping[str, Any]
+
+    def mark(self, deployment: str) -> str:
+        """By which the endpoint of a deployment is known as its own (components/owner_marks.py)."""
+        return f"{self.project}/{self.name}/{deployment}"
+
+
+@dataclass(frozen=True)
+class TakeOver:
+    """What it comes to. ``problems`` are what the next preview refuses, ``differences`` what it would change."""
+
+    name: str
+    mark: str
+    found: Existing
+    entry: Entry
+    children: Sequence[Child]
+    differences: Sequence[Difference]
+    problems: Sequence[str]
+
+
+def take_over(context: Context, endpoint: str, stack: Stack, name: str = "") -> TakeOver:
+    """Looks at the endpoint and changes nothing; raises InvalidInput where it can be no AgentDeployment."""
+    workspace: Workspace = context.configuration
+    found = existing(workspace, endpoint)
+    name = name or deployment_name(found)
+    mark = stack.mark(name)
+    if refused := list(refusals(found, mark)):
+        raise InvalidInput(refused)
+    entry = entry_of(found, name, stack.defaults)
+    tree = _tree(joined(entry.args, stack.defaults))
+    deployment = declared(tree)
+    verified = verify(context, look_ups(deployment, (mark,)))
+    numbers = [each.number if isinstance(each.number, str) else "" for each in deployment.versions]
+    experiment = str(deployment.experiment.value) if deployment.experiment else verified.answer.experiment_id
+    looked = Looked(numbers, experiment, _feedback_version(workspace, str(deployment.feedback_model)))
+    parts = list(children(name, deployment, looked, found, mark))
+    problems = [*map(str, check_arguments(tree)), *map(str, verified.problems)]
+    return TakeOver(name, mark, found, entry, parts, list(differences(context, parts)), list(dict.fromkeys(problems)))
+
+
+def deployment_name(found: Existing) -> str:
+    """What the deployment is called unless the user says it: as its model is."""
+    model = next((str(each.get("entity_name") or "") for each in found.entities), "")
+    return model.rpartition(".")[2] or found.name
+
+
+def claim(workspace: Workspace, found: TakeOver) -> None:
+    """Marks the endpoint as the stack's own, so that its program is let have it and no other stack takes it."""
+    tag = {"key": OWNER_TAG, "value": found.mark}
+    workspace.patch(f"{PATH}/{segment(found.found.name)}/tags", {"add_tags": [tag]})
+
+
+def _tree(args: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments as the program will give them: where a secret's value would stand, something that hides it."""
+    tree = {key: value for key, value in args.items() if key != "secrets"}
+    secrets = {key: Secret() for key in args.get("secrets") or {}}
+    tree["environment"] = {**(args.get("environment") or {}), **secrets}
+    return tree
+
+
+def _feedback_version(workspace: Workspace, model: str) -> str:
+    """Empty where there is none yet; what is wrong with one that is there, the verification says."""
+    if not model:
+        return ""
+    try:
+        return feedback_model(ModelRegistry(workspace, model), model).version
+    except NoFeedbackModel:
+        return ""

@@ -1,0 +1,139 @@
+"""`agent-deploy import` on the real engine: endpoints of others become a stack's, and the next preview is empty."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_deploy.client import agents_service
+from agent_deploy.rules.endpoint_fields import OWNER_TAG
+from tests.engine.serving import MODEL, PATH, Site
+from tests.engine.support import ROOT, Stack, both_plugins
+
+ENDPOINT = "agents_main-default-qa"
+PROGRAM = (ROOT / "stacks" / "__main__.py").read_text()
+
+
+@pytest.fixture(scope="module")
+def site(local_workspace_factory: Callable[..., Any]) -> Site:
+    """A workspace that builds nothing before it is asked, with three versions of a model."""
+    found = Site(local_workspace_factory(serving_start="on_request"))
+    found.register_bare(MODEL, 3)
+    return found
+
+
+@pytest.fixture
+def project(site: Site, open_stack: Callable[..., Stack], tmp_path: Path) -> Stack:
+    """The project in `stacks/`, whose stack has no agents yet."""
+    stack = open_stack(PROGRAM, environment=site.environment, plugins=both_plugins(tmp_path / "plugins"))
+    shutil.copy(ROOT / "stacks" / "environment.py", stack.folder)
+    return stack
+
+
+def agent_deploy(stack: Stack, *arguments: str, code: int = 0) -> str:
+    """The command in the project's folder; what it says."""
+    done = subprocess.run(
+        ["agent-deploy", *arguments], cwd=stack.folder, env=stack.environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout
+    return done.stdout
+
+
+def deployed(site: Site, experiment: str, versions: int = 2) -> str:
+    """What `databricks.agents.deploy()` 1.13 sends for one version after the other; returns the endpoint's id."""
+    variables = {
+        "ENABLE_LANGCHAIN_STREAMING": "true",
+        "ENABLE_MLFLOW_TRACING": "true",
+        "RETURN_REQUEST_ID_IN_RESPONSE": "true",
+        "MLFLOW_EXPERIMENT_ID": experiment,
+        "SEARCH_KEY": "{{secrets/search/api-key}}",
+    }
+    served: list[dict[str, Any]] = []
+    for version in range(1, versions + 1):
+        entity = {
+            "entity_name": MODEL,
+            "entity_version": version,
+            "environment_vars": variables,
+            "name": f"main-default-qa_{version}",
+            "scale_to_zero_enabled": False,
+            "workload_size": "Small",
+        }
+        served = [entity, *served]
+        routes = [
+            {"served_model_name": each["name"], "traffic_percentage": 100 if each is entity else 0} for each in served
+        ]
+        config = {"served_entities": served, "traffic_config": {"routes": routes}}
+        if version == 1:
+            table = {"enabled": True, "catalog_name": "main", "schema_name": "default", "table_name_prefix": "qa"}
+            tags = [{"key": "team", "value": "search"}, {"key": "MONITOR_EXPERIMENT_ID", "value": experiment}]
+            made = {"name": ENDPOINT, "description": "", "tags": tags, "config": config}
+            site.workspace.post(PATH, {**made, "ai_gateway": {"inference_table_config": table}})
+        else:
+            site.workspace.put(f"{PATH}/{ENDPOINT}/config", config)
+        site.settled(ENDPOINT)
+        record = {
+            "model_name": MODEL,
+            "model_version": version,
+            "query_endpoint": f"{site.host}/serving-endpoints/{ENDPOINT}/served-models/{entity['name']}/invocations",
+            "endpoint_name": ENDPOINT,
+            "served_entity_name": entity["name"],
+            "workspace_url": site.host,
+        }
+        site.workspace.post("/api/2.0/agents/deployments", record)
+    agents_service.create_review_app(site.workspace, experiment, [agents_service.agent(MODEL, ENDPOINT)])
+    return str(site.endpoint(ENDPOINT)["id"])
+
+
+@pytest.fixture
+def experiment(site: Site, request: pytest.FixtureRequest) -> str:
+    """An experiment of the test's own."""
+    made = site.workspace.post("/api/2.0/mlflow/experiments/create", {"name": f"/Shared/{request.node.name}"})
+    return str(made["experiment_id"])
+
+
+@pytest.fixture
+def theirs(site: Site, experiment: str) -> str:
+    """The id of an endpoint that deploy() has made; a secret that it reads is there."""
+    site.workspace.post("/api/2.0/secrets/scopes/create", {"scope": "search"})
+    site.workspace.post("/api/2.0/secrets/put", {"scope": "search", "key": "api-key", "string_value": "x"})
+    return deployed(site, experiment)
+
+
+def test_what_deploy_has_made_is_imported_previewed_empty_changed_and_destroyed(
+    site: Site, theirs: str, project: Stack, experiment: str
+) -> None:
+    plan = agent_deploy(project, "import", ENDPOINT, "--stack", "test", "--plan")
+    assert "would be written" in plan
+    assert not (project.folder / "import.json").exists()
+    assert OWNER_TAG not in {tag["key"] for tag in site.endpoint(ENDPOINT)["tags"]}
+
+    before = site.endpoint(ENDPOINT)
+    said = agent_deploy(project, "import", ENDPOINT, "--stack", "test")
+    assert "The next preview is empty." in said, said
+    project.run(
+        "import", "--file", "import.json", "--generate-code=false", "--protect=false", "--yes", "--skip-preview"
+    )
+    types = {name: each["type"].rpartition(":")[2] for name, each in project.resources().items()}
+    assert types["qa-registration-v1"] == "AgentRegistration"
+    assert project.preview("--expect-no-changes").operations == {}
+    assert project.up("--expect-no-changes").operations == {}
+    after = site.endpoint(ENDPOINT)
+    assert after["id"] == theirs
+    assert (after["config"], after["ai_gateway"]) == (before["config"], before["ai_gateway"])
+
+    file = project.folder / "Pulumi.test.yaml"
+    file.write_text(file.read_text().replace("team: search", "team: answers"))
+    assert project.up().operations == {"qa": "update"}
+    assert {"key": "team", "value": "answers"} in site.endpoint(ENDPOINT)["tags"]
+    assert project.refresh("--expect-no-changes").operations == {}
+    project.destroy()
+    assert not site.exists(ENDPOINT)
+    assert agents_service.records(site.workspace, MODEL) == []
+    assert json.loads((project.folder / "import.json").read_text())["resources"]
