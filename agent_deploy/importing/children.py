@@ -21,6 +21,7 @@ from agent_deploy.rules.values import Secret
 _PACKAGE = "agent-deploy:index:"
 COMPONENT, FEEDBACK = f"{_PACKAGE}AgentDeployment", f"{_PACKAGE}FeedbackModel"
 ENDPOINT, MODEL = f"{_PACKAGE}ServingEndpoint", f"{_PACKAGE}FeedbackModelVersion"
+SCOPE, SECRET = f"{_PACKAGE}SecretScope", f"{_PACKAGE}Secret"
 REGISTRATION, PERMISSIONS = f"{_PACKAGE}AgentRegistration", "databricks:index/permissions:Permissions"
 Values = Mapping[str, Any]
 
@@ -65,6 +66,9 @@ def children(name: str, deployment: Deployment, looked: Looked, found: Existing,
         used_by = f"{mark}-feedback"
         id = str(model) if looked.feedback_version else ""
         yield Child(f"{of}-model", MODEL, of, of, id, {"modelName": model, "ownerMark": used_by})
+    if stored := sorted({key for _, key in deployment.secrets()}):
+        yield Child(f"{name}-secrets", SCOPE, f"{name}-secrets", name, inputs={})
+        yield from (Child(f"{name}-secret-{key}", SECRET, f"{name}-secret-{key}", name, inputs={}) for key in stored)
     if deployment.permissions:
         controls = [{camel_case(a.field): a.principal, "permissionLevel": a.level} for a in deployment.permissions]
         id = str(found.remote["id"])

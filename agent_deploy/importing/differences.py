@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent_deploy.importing.children import COMPONENT, ENDPOINT, MODEL, REGISTRATION, Child
+from agent_deploy.importing.children import ENDPOINT, MODEL, REGISTRATION, SCOPE, SECRET, Child
 from agent_deploy.provider.endpoint.diff import at, with_traffic
 from agent_deploy.provider.endpoint.serving_endpoint import ServingEndpoint
 from agent_deploy.provider.feedback.feedback_model_version import FeedbackModelVersion
+from agent_deploy.provider.plugin.property_values import path_text
 from agent_deploy.provider.plugin.resource import Context, PartialFailure, Path, Resource, UserError, Values
 from agent_deploy.provider.registration.agent_registration import AgentRegistration
 from agent_deploy.rules.credentials import looks_like_credential
@@ -37,6 +38,12 @@ _WHY = {
     "tags": "the stack's defaults, or the experiment's tag, which a deployment sets",
     "experimentId": "the version joins the Review App of its experiment",
     "servedEntityName": "the register has it under the name that it had",
+}
+_WHY_MADE = {
+    REGISTRATION: "the register has no such record for this endpoint",
+    MODEL: "the schema has no feedback model that is READY",
+    SCOPE: "a deployment keeps its secrets in a scope of its own",
+    SECRET: "the endpoint has the value in plain text",
 }
 _SET = "an AgentDeployment sets it: agents need it to trace and to answer with request ids"
 _EXPERIMENT = "an AgentDeployment says where traces go; its versions and its tags name one experiment"
@@ -98,17 +105,7 @@ def _of_resource(context: Context, handler: Resource, child: Child) -> Iterator[
 
 
 def _difference(child: Child, path: Path, before: Any, after: Any) -> Difference:
-    return Difference(child.name, _field(path), _shown(path, before), _shown(path, after), _why(path))
-
-
-def _field(path: Path) -> str:
-    """servedEntities["qa_1"].workloadSize"""
-    text = ""
-    for part in map(str, path):
-        text += f".{part}" if part.isidentifier() and text and not text.endswith("servedEntities") else (
-            f"[{part!r}]" if text else part
-        )
-    return text
+    return Difference(child.name, path_text(path), _shown(path, before), _shown(path, after), _why(path))
 
 
 def _shown(path: Path, value: Any) -> str:
@@ -134,8 +131,4 @@ def _why(path: Path) -> str:
 
 
 def _made(child: Child) -> str:
-    return {
-        REGISTRATION: "the register has no such record for this endpoint",
-        MODEL: "the schema has no feedback model that is READY",
-        COMPONENT: "",
-    }.get(child.type, "")
+    return _WHY_MADE.get(child.type, "")

@@ -14,9 +14,11 @@ import pytest
 from agent_deploy.client import agents_service
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
 from tests.engine.serving import MODEL, PATH, Site
-from tests.engine.support import ROOT, Stack, both_plugins
+from tests.engine.support import ROOT, Result, Stack, both_plugins
 
 ENDPOINT = "agents_main-default-qa"
+PLAIN = "sk-plain-text-nobody-may-see"
+IMPORT = ("import", "--file", "import.json", "--generate-code=false", "--protect=false", "--yes", "--skip-preview")
 PROGRAM = (ROOT / "stacks" / "__main__.py").read_text()
 
 
@@ -117,9 +119,7 @@ def test_what_deploy_has_made_is_imported_previewed_empty_changed_and_destroyed(
     before = site.endpoint(ENDPOINT)
     said = agent_deploy(project, "import", ENDPOINT, "--stack", "test")
     assert "The next preview is empty." in said, said
-    project.run(
-        "import", "--file", "import.json", "--generate-code=false", "--protect=false", "--yes", "--skip-preview"
-    )
+    project.run(*IMPORT)
     types = {name: each["type"].rpartition(":")[2] for name, each in project.resources().items()}
     assert types["qa-registration-v1"] == "AgentRegistration"
     assert project.preview("--expect-no-changes").operations == {}
@@ -137,3 +137,61 @@ def test_what_deploy_has_made_is_imported_previewed_empty_changed_and_destroyed(
     assert not site.exists(ENDPOINT)
     assert agents_service.records(site.workspace, MODEL) == []
     assert json.loads((project.folder / "import.json").read_text())["resources"]
+
+
+def test_what_cannot_be_as_it_is_is_said_line_by_line(site: Site, project: Stack) -> None:
+    """Made by hand: another name for the served entity, no variables, plain text for a credential, permissions."""
+    name = "by-hand"
+    entity = {
+        "name": "qa-1",
+        "entity_name": MODEL,
+        "entity_version": "1",
+        "environment_vars": {"OPENAI_API_KEY": PLAIN, "STYLE": "short", "lower": "x"},
+        "workload_size": "Medium",
+        "scale_to_zero_enabled": True,
+    }
+    routes = [{"served_model_name": "qa-1", "traffic_percentage": 100}]
+    body = {"name": name, "config": {"served_entities": [entity], "traffic_config": {"routes": routes}}}
+    site.workspace.post(PATH, {**body, "email_notifications": {"on_update_failure": ["ann@example.com"]}})
+    id = site.settled(name)["id"]
+    site.workspace.post("/api/2.0/preview/scim/v2/Groups", {"displayName": "readers"})
+    entries = [{"group_name": "readers", "permission_level": "CAN_QUERY"}]
+    site.workspace.patch(f"/api/2.0/permissions/serving-endpoints/{id}", {"access_control_list": entries})
+
+    said = json.loads(agent_deploy(project, "import", name, "--stack", "test", "--name", "hand", "--json"))
+    assert [note["field"] for note in said["notes"]] == [
+        "served entity qa-1, environment_vars['lower']",
+        "environment_vars['OPENAI_API_KEY']",
+    ]
+    project.set_secret(said["secrets"]["OPENAI_API_KEY"], PLAIN)
+    imported = project.run(*IMPORT)
+    assert "warning" not in imported.output
+    preview = project.preview()
+    assert changes_of(preview) == told(said)
+    assert ("hand", 'servedEntities["qa-1"]') in told(said)
+    project.up()
+    assert project.preview("--expect-no-changes").operations == {}
+    assert site.endpoint(name)["id"] == id
+    (allowed,) = [each for each in granted(site, id) if each.get("group_name") == "readers"]
+    assert allowed["all_permissions"][0]["permission_level"] == "CAN_QUERY"
+    project.destroy()
+    assert not site.exists(name)
+    assert PLAIN not in json.dumps(said) + imported.output + preview.output + project.state_text()
+    assert PLAIN not in (project.folder / "Pulumi.test.yaml").read_text() + (project.folder / "import.json").read_text()
+
+
+def told(said: dict[str, Any]) -> set[tuple[str, str]]:
+    """What the command says will change: resource and field."""
+    return {(each["resource"], each["field"]) for each in said["differences"]}
+
+
+def changes_of(preview: Result) -> set[tuple[str, str]]:
+    """What a preview changes: resource and field, or the whole resource."""
+    fields = {(name, path) for name, paths in preview.changed_paths.items() for path in paths}
+    return fields | {(name, "resource") for name, op in preview.operations.items() if op == "create"}
+
+
+def granted(site: Site, id: str) -> list[dict[str, Any]]:
+    """The endpoint's permissions."""
+    answer = site.workspace.get(f"/api/2.0/permissions/serving-endpoints/{id}")
+    return list(answer["access_control_list"])

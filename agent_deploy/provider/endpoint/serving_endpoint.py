@@ -33,6 +33,7 @@ from agent_deploy.provider.plugin.resource import (
     Found,
     Kind,
     PartialFailure,
+    Path,
     Resource,
     UserError,
     Values,
@@ -40,6 +41,7 @@ from agent_deploy.provider.plugin.resource import (
 from agent_deploy.provider.workspace.connection import host_of, workspace_of
 from agent_deploy.provider.workspace.permission_facts import facts_of
 from agent_deploy.provider.workspace.unity_tables import drop_table, table_exists
+from agent_deploy.rules.credentials import looks_like_credential
 from agent_deploy.rules.endpoint_fields import INPUTS, OWNER_TAG
 from agent_deploy.rules.names import MAX_NAME
 from agent_deploy.rules.tables import payload_table
@@ -75,6 +77,8 @@ class ServingEndpoint(Resource):
         self._known: dict[str, object] = {}
         # By workspace and name, the URN of the endpoint that this run's program wants so.
         self._wanted: dict[tuple[str, str], str] = {}
+        # By URN, the inputs of endpoints that this process has read for an import.
+        self._imported: dict[str, Values] = {}
 
     def check(self, context: Context, old_inputs: Values, inputs: Values) -> tuple[Values, list[Failure]]:
         """Completes the inputs: versions as strings, a free table prefix; a new one's name must be free."""
@@ -83,6 +87,8 @@ class ServingEndpoint(Resource):
         for entity in _dicts(inputs.get("servedEntities")):
             if isinstance(entity.get("entityVersion"), int):
                 entity["entityVersion"] = str(entity["entityVersion"])
+        if inputs == self._imported.get(context.urn):
+            return inputs, []  # `pulumi import` asks about what was read, which is no mistake of the user's
         failures = check_fields(context, inputs) or self._check_name(context, inputs)
         if not failures:
             workspace = workspace_of(context, LOOK_TIMEOUT)
@@ -172,9 +178,12 @@ class ServingEndpoint(Resource):
         inputs = states.inputs_of(remote, old_inputs)
         properties = {**inputs, **states.outputs_of(remote, workspace.host)}
         _add_versions(context, properties, old)
+        secrets = {} if old_inputs else _credentials(inputs)
+        if not old_inputs:
+            self._imported[context.urn] = inputs
         if not states.is_healthy(remote):
-            raise PartialFailure(id, properties, inputs, [states.unhealthy_reason(remote)])
-        return Found(id, properties, inputs)
+            raise PartialFailure(id, properties, inputs, [states.unhealthy_reason(remote)], secrets)
+        return Found(id, properties, inputs, secrets)
 
     def update(self, context: Context, id: str, old_inputs: Values, old: Values, inputs: Values) -> Values:
         """Changes what differs, in one order; goes on waiting where an earlier run stopped."""
@@ -217,6 +226,16 @@ def _add_versions(context: Context, properties: Values, old: Values) -> None:
         properties[RECORD] = carried(old, entities)
         for name, text in anew_texts(old, registered_anew(context, old, entities)).items():
             properties["servedEntityStates"][name]["message"] = text
+
+
+def _credentials(inputs: Values) -> dict[Path, str]:
+    """Variables that hold a credential in plain text: an import takes it into the state, where it has to be a secret."""
+    return {
+        ("servedEntities", name, "environmentVars", key): value
+        for name, entity in (inputs.get("servedEntities") or {}).items()
+        for key, value in (entity.get("environmentVars") or {}).items()
+        if looks_like_credential(key, value)
+    }
 
 
 def _is_kept(workspace: Workspace, table: str) -> bool:

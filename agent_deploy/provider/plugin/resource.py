@@ -43,12 +43,20 @@ class Cancelled(Exception):
 class PartialFailure(Exception):
     """The object exists, but not as wanted: the engine records it with its reasons, and the next run updates it.
 
-    ``properties`` and ``inputs`` are what is really there. Raised by create, read and update.
+    ``properties`` and ``inputs`` are what is really there; ``secrets`` as in Found. Raised by create, read and update.
     """
 
-    def __init__(self, id: str, properties: Values, inputs: Values, reasons: Sequence[str]) -> None:
+    def __init__(
+        self,
+        id: str,
+        properties: Values,
+        inputs: Values,
+        reasons: Sequence[str],
+        secrets: Mapping[Path, Any] | None = None,
+    ) -> None:
         super().__init__("; ".join(reasons))
         self.id, self.properties, self.inputs, self.reasons = id, properties, inputs, list(reasons)
+        self.secrets = secrets or {}
 
 
 @dataclass(frozen=True)
@@ -98,11 +106,15 @@ class Created:
 
 @dataclass(frozen=True)
 class Found:
-    """What read returns when the object exists; ``inputs`` are those that would make the object as it is now."""
+    """What read returns when the object exists; ``inputs`` are those that would make the object as it is now.
+
+    ``secrets``: path and value of what the state keeps as a secret although nobody has marked it.
+    """
 
     id: str
     properties: Values
     inputs: Values
+    secrets: Mapping[Path, Any] = field(default_factory=dict)
 
 
 def _nothing(*_: object) -> None:

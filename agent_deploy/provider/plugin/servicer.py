@@ -199,6 +199,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             found = await self._run(operation, resource.read, operation, request.id, old_inputs, old)
             if found is None:
                 return provider_pb2.ReadResponse()
+            for path, value in found.secrets.items():
+                secrets.found(path, value)
             return provider_pb2.ReadResponse(
                 id=found.id, properties=encode(found.properties, secrets), inputs=encode(found.inputs, secrets)
             )
@@ -410,6 +412,8 @@ def unexpected(error: BaseException, package: Package) -> str:
 
 async def _abort_partially(context: Any, failure: PartialFailure, secrets: Secrets) -> NoReturn:
     """The object exists, but not as wanted: the details go into the trailing metadata, where the engine looks."""
+    for path, value in failure.secrets.items():
+        secrets.found(path, value)
     detail = any_pb2.Any()
     detail.Pack(
         provider_pb2.ErrorResourceInitFailed(
