@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from agent_deploy.client import agents_service
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
+from tests.engine.endpoints import PLAIN, anything, prepare, sayable
 from tests.engine.serving import MODEL, PATH, Site
 from tests.engine.support import ROOT, Result, Stack, both_plugins
 
 ENDPOINT = "agents_main-default-qa"
-PLAIN = "sk-plain-text-nobody-may-see"
 IMPORT = ("import", "--file", "import.json", "--generate-code=false", "--protect=false", "--yes", "--skip-preview")
 PROGRAM = (ROOT / "stacks" / "__main__.py").read_text()
 
@@ -30,10 +33,22 @@ def site(local_workspace_factory: Callable[..., Any]) -> Site:
     return found
 
 
+@pytest.fixture(scope="module")
+def varied(local_workspace_factory: Callable[..., Any]) -> tuple[Site, str]:
+    """A workspace with all that endpoints at random refer to, and an experiment there."""
+    found = Site(local_workspace_factory(serving_start="on_request"))
+    return found, prepare(found)
+
+
 @pytest.fixture
 def project(site: Site, open_stack: Callable[..., Stack], tmp_path: Path) -> Stack:
     """The project in `stacks/`, whose stack has no agents yet."""
-    stack = open_stack(PROGRAM, environment=site.environment, plugins=both_plugins(tmp_path / "plugins"))
+    return open_project(site, open_stack, tmp_path / "plugins")
+
+
+def open_project(site: Site, open_stack: Callable[..., Stack], plugins: Path) -> Stack:
+    """The same for a workspace of one's own."""
+    stack = open_stack(PROGRAM, environment=site.environment, plugins=both_plugins(plugins))
     shutil.copy(ROOT / "stacks" / "environment.py", stack.folder)
     return stack
 
@@ -178,6 +193,38 @@ def test_what_cannot_be_as_it_is_is_said_line_by_line(site: Site, project: Stack
     assert not site.exists(name)
     assert PLAIN not in json.dumps(said) + imported.output + preview.output + project.state_text()
     assert PLAIN not in (project.folder / "Pulumi.test.yaml").read_text() + (project.folder / "import.json").read_text()
+
+
+@pytest.mark.long
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@given(data=st.data())
+def test_endpoints_at_random_become_the_stacks(
+    varied: tuple[Site, str], open_stack: Callable[..., Stack], tmp_path_factory: pytest.TempPathFactory, data: Any
+) -> None:
+    """Imported, previewed as the command says it, brought up, changed, destroyed."""
+    site, experiment = varied
+    made = data.draw(anything(experiment) if data.draw(st.booleans()) else sayable(experiment))
+    project = open_project(site, open_stack, tmp_path_factory.mktemp("plugins"))
+    name = f"of-others-{project.folder.name}"
+    made.make(site, name)
+    id = site.endpoint(name)["id"]
+    said = json.loads(agent_deploy(project, "import", name, "--stack", "test", "--json"))
+    assert said["problems"] == []
+    for key in said["secrets"].values():
+        project.set_secret(key, PLAIN)
+    project.run(*IMPORT)
+    assert changes_of(project.preview()) == told(said)
+    assert project.up(*([] if told(said) else ["--expect-no-changes"])).code == 0
+    assert project.preview("--expect-no-changes").operations == {}
+    assert site.endpoint(name)["id"] == id
+    file = project.folder / "Pulumi.test.yaml"
+    written = yaml.safe_load(file.read_text())
+    written["config"]["project:agents"]["qa"]["tags"] = {"team": "changed"}
+    file.write_text(yaml.safe_dump(written))
+    assert project.up().operations == {"qa": "update"}
+    project.destroy()
+    assert not site.exists(name)
+    assert PLAIN not in json.dumps(said) + project.state_text()
 
 
 def told(said: dict[str, Any]) -> set[tuple[str, str]]:
