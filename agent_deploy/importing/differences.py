@@ -11,7 +11,7 @@ from agent_deploy.provider.endpoint.diff import at, with_traffic
 from agent_deploy.provider.endpoint.serving_endpoint import ServingEndpoint
 from agent_deploy.provider.feedback.feedback_model_version import FeedbackModelVersion
 from agent_deploy.provider.plugin.property_values import path_text
-from agent_deploy.provider.plugin.resource import Context, PartialFailure, Path, Resource, UserError, Values
+from agent_deploy.provider.plugin.resource import Context, PartialFailure, Path, Resource, UserError
 from agent_deploy.provider.registration.agent_registration import AgentRegistration
 from agent_deploy.rules.credentials import looks_like_credential
 from agent_deploy.rules.environment import AGENT_ENVIRONMENT, EXPERIMENT_TAG, EXPERIMENT_VARIABLE
@@ -79,10 +79,10 @@ def _of_resource(context: Context, handler: Resource, child: Child) -> Iterator[
     declared = dict(child.inputs or {})
     try:
         found = handler.read(context, child.id, {}, {})
-    except PartialFailure as failure:
-        reasons = "; ".join(failure.reasons)
+    except PartialFailure as partial:
+        reasons = "; ".join(partial.reasons)
         yield Difference(child.name, "state", reasons, "deployed again", "an endpoint that is READY needs no update")
-        present, properties = failure.inputs, failure.properties
+        present, properties = partial.inputs, partial.properties
     else:
         if found is None:
             yield Difference(child.name, "resource", _ABSENT, "made", _made(child))
@@ -97,7 +97,9 @@ def _of_resource(context: Context, handler: Resource, child: Child) -> Iterator[
         yield Difference(child.name, "inputs", "there", "refused by the next preview", str(error))
         return
     for failure in failures:
-        yield Difference(child.name, str(failure.path or "inputs"), "there", "refused by the next preview", failure.reason)
+        yield Difference(
+            child.name, str(failure.path or "inputs"), "there", "refused by the next preview", failure.reason
+        )
     changes = handler.diff(context, child.id, present, properties, inputs).changes
     before, after = with_traffic(present), with_traffic(inputs)
     for path in changes:

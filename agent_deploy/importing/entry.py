@@ -93,7 +93,7 @@ def entry_of(found: Existing, name: str, defaults: Mapping[str, Any]) -> Entry:
         ],
     }
     # The feedback model follows the deployment, its versions may differ from that.
-    common = {"scale_to_zero": bool((*feedback.values(), *versions)[0].get("scale_to_zero_enabled"))}
+    common: dict[str, Any] = {"scale_to_zero": bool((*feedback.values(), *versions)[0].get("scale_to_zero_enabled"))}
     for argument, (wire, meant) in _OF_VERSION.items():
         common.setdefault(argument, versions[0].get(wire) or meant)
         for wanted, entity in zip(args["versions"], versions, strict=True):

@@ -18,12 +18,16 @@ def is_feedback(entity_name: str, of: str) -> bool:
     return entity_name == FEEDBACK_ENTITY and of.rpartition(".")[2] == FEEDBACK_ENTITY
 
 
-def refusals(found: Existing, owner_mark: str) -> Iterator[Problem]:
-    """Why the endpoint cannot be taken over by the stack with this mark; nothing where it can."""
-    if found.owner and found.owner != owner_mark:
+def refusals(found: Existing, owner_mark: str, released_by: str = "") -> Iterator[Problem]:
+    """Why the endpoint cannot be taken over by the stack with this mark; nothing where it can.
+
+    ``released_by``: the project/stack that lets it go.
+    """
+    owners = (owner_mark, f"{released_by}/{found.owner.rpartition('/')[2]}" if released_by else owner_mark)
+    if found.owner and found.owner not in owners:
         remedy = (
-            f"Let that stack let go first: `agent-deploy import {found.name} --from-stack` with its stack or state says "
-            "how. What is left of a stack that is no more is the tag agent_deploy_stack: take it away"
+            f"Let that stack let go first: `agent-deploy import {found.name} --from-stack STACK` says how. What is "
+            "left of a stack that is no more is the tag agent_deploy_stack: take it away"
         )
         yield Problem("ENDPOINT", found.name, f"one that no other stack owns, and {found.owner} does", remedy)
     if not found.entities:
@@ -36,6 +40,9 @@ def refusals(found: Existing, owner_mark: str) -> Iterator[Problem]:
         elif problems := check_model_name("", model):
             expected = f"a model of Unity Catalog ({problems[0].expected})"
             yield Problem(f"ENDPOINT {found.name}, {name}", model, expected, _OTHERWISE)
+        elif not str(entity.get("entity_version") or "").isdecimal():
+            expected = "the number of a version, such as 3"
+            yield Problem(f"ENDPOINT {found.name}, {name}", entity.get("entity_version"), expected, "Say which")
         elif not is_feedback(name, model):
             models[model] = None
     if len(models) > 1:

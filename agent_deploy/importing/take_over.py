@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from agent_deploy.client.model_registry import ModelRegistry
 from agent_deploy.client.serving import PATH
 from agent_deploy.client.workspace import Workspace, segment
+from agent_deploy.importing.bundle import Declared
 from agent_deploy.importing.children import Child, Looked, children
 from agent_deploy.importing.differences import Difference, differences
-from agent_deploy.importing.entry import Entry, entry_of, joined
+from agent_deploy.importing.entry import Entry, Note, entry_of, joined
 from agent_deploy.importing.existing import Existing, existing
 from agent_deploy.importing.refusals import refusals
 from agent_deploy.provider.feedback.feedback_look_up import NoFeedbackModel, feedback_model
 from agent_deploy.provider.plugin.resource import Context
-from agent_deploy.client.model_registry import ModelRegistry
 from agent_deploy.provider.verification.verify_deployment import verify
 from agent_deploy.rules.argument_checks import check_arguments
 from agent_deploy.rules.declaration import declared
@@ -50,25 +51,54 @@ class TakeOver:
     differences: Sequence[Difference]
     problems: Sequence[str]
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is an endpoint; one that a bundle declares may still have to be made."""
+        return bool(self.found.remote.get("id"))
 
-def take_over(context: Context, endpoint: str, stack: Stack, name: str = "") -> TakeOver:
-    """Looks at the endpoint and changes nothing; raises InvalidInput where it can be no AgentDeployment."""
+
+def take_over(
+    context: Context,
+    endpoint: str,
+    stack: Stack,
+    name: str = "",
+    released_by: str = "",
+    bundled: Declared | None = None,
+) -> TakeOver:
+    """Looks at the endpoint and changes nothing; raises InvalidInput where it can be no AgentDeployment.
+
+    ``released_by``: the project/stack that lets it go. ``bundled``: what a bundle says it should be, which the entry is
+    made of then, whether the endpoint is there or not.
+    """
     workspace: Workspace = context.configuration
-    found = existing(workspace, endpoint)
-    name = name or deployment_name(found)
+    found = existing(workspace, endpoint) if bundled is None else _existing_or(workspace, bundled.endpoint)
+    source = (
+        found if bundled is None else replace(found, remote=bundled.endpoint.remote, access=bundled.endpoint.access)
+    )
+    name = name or deployment_name(source)
     mark = stack.mark(name)
-    if refused := list(refusals(found, mark)):
-        raise InvalidInput(refused)
-    entry = entry_of(found, name, stack.defaults)
+    refused = [*refusals(found, mark, released_by), *(refusals(source, mark) if bundled else ())]
+    if refused:
+        raise InvalidInput({str(each): each for each in refused}.values())
+    entry = entry_of(source, name, stack.defaults)
+    if bundled:
+        entry = replace(entry, notes=[*(Note(*each) for each in bundled.notes), *entry.notes])
     tree = _tree(joined(entry.args, stack.defaults))
     deployment = declared(tree)
     verified = verify(context, look_ups(deployment, (mark,)))
     numbers = [each.number if isinstance(each.number, str) else "" for each in deployment.versions]
     experiment = str(deployment.experiment.value) if deployment.experiment else verified.answer.experiment_id
     looked = Looked(numbers, experiment, _feedback_version(workspace, str(deployment.feedback_model)))
-    parts = list(children(name, deployment, looked, found, mark))
+    is_there = bool(found.remote.get("id"))
+    parts = list(children(name, deployment, looked, found, mark)) if is_there else []
     problems = [*map(str, check_arguments(tree)), *map(str, verified.problems)]
     return TakeOver(name, mark, found, entry, parts, list(differences(context, parts)), list(dict.fromkeys(problems)))
+
+
+def _existing_or(workspace: Workspace, declared_: Existing) -> Existing:
+    """The endpoint, or where there is none yet, what is declared of it."""
+    there = workspace.find(f"{PATH}/{segment(declared_.name)}")
+    return existing(workspace, declared_.name) if there else declared_
 
 
 def deployment_name(found: Existing) -> str:

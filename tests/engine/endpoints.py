@@ -161,9 +161,7 @@ def anything(draw: st.DrawFn, experiment: str) -> Made:
                 del changed["workload_size"]
                 changed |= {"min_provisioned_concurrency": 4, "max_provisioned_concurrency": 8}
         entities.append(changed)
-    renamed = dict(
-        zip([e["name"] for e in made.config["served_entities"]], [e["name"] for e in entities], strict=True)
-    )
+    renamed = dict(zip([e["name"] for e in made.config["served_entities"]], [e["name"] for e in entities], strict=True))
     routes = [
         {**route, "served_model_name": renamed[route["served_model_name"]]}
         for route in made.config["traffic_config"]["routes"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from agent_deploy.client import agents_service
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
+from agent_deploy.rules.environment import AGENT_ENVIRONMENT
 from tests.engine.endpoints import PLAIN, anything, prepare, sayable
 from tests.engine.serving import MODEL, PATH, Site
 from tests.engine.support import ROOT, Result, Stack, both_plugins
@@ -127,7 +129,7 @@ def test_what_deploy_has_made_is_imported_previewed_empty_changed_and_destroyed(
     site: Site, theirs: str, project: Stack, experiment: str
 ) -> None:
     plan = agent_deploy(project, "import", ENDPOINT, "--stack", "test", "--plan")
-    assert "would be written" in plan
+    assert "Written" not in plan
     assert not (project.folder / "import.json").exists()
     assert OWNER_TAG not in {tag["key"] for tag in site.endpoint(ENDPOINT)["tags"]}
 
@@ -173,7 +175,9 @@ def test_what_cannot_be_as_it_is_is_said_line_by_line(site: Site, project: Stack
     entries = [{"group_name": "readers", "permission_level": "CAN_QUERY"}]
     site.workspace.patch(f"/api/2.0/permissions/serving-endpoints/{id}", {"access_control_list": entries})
 
-    said = json.loads(agent_deploy(project, "import", name, "--stack", "test", "--name", "hand", "--json"))
+    said = json.loads(agent_deploy(project, "import", name, "--stack", "test", "--name", "hand", "--json"))["imports"][
+        0
+    ]
     assert [note["field"] for note in said["notes"]] == [
         "served entity qa-1, environment_vars['lower']",
         "environment_vars['OPENAI_API_KEY']",
@@ -208,7 +212,7 @@ def test_endpoints_at_random_become_the_stacks(
     name = f"of-others-{project.folder.name}"
     made.make(site, name)
     id = site.endpoint(name)["id"]
-    said = json.loads(agent_deploy(project, "import", name, "--stack", "test", "--json"))
+    (said,) = json.loads(agent_deploy(project, "import", name, "--stack", "test", "--json"))["imports"]
     assert said["problems"] == []
     for key in said["secrets"].values():
         project.set_secret(key, PLAIN)
@@ -242,3 +246,183 @@ def granted(site: Site, id: str) -> list[dict[str, Any]]:
     """The endpoint's permissions."""
     answer = site.workspace.get(f"/api/2.0/permissions/serving-endpoints/{id}")
     return list(answer["access_control_list"])
+
+
+VENDORS = """
+import pulumi
+import pulumi_databricks as databricks
+
+entity = {"name": "main-default-qa_3", "entity_name": "main.default.qa", "entity_version": "3",
+          "workload_size": "Small", "scale_to_zero_enabled": True, "environment_vars": VARIABLES}
+endpoint = databricks.ModelServing("theirs", name="of-the-vendor", config={"served_entities": [entity]})
+databricks.Permissions("theirs", serving_endpoint_id=endpoint.serving_endpoint_id,
+                       access_controls=[{"group_name": "users", "permission_level": "CAN_QUERY"}],
+                       opts=pulumi.ResourceOptions(protect=True))
+"""
+OURS = """
+from agent_deploy import ServingEndpoint
+
+entity = {"entity_name": "main.default.qa", "entity_version": "3", "environment_vars": VARIABLES}
+ServingEndpoint("theirs", name="of-ours", owner_mark="o/s/theirs", served_entities={"main-default-qa_3": entity})
+"""
+
+
+def test_a_hand_written_stack_lets_its_endpoint_go(
+    site: Site, project: Stack, open_stack: Callable[..., Stack], tmp_path: Path
+) -> None:
+    """The steps are run as they are printed."""
+    plugins = both_plugins(tmp_path / "vendors")
+    text = VENDORS.replace("VARIABLES", repr(AGENT_ENVIRONMENT))
+    other = open_stack(text, environment=site.environment, plugins=plugins, name="theirs", project="vendors")
+    other.up()
+    id = site.endpoint("of-the-vendor")["id"]
+    state = tmp_path / "state.json"
+    state.write_text(other.run("stack", "export").output)
+
+    answer = json.loads(
+        agent_deploy(project, "import", "of-the-vendor", "--stack", "test", "--from-stack", str(state), "--json")
+    )
+    assert len(answer["before"]) == 2
+    for step in answer["before"]:
+        assert shlex.split(step)[:3] == ["pulumi", "state", "delete"]
+        other.run(*shlex.split(step)[1:])
+    assert other.resources() == {}
+    (said,) = answer["imports"]
+    assert said["differences"] == []
+    assert said["entry"]["permissions"] == [{"group_name": "users", "level": "CAN_QUERY"}]
+    project.run(*IMPORT)
+    assert project.preview("--expect-no-changes").operations == {}
+
+    other.write("")
+    assert other.up().operations == {}
+    assert site.endpoint("of-the-vendor")["id"] == id
+    project.destroy()
+    assert not site.exists("of-the-vendor")
+
+
+def test_one_that_another_of_our_stacks_declares_moves_with_what_belongs_to_it(
+    site: Site, project: Stack, open_stack: Callable[..., Stack], tmp_path: Path
+) -> None:
+    text = OURS.replace("VARIABLES", repr(AGENT_ENVIRONMENT))
+    other = open_stack(text, environment=site.environment, name="s", project="o")
+    other.up()
+    refused = agent_deploy(project, "import", "of-ours", "--stack", "test", code=1)
+    assert "one that no other stack owns, and o/s/theirs does" in refused
+
+    state = tmp_path / "state.json"
+    state.write_text(other.run("stack", "export").output)
+    said = agent_deploy(project, "import", "of-ours", "--stack", "test", "--from-stack", str(state), "--run", code=1)
+    assert "has to let go first" in said
+    answer = agent_deploy(project, "import", "of-ours", "--stack", "test", "--from-stack", str(state), "--json")
+    (step,) = json.loads(answer)["before"]
+    other.run(*shlex.split(step)[1:])
+    project.run(*IMPORT)
+    assert project.preview("--expect-no-changes").operations == {}
+    project.destroy()
+
+
+def test_all_of_a_workspace_at_once(varied: tuple[Site, str], open_stack: Callable[..., Stack], tmp_path: Path) -> None:
+    """Two of one model, one of another stack, one that is no agent: with `--run`, to the empty preview."""
+    site, _ = varied
+    site.register_bare("main.default.other", 1)
+    agent = {"workload_size": "Small", "environment_vars": AGENT_ENVIRONMENT}
+    for name, model, entity, tags in (
+        ("one", MODEL, "main-default-qa_1", []),
+        ("two", MODEL, "main-default-qa_1", []),
+        ("theirs", MODEL, "main-default-qa_1", [{"key": OWNER_TAG, "value": "other/prod/qa"}]),
+    ):
+        served = {**agent, "name": entity, "entity_name": model, "entity_version": "1"}
+        site.workspace.post(PATH, {"name": name, "config": {"served_entities": [served]}, "tags": tags})
+        site.settled(name)
+    both = [
+        {**agent, "name": "main-default-qa_1", "entity_name": MODEL, "entity_version": "1"},
+        {**agent, "name": "main-default-other_1", "entity_name": "main.default.other", "entity_version": "1"},
+    ]
+    routes = [{"served_model_name": each["name"], "traffic_percentage": 50} for each in both]
+    config = {"served_entities": both, "traffic_config": {"routes": routes}}
+    site.workspace.post(PATH, {"name": "two-models", "config": config})
+    site.settled("two-models")
+
+    project = open_project(site, open_stack, tmp_path / "plugins")
+    said = agent_deploy(project, "import", "--all", "--stack", "test", "--run")
+    assert "left alone theirs: other/prod/qa owns it" in said
+    assert "left alone two-models: ENDPOINT two-models 'main.default.qa, main.default.other'" in said
+    agents = yaml.safe_load((project.folder / "Pulumi.test.yaml").read_text())["config"]["project:agents"]
+    assert {name: each["endpoint_name"] for name, each in agents.items()} == {"qa": "one", "two": "two"}
+    assert project.preview("--expect-no-changes").operations == {}
+    project.destroy()
+    assert {each["name"] for each in site.workspace.get(PATH)["endpoints"]} >= {"theirs", "two-models"}
+    for name in ("theirs", "two-models"):
+        site.workspace.delete(f"{PATH}/{name}")
+
+
+BUNDLE = """
+bundle: {name: agents}
+variables:
+  size: {default: Small}
+  version: {description: of the model}
+include: [resources/*.yml]
+targets:
+  dev:
+    default: true
+    variables: {version: "2"}
+  prod:
+    variables: {version: "1", size: Large}
+"""
+ENDPOINT_OF_BUNDLE = """
+resources:
+  model_serving_endpoints:
+    docs:
+      name: of-the-bundle-${bundle.target}
+      config:
+        served_entities:
+          - name: main-default-qa_${var.version}
+            entity_name: main.default.qa
+            entity_version: ${var.version}
+            workload_size: ${var.size}
+            scale_to_zero_enabled: true
+            environment_vars: {OWNER: "${workspace.current_user.userName}"}
+      permissions:
+        - {level: CAN_QUERY, group_name: users}
+"""
+
+
+def test_what_a_bundle_declares_becomes_an_agent_whether_it_is_there_or_not(site: Site, project: Stack) -> None:
+    (project.folder / "resources").mkdir()
+    (project.folder / "databricks.yml").write_text(BUNDLE)
+    (project.folder / "resources" / "endpoints.yml").write_text(ENDPOINT_OF_BUNDLE)
+    base = ("import", "--bundle", "databricks.yml", "--stack", "test")
+    (said,) = json.loads(agent_deploy(project, *base, "--target", "prod", "--plan", "--json"))["imports"]
+    assert (said["exists"], said["entry"]["endpoint_name"]) == (False, "of-the-bundle-prod")
+    assert said["entry"]["workload_size"] == "Large"
+    assert ["workspace.current_user.userName" in note["text"] for note in said["notes"]] == [True]
+    assert "expected a target of the bundle: dev, prod" in agent_deploy(project, *base, "--target", "x", code=1)
+
+    entity = {"name": "main-default-qa_2", "entity_name": MODEL, "entity_version": "2", "workload_size": "Small"}
+    variables = {**AGENT_ENVIRONMENT, "OWNER": "${workspace.current_user.userName}"}
+    served = {**entity, "environment_vars": variables, "scale_to_zero_enabled": True}
+    site.workspace.post(PATH, {"name": "of-the-bundle-dev", "config": {"served_entities": [served]}})
+    id = site.settled("of-the-bundle-dev")["id"]
+    entries = [{"group_name": "users", "permission_level": "CAN_QUERY"}]
+    site.workspace.patch(f"/api/2.0/permissions/serving-endpoints/{id}", {"access_control_list": entries})
+    said = agent_deploy(project, *base)
+    assert "databricks bundle deployment unbind docs" in said
+    assert "The next preview is empty." in said, said
+    project.run(*IMPORT)
+    assert project.preview("--expect-no-changes").operations == {}
+    project.destroy()
+
+
+def test_a_program_of_ones_own_takes_it_over_as_well(site: Site, project: Stack) -> None:
+    served = {"name": "main-default-qa_2", "entity_name": MODEL, "entity_version": "2", "workload_size": "Small"}
+    site.workspace.post(
+        PATH, {"name": "own", "config": {"served_entities": [{**served, "environment_vars": AGENT_ENVIRONMENT}]}}
+    )
+    site.settled("own")
+    said = agent_deploy(project, "import", "own", "--stack", "test", "--program", "python", "--name", "mine")
+    program = said[said.index("from agent_deploy import") : said.index("Written:")]
+    project.write(program)
+    project.run(*IMPORT)
+    assert project.preview("--expect-no-changes").operations == {}
+    assert "mine" in project.resources()
+    project.destroy()

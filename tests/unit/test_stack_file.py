@@ -13,8 +13,8 @@ FILES = {
     "none": "",
     "no configuration": "# ours\nencryptionsalt: v1:abc\n",
     "configuration without agents": "config:\n  other:key: 1 # why\n# the end\n",
-    "an agent": "config:\n  p:agents:\n    docs: # first\n      model_name: a.b.c\n      versions:\n        - {version: '1'}\n"
-    "  # of the rest\n  p:other: x\n",
+    "an agent": "config:\n  p:agents:\n    docs: # first\n      model_name: a.b.c\n      versions:\n"
+    "        - {version: '1'}\n  # of the rest\n  p:other: x\n",
     "wider": "config:\n    p:agents:\n        docs:\n            model_name: a.b.c\n            description: |\n"
     "                several\n                lines\n# the end\n",
     "an empty mapping": "config:\n  p:agents: {}\n  p:other: x\n",

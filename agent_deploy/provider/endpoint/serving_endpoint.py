@@ -229,7 +229,7 @@ def _add_versions(context: Context, properties: Values, old: Values) -> None:
 
 
 def _credentials(inputs: Values) -> dict[Path, str]:
-    """Variables that hold a credential in plain text: an import takes it into the state, where it has to be a secret."""
+    """Variables that hold a credential in plain text: an import takes them into the state, as secrets then."""
     return {
         ("servedEntities", name, "environmentVars", key): value
         for name, entity in (inputs.get("servedEntities") or {}).items()

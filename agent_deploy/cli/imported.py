@@ -1,0 +1,78 @@
+"""What `agent-deploy import` says: what is taken over, what changes, what is left alone, what to do next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from agent_deploy.cli.showing import output
+
+if TYPE_CHECKING:
+    from agent_deploy.importing.take_over import TakeOver
+
+
+def show(found: TakeOver) -> None:
+    """One endpoint, a line for each thing."""
+    from rich.markup import escape
+
+    console = output()
+    console.print(f"[bold]{escape(found.found.name)}[/bold] → {escape(found.name)}")
+    for key, value in found.entry.args.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        console.print(f"  [green]taken over[/green] {escape(key)}: {escape(text)}")
+    for note in found.entry.notes:
+        console.print(f"  [yellow]note[/yellow] {escape(str(note))}")
+    for difference in found.differences:
+        console.print(f"  [yellow]changes[/yellow] {escape(str(difference))}")
+    for problem in found.problems:
+        console.print(f"  [red]refused by the preview[/red] {escape(problem)}")
+    if not found.is_there:
+        console.print("  There is no such endpoint yet: the next `pulumi up` makes it.")
+    elif not found.differences and not found.problems:
+        console.print("  The next preview is empty.")
+
+
+def show_left(left: Mapping[str, str]) -> None:
+    """The endpoints that are left alone, with the reason."""
+    from rich.markup import escape
+
+    for endpoint, reason in left.items():
+        output().print(f"[dim]left alone[/dim] {escape(endpoint)}: {escape(reason)}")
+
+
+def show_next(before: Sequence[str], found: Sequence[TakeOver], stack: str, file: Path) -> None:
+    """The commands that follow, in their order."""
+    steps = [*before]
+    steps += [
+        f"pulumi config set --stack {stack} --secret {key}" for each in found for key in each.entry.secrets.values()
+    ]
+    if any(each.is_there for each in found):
+        steps.append(f"pulumi import --stack {stack} --file {file} --generate-code=false --protect=false")
+    unchanged = all(each.is_there and not each.differences and not each.problems for each in found)
+    steps.append(f"pulumi preview --stack {stack}{' --expect-no-changes' if unchanged else ''}")
+    typer.echo("Next:")
+    for step in steps:
+        typer.echo(f"  {step}")
+
+
+def plain(found: Sequence[TakeOver], left: Mapping[str, str], before: Sequence[str]) -> dict[str, Any]:
+    """For `--json`."""
+    return {"imports": [_plain(each) for each in found], "left": dict(left), "before": list(before)}
+
+
+def _plain(found: TakeOver) -> dict[str, Any]:
+    return {
+        "endpoint": found.found.name,
+        "name": found.name,
+        "exists": found.is_there,
+        "entry": dict(found.entry.args),
+        "secrets": dict(found.entry.secrets),
+        "notes": [asdict(each) for each in found.entry.notes],
+        "differences": [asdict(each) for each in found.differences],
+        "problems": list(found.problems),
+    }
