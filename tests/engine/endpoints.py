@@ -173,5 +173,5 @@ def anything(draw: st.DrawFn, experiment: str) -> Made:
         description=made.description,
         notifications=draw(st.just({}) | st.just({"on_update_failure": ["ann@example.com"]})),
         access=made.access,
-        registered=made.registered,
+        registered=draw(st.booleans()),
     )

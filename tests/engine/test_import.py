@@ -413,16 +413,58 @@ def test_what_a_bundle_declares_becomes_an_agent_whether_it_is_there_or_not(site
     project.destroy()
 
 
-def test_a_program_of_ones_own_takes_it_over_as_well(site: Site, project: Stack) -> None:
+def by_hand(site: Site, name: str) -> None:
+    """An endpoint that an AgentDeployment can say as it is."""
     served = {"name": "main-default-qa_2", "entity_name": MODEL, "entity_version": "2", "workload_size": "Small"}
-    site.workspace.post(
-        PATH, {"name": "own", "config": {"served_entities": [{**served, "environment_vars": AGENT_ENVIRONMENT}]}}
-    )
-    site.settled("own")
+    config = {"served_entities": [{**served, "environment_vars": {**AGENT_ENVIRONMENT, "PRICE": "${x}"}}]}
+    site.workspace.post(PATH, {"name": name, "config": config})
+    site.settled(name)
+
+
+def test_a_program_of_ones_own_takes_it_over_as_well(site: Site, project: Stack) -> None:
+    by_hand(site, "own")
     said = agent_deploy(project, "import", "own", "--stack", "test", "--program", "python", "--name", "mine")
-    program = said[said.index("from agent_deploy import") : said.index("Written:")]
-    project.write(program)
+    project.write(said[said.index("from agent_deploy import") : said.index("Written:")])
+    # The engine's own list of what the program would make says the same, without the ids.
+    project.run("preview", "--import-file", "placeholders.json")
+    ours, theirs = (
+        {(each["type"], each.get("logicalName") or each["name"]) for each in json.loads(text)["resources"]}
+        for text in ((project.folder / file).read_text() for file in ("import.json", "placeholders.json"))
+    )
+    assert ours == theirs
     project.run(*IMPORT)
     assert project.preview("--expect-no-changes").operations == {}
     assert "mine" in project.resources()
     project.destroy()
+
+
+REMOTE = """
+import json
+import pulumi
+
+
+class Remote(pulumi.ComponentResource):
+    def __init__(self, name, props):
+        outputs = dict.fromkeys(("queryEndpoint", "servedEntities"))
+        super().__init__("agent-deploy:index:AgentDeployment", name, {**outputs, **props}, None, remote=True)
+
+
+Remote("mine", json.loads(PROPS))
+"""
+
+
+def test_what_another_language_declares_is_taken_over_as_well(site: Site, project: Stack) -> None:
+    """The printed YAML's properties, as the engine hands them to our plugin."""
+    by_hand(site, "remote")
+    said = agent_deploy(project, "import", "remote", "--stack", "test", "--program", "yaml", "--name", "mine")
+    document = yaml.safe_load(said[said.index("name: project") : said.index("Written:")])
+    resource = document["resources"]["mine"]
+    assert resource["type"] == "agent-deploy:AgentDeployment"
+    props = resource["properties"]
+    assert props["environment"] == {"PRICE": "$${x}"}
+    props["environment"] = {"PRICE": "${x}"}
+    project.write(REMOTE.replace("PROPS", repr(json.dumps(props))))
+    project.run(*IMPORT)
+    assert project.preview("--expect-no-changes").operations == {}
+    project.destroy()
+    assert not site.exists("remote")

@@ -267,11 +267,12 @@ def _taken(remote: Remote, inputs: Values) -> str:
     whose = f"it belongs to {owner} (project/stack/resource)" if owner else "no Pulumi stack has marked it as its own"
     created = f", and {remote['creator']} created it" if remote.get("creator") else ""
     # What another stack has declared is that stack's to let go first.
-    transform = "" if owner else "; or an AgentDeployment takes it over with a transform: docs/coming-from.md"
+    command = f"agent-deploy import {name}"
+    imported = "" if owner else f"; or an AgentDeployment takes it over: `{command}`, docs/coming-from.md"
     return (
         f"A serving endpoint {name!r} exists already: {whose}{created}. Choose another name (endpoint_name of an "
         f"AgentDeployment), or delete it; a ServingEndpoint of your own program takes it over with the resource option "
-        f"import_={name!r}{transform}.{_renamed(owner, inputs)}"
+        f"import_={name!r}{imported}.{_renamed(owner, inputs)}"
     )
 
 
