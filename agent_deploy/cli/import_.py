@@ -57,6 +57,7 @@ def import_(
     from agent_deploy.client.errors import WorkspaceError
     from agent_deploy.client.workspace import Workspace
     from agent_deploy.ephemeral.engine import Engine, EngineError
+    from agent_deploy.importing.entry import plain_text
     from agent_deploy.importing.take_over import Stack, take_over
     from agent_deploy.provider.plugin.resource import Context, UserError
     from agent_deploy.rules.problems import InvalidInput
@@ -106,8 +107,12 @@ def import_(
         if found:
             show_next(before, found, stack, file)
         if run and not plan and found:
-            engine.take_over(stack, file.absolute())
-            engine.preview(stack, expect_no_changes=not any(each.differences for each in found))
+            for each in found:
+                for key, value in plain_text(each.found, each.entry).items() if each.is_there else ():
+                    engine.set_secret(stack, key, value)
+            if any(each.is_there for each in found):
+                engine.take_over(stack, file.absolute())
+            engine.preview(stack, expect_no_changes=not any(each.differences or not each.is_there for each in found))
     except (EngineError, InvalidInput, WorkspaceError, UserError) as error:
         raise CommandError(str(error)) from error
 

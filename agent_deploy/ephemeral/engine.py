@@ -80,6 +80,10 @@ class Engine:
         """What the program declares; state says what is there, also when this fails, and repairs what others did."""
         self._run("up", "--stack", stack, "--yes", "--skip-preview", "--refresh")
 
+    def set_secret(self, stack: str, key: str, value: str) -> None:
+        """A secret of the stack's configuration; the value goes over standard input, where nobody else reads it."""
+        self._run("config", "set", "--stack", stack, "--secret", key, stdin=value)
+
     def take_over(self, stack: str, file: Path) -> None:
         """Reads what an import file names into the state, and writes no program for it."""
         what = ("--generate-code=false", "--protect=false", "--yes", "--skip-preview")
@@ -116,8 +120,10 @@ class Engine:
         folder = self._file.parent / str(_yaml(self._file).get("stackConfigDir") or "")
         return folder / f"Pulumi.{stack.rpartition('/')[2]}.yaml"
 
-    def _run(self, *arguments: str) -> None:
-        done = subprocess.run(self._line(arguments), check=False, stdout=sys.stderr, cwd=self._file.parent)
+    def _run(self, *arguments: str, stdin: str | None = None) -> None:
+        done = subprocess.run(
+            self._line(arguments), check=False, stdout=sys.stderr, cwd=self._file.parent, input=stdin, text=True
+        )
         if done.returncode != 0:
             raise EngineError(f"`pulumi {_shown(arguments)}` failed; what it said stands above")
 

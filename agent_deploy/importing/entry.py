@@ -119,6 +119,20 @@ def entry_of(found: Existing, name: str, defaults: Mapping[str, Any]) -> Entry:
     return Entry(_without_meant(args, defaults), secrets, notes)
 
 
+def plain_text(found: Existing, entry: Entry) -> dict[str, str]:
+    """Key of the configuration → the credential that the endpoint has in plain text, of the version that is asked most.
+
+    To be handed on, and never to be shown.
+    """
+    numbers = [str(each["version"]) for each in entry.args["versions"]]
+    by_version = {str(each.get("entity_version")): each.get("environment_vars") or {} for each in found.entities}
+    values = {}
+    for variable, key in entry.secrets.items():
+        there = [by_version[number][variable] for number in numbers if variable in by_version.get(number, {})]
+        values |= {key: str(each) for each in there[:1]}
+    return values
+
+
 def joined(args: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """What an entry means beside the stack's defaults, as the program in `stacks/` joins them."""
     both = {key: {**(defaults.get(key) or {}), **(args.get(key) or {})} for key in JOINED}

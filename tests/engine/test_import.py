@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shlex
 import shutil
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from agent_deploy.client import agents_service
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
 from agent_deploy.rules.environment import AGENT_ENVIRONMENT
+from agent_deploy.rules.secrets import parse_reference
 from tests.engine.endpoints import PLAIN, anything, prepare, sayable
 from tests.engine.serving import MODEL, PATH, Site
 from tests.engine.support import ROOT, Result, Stack, both_plugins
@@ -229,6 +231,24 @@ def test_endpoints_at_random_become_the_stacks(
     project.destroy()
     assert not site.exists(name)
     assert PLAIN not in json.dumps(said) + project.state_text()
+
+
+def test_a_credential_in_plain_text_goes_into_a_secret_scope(site: Site, project: Stack) -> None:
+    served = {"name": "main-default-qa_1", "entity_name": MODEL, "entity_version": "1", "workload_size": "Small"}
+    variables = {**AGENT_ENVIRONMENT, "OPENAI_API_KEY": PLAIN}
+    site.workspace.post(
+        PATH, {"name": "keyed", "config": {"served_entities": [{**served, "environment_vars": variables}]}}
+    )
+    site.settled("keyed")
+    said = agent_deploy(project, "import", "keyed", "--stack", "test", "--run")
+    project.up()
+    (entity,) = site.endpoint("keyed")["config"]["served_entities"]
+    reference = parse_reference(entity["environment_vars"]["OPENAI_API_KEY"])
+    assert reference is not None
+    stored = site.workspace.get("/api/2.0/secrets/get", {"scope": reference.scope, "key": reference.key})
+    assert base64.b64decode(stored["value"]).decode() == PLAIN
+    assert PLAIN not in said + project.state_text() + (project.folder / "Pulumi.test.yaml").read_text()
+    project.destroy()
 
 
 def told(said: dict[str, Any]) -> set[tuple[str, str]]:
