@@ -43,7 +43,9 @@ def import_(
     program: Annotated[
         Program | None, typer.Option(help="Print a program of your own, and leave the stack's file alone.")
     ] = None,
-    file: Annotated[Path, typer.Option(help="Where to write what `pulumi import --file` reads.")] = IMPORT_FILE,
+    file: Annotated[
+        Path, typer.Option(help="What `pulumi import` reads; one that `preview` wrote is filled in.")
+    ] = IMPORT_FILE,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, and write nothing.")] = False,
     run: Annotated[bool, typer.Option("--run", help="Import and preview as well, with `pulumi`.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -187,7 +189,7 @@ def _of_bundle(context: Context, stack: Stack, bundle: Path, target: str, endpoi
 
 
 def _write(context: Context, found: Sequence[TakeOver], stack_file: _StackFile | None, file: Path) -> None:
-    from agent_deploy.importing.children import import_file
+    from agent_deploy.importing.children import PLACEHOLDER, filled, import_file
     from agent_deploy.importing.take_over import claim
 
     there = [each for each in found if each.is_there]
@@ -195,7 +197,9 @@ def _write(context: Context, found: Sequence[TakeOver], stack_file: _StackFile |
         stack_file.path.write_text(stack_file.text, "utf-8")
     if there:
         children = [child for each in there for child in each.children]
-        file.write_text(json.dumps(import_file(children), indent=2) + "\n", "utf-8")
+        text = file.read_text("utf-8") if file.is_file() else ""
+        document = filled(json.loads(text), children) if PLACEHOLDER in text else import_file(children)
+        file.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
     for each in there:
         claim(context.configuration, each)
 

@@ -129,7 +129,8 @@ def plain_text(found: Existing, entry: Entry) -> dict[str, str]:
     values = {}
     for variable, key in entry.secrets.items():
         there = [by_version[number][variable] for number in numbers if variable in by_version.get(number, {})]
-        values |= {key: str(each) for each in there[:1]}
+        if there:
+            values[key] = str(there[0])
     return values
 
 

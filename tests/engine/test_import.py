@@ -458,6 +458,36 @@ def test_a_program_of_ones_own_takes_it_over_as_well(site: Site, project: Stack)
     project.destroy()
 
 
+NESTED = """
+import json
+import pulumi
+from agent_deploy import AgentDeployment
+
+
+class Team(pulumi.ComponentResource):
+    def __init__(self, name):
+        super().__init__("ours:index:Team", name)
+        AgentDeployment("mine", json.loads(ARGS), opts=pulumi.ResourceOptions(parent=self))
+
+
+Team("search")
+"""
+
+
+def test_a_deployment_inside_a_component_of_ones_own_is_taken_over(site: Site, project: Stack) -> None:
+    """The engine's own list has the parents, the command the ids."""
+    by_hand(site, "nested")
+    command = ("import", "nested", "--stack", "test", "--program", "python", "--name", "mine", "--json")
+    (said,) = json.loads(agent_deploy(project, *command))["imports"]
+    project.write(NESTED.replace("ARGS", repr(json.dumps(said["entry"]))))
+    project.run("preview", "--import-file", "import.json")
+    agent_deploy(project, *command)
+    project.run(*IMPORT)
+    assert project.preview("--expect-no-changes").operations == {}
+    assert "Team$agent-deploy:index:AgentDeployment$" in project.resources()["mine"]["urn"]
+    project.destroy()
+
+
 REMOTE = """
 import json
 import pulumi
