@@ -14,6 +14,8 @@ from agent_deploy.rules.review import PRINCIPAL_FIELDS
 
 _REFERENCE = re.compile(r"\$\{([\w.-]+)\}")
 _KIND = "model_serving_endpoints"
+# What a permission on all of a bundle is on a serving endpoint. Source: Databricks, "permissions" of a bundle.
+_OF_ALL = {"CAN_VIEW": "CAN_VIEW", "CAN_RUN": "CAN_QUERY", "CAN_MANAGE": "CAN_MANAGE"}
 # How deep variables may refer to variables; a circle is not followed further.
 _DEPTH = 10
 
@@ -45,7 +47,9 @@ def declared_endpoints(file: Path, target: str = "") -> list[Declared]:
     found = (merged.get("resources") or {}).get(_KIND) or {}
     if not found:
         raise InvalidInput([Problem("--bundle", str(file), f"a bundle with resources.{_KIND}")])
-    return [_declared(key, each or {}, known, chosen) for key, each in found.items()]
+    of_all = [{**each, "level": _OF_ALL.get(each.get("level"), "")} for each in merged.get("permissions") or []]
+    with_all = {key: _merged(each or {}, {"permissions": of_all}) for key, each in found.items()}
+    return [_declared(key, each, known, chosen) for key, each in with_all.items()]
 
 
 def _declared(key: str, given: Mapping[str, Any], known: Mapping[str, Any], target: Mapping[str, Any]) -> Declared:

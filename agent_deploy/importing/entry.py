@@ -113,6 +113,11 @@ def entry_of(found: Existing, name: str, defaults: Mapping[str, Any]) -> Entry:
     args |= {argument: found.remote.get(rule.wire) for argument, rule in PLAIN_ARGUMENTS.items()}
     args["auth"] = MANUAL if any(_SIGNING_IN & set(each) for each in variables) else MEANT["auth"]
     args["permissions"] = [each for each in found.access if each["level"] in PERMISSION_LEVELS]
+    notes += [
+        Note("permissions", f"{', '.join(each.values())} is none of {', '.join(PERMISSION_LEVELS)}: left out")
+        for each in found.access
+        if each["level"] not in PERMISSION_LEVELS
+    ]
     args["review_app"] = _review(found)
     args["inference_tables"] = _tables(found.remote, model)
     args["feedback_model"] = bool(feedback)

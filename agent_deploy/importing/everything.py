@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from agent_deploy.client.errors import ApiError
 from agent_deploy.client.serving import PATH, tags_of
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.importing.take_over import Stack, TakeOver, take_over
-from agent_deploy.provider.plugin.resource import Context
+from agent_deploy.provider.plugin.resource import Context, UserError
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
 from agent_deploy.rules.problems import InvalidInput
+
+_FORBIDDEN = 403
 
 
 def everything(context: Context, stack: Stack, taken: Collection[str]) -> Iterator[tuple[str, TakeOver | str]]:
@@ -27,7 +30,12 @@ def everything(context: Context, stack: Stack, taken: Collection[str]) -> Iterat
             found = take_over(context, endpoint, stack)
             if found.name in names:
                 found = take_over(context, endpoint, stack, endpoint)
-        except InvalidInput as error:
+        except (InvalidInput, UserError) as error:
+            yield endpoint, str(error)
+            continue
+        except ApiError as error:
+            if not error.is_missing and error.status != _FORBIDDEN:
+                raise
             yield endpoint, str(error)
             continue
         names.add(found.name)

@@ -24,12 +24,15 @@ def configured(text: str, key: str) -> dict[str, Any]:
 
 
 def with_agent(text: str, key: str, name: str, args: Mapping[str, Any]) -> str:
-    """The text with ``args`` below ``key`` of the configuration. Raises InvalidInput where the name is taken, or the
-    place is none that text can be put into.
+    """The text with ``args`` below ``key`` of the configuration, as it is where they stand there already.
+
+    Raises InvalidInput where the name is taken, or the place is none that text can be put into.
     """
     import yaml
 
-    if name in configured(text, key):
+    if (before := configured(text, key)).get(name) == args:
+        return text  # written by an earlier run
+    if name in before:
         raise InvalidInput([Problem("--name", name, f"a name that {key} does not have yet", "Choose another one")])
     node, column, missing = yaml.compose(text), 0, ["config", key]
     at = len(text)

@@ -23,7 +23,7 @@ _LEFT_ALONE = "not known here, and left as it is"
 _LOST = "not known here: the next change of versions, sizes or variables leaves it out"
 _SENT_ALONG = "no argument says it; it stays, and is sent along whenever the gateway changes"
 _LEGACY = (
-    "a legacy inference table, which no argument says: it is left as it is. Databricks no longer fills such tables; "
+    "a legacy inference table, which no argument says and no request of ours sends. Databricks no longer fills such; "
     "inference_tables.enabled turns on the AI gateway's, and an InferenceTables with payload_table derives from the old"
 )
 

@@ -160,12 +160,16 @@ resources:
       config:
         served_entities: [{entity_name: a.b.qa, entity_version: 3}]
       permissions: [{level: CAN_QUERY, group_name: users}, {level: CAN_QUERY, everybody: true}]
+permissions: [{level: CAN_RUN, user_name: ann@example.com}]
 targets:
   dev: {mode: development, default: true}
 """
     (found,) = declared_endpoints(bundle(tmp_path, text))
     remote = found.endpoint.remote
-    assert (remote["name"], found.endpoint.access) == ("qa-x", [{"group_name": "users", "level": "CAN_QUERY"}])
+    assert (remote["name"], found.endpoint.access) == (
+        "qa-x",
+        [{"group_name": "users", "level": "CAN_QUERY"}, {"user_name": "ann@example.com", "level": "CAN_QUERY"}],
+    )
     assert remote["config"]["served_entities"] == [{"name": "qa-3", "entity_name": "a.b.qa", "entity_version": "3"}]
     told = " ".join(f"{field}: {text}" for field, text in found.notes)
     for each in ("${var.", "${resources.jobs.j.id}", "prefix", "lifecycle", "permissions[1]"):

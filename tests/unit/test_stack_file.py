@@ -31,6 +31,7 @@ def test_the_rest_of_the_file_stays(text: str) -> None:
     agents = configured(after, "p:agents")
     assert agents.pop("qa") == ENTRY
     assert agents == configured(text, "p:agents")
+    assert with_agent(after, "p:agents", "qa", ENTRY) == after
     read = yaml.safe_load(after)
     assert {k: v for k, v in read.items() if k != "config"} == {k: v for k, v in before.items() if k != "config"}
     others = {k: v for k, v in (before.get("config") or {}).items() if k != "p:agents"}
