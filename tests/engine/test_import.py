@@ -137,7 +137,9 @@ def test_what_deploy_has_made_is_imported_previewed_empty_changed_and_destroyed(
 
     before = site.endpoint(ENDPOINT)
     said = agent_deploy(project, "import", ENDPOINT, "--stack", "test")
-    assert "The next preview is empty." in said, said
+    assert "The next preview is empty." in said
+    for line in documented():
+        assert line in said
     project.run(*IMPORT)
     types = {name: each["type"].rpartition(":")[2] for name, each in project.resources().items()}
     assert types["qa-registration-v1"] == "AgentRegistration"
@@ -249,6 +251,14 @@ def test_a_credential_in_plain_text_goes_into_a_secret_scope(site: Site, project
     assert base64.b64decode(stored["value"]).decode() == PLAIN
     assert PLAIN not in said + project.state_text() + (project.folder / "Pulumi.test.yaml").read_text()
     project.destroy()
+
+
+def documented() -> list[str]:
+    """What docs/coming-from.md shows of the command, with the names that are used here."""
+    page = (ROOT / "docs" / "coming-from.md").read_text()
+    shown = page[page.index("$ agent-deploy import") :]
+    lines = shown[: shown.index("```")].replace("docs_agent", "qa").replace("--stack dev", "--stack test").splitlines()
+    return [line for line in lines[1:] if not line.startswith("Written")]
 
 
 def told(said: dict[str, Any]) -> set[tuple[str, str]]:
