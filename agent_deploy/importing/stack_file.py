@@ -30,9 +30,9 @@ def with_agent(text: str, key: str, name: str, args: Mapping[str, Any]) -> str:
     """
     import yaml
 
-    if (before := configured(text, key)).get(name) == args:
+    if (agents := configured(text, key)).get(name) == args:
         return text  # written by an earlier run
-    if name in before:
+    if name in agents:
         raise InvalidInput([Problem("--name", name, f"a name that {key} does not have yet", "Choose another one")])
     node, column, missing = yaml.compose(text), 0, ["config", key]
     at = len(text)
