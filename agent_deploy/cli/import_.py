@@ -55,66 +55,41 @@ def import_(
     Writes the agent's entry into the stack's file and the file that `pulumi import` reads, and marks the endpoint as
     the stack's by a tag; says what the next preview changes, field by field. Run it where Pulumi.yaml lies.
     """
-    from agent_deploy.cli.imported import plain, show, show_left, show_next
+    from agent_deploy.cli.imported import plain, tell, tell_next
     from agent_deploy.client.errors import WorkspaceError
     from agent_deploy.client.workspace import Workspace
     from agent_deploy.ephemeral.engine import Engine, EngineError
-    from agent_deploy.importing.entry import plain_text
     from agent_deploy.importing.take_over import Stack, take_over
     from agent_deploy.provider.plugin.resource import Context, UserError
     from agent_deploy.rules.problems import InvalidInput
 
     _check(endpoint, every, bundle, target, name, program, run)
     try:
-        engine = Engine(Path.cwd())
-        context = Context(configuration=Workspace())
+        engine, context = Engine(Path.cwd()), Context(configuration=Workspace())
         stack_file = _StackFile(engine, stack)
         of = Stack(engine.project, stack.rpartition("/")[2], {} if program else stack_file.defaults)
         letting_go = _letting_go(engine, context, endpoint, from_stack)
-        if run and letting_go and letting_go.steps:
+        if run and letting_go.steps:
             raise CommandError(f"--run: {from_stack} has to let go first:\n" + "\n".join(letting_go.steps))
-        found: list[TakeOver] = []
-        left: dict[str, str] = {}
-        before = list(letting_go.steps) if letting_go else []
         if every:
             wanted = _all(context, of, stack_file.agents)
         elif bundle is not None:
             wanted = _of_bundle(context, of, bundle, target, endpoint, name)
         else:
-            owner = letting_go.owner if letting_go else ""
-            wanted = iter([(endpoint, take_over(context, endpoint, of, name, owner), "")])
-        for label, each, step in wanted:
-            if isinstance(each, str):
-                left[label] = each
-            else:
-                found.append(each)
-                before += [step] if step and each.is_there else []
-        for each in () if program else found:
-            stack_file.add(each)
-        if not plan:
-            _write(context, found, None if program else stack_file, file)
+            wanted = iter([(endpoint, take_over(context, endpoint, of, name, letting_go.owner), "")])
+        listed = list(wanted)
+        found = [each for _, each, _ in listed if not isinstance(each, str)]
+        left = {label: each for label, each, _ in listed if isinstance(each, str)}
+        before = [*letting_go.steps, *(step for _, each, step in listed if step and _is_there(each))]
+        written = _write(context, found, None if program else stack_file, file, plan)
         if as_json:
             typer.echo(json.dumps(plain(found, left, before), indent=2, ensure_ascii=False))
-            return
-        for each in found:
-            show(each)
-            if program:
-                _print_program(program, engine.project, each)
-        show_left(left)
-        for note in letting_go.notes if letting_go else ():
-            typer.echo(f"note: {note}")
-        if not plan and found:
-            written = [] if program else [str(stack_file.path)]
-            typer.echo(f"Written: {', '.join([*written, *([str(file)] if any(e.is_there for e in found) else [])])}")
-        if found:
-            show_next(before, found, stack, file)
-        if run and not plan and found:
-            for each in found:
-                for key, value in plain_text(each.found, each.entry).items() if each.is_there else ():
-                    engine.set_secret(stack, key, value)
-            if any(each.is_there for each in found):
-                engine.take_over(stack, file.absolute())
-            engine.preview(stack, expect_no_changes=not any(each.differences or not each.is_there for each in found))
+        else:
+            programs = [_program_of(program, engine.project, each) for each in found] if program else []
+            tell(found, left, letting_go.notes, programs, written)
+            tell_next(before, found, stack, file)
+        if run and found and not plan:
+            _run(engine, found, stack, file)
     except (EngineError, InvalidInput, WorkspaceError, UserError) as error:
         raise CommandError(str(error)) from error
 
@@ -150,12 +125,16 @@ def _check(
         raise CommandError("--run: put the printed program in place first, then run the commands that are shown")
 
 
-def _letting_go(engine: Engine, context: Context, endpoint: str, given: str) -> LettingGo | None:
+def _is_there(found: TakeOver | str) -> bool:
+    return not isinstance(found, str) and found.is_there
+
+
+def _letting_go(engine: Engine, context: Context, endpoint: str, given: str) -> LettingGo:
     from agent_deploy.importing.existing import existing
-    from agent_deploy.importing.letting_go import letting_go
+    from agent_deploy.importing.letting_go import LettingGo, letting_go
 
     if not given:
-        return None
+        return LettingGo(())
     if not endpoint:
         raise CommandError(f"--from-stack {given!r}: expected ENDPOINT, which that stack has")
     file = Path(given)
@@ -188,27 +167,52 @@ def _of_bundle(context: Context, stack: Stack, bundle: Path, target: str, endpoi
         yield each.endpoint.name, take_over(context, each.endpoint.name, stack, name, bundled=each), step
 
 
-def _write(context: Context, found: Sequence[TakeOver], stack_file: _StackFile | None, file: Path) -> None:
+def _write(
+    context: Context, found: Sequence[TakeOver], stack_file: _StackFile | None, file: Path, plan: bool
+) -> list[str]:
+    """Writes the entries, the import file and the marks, and returns the files; with ``plan`` only looks whether they
+    can be written.
+    """
     from agent_deploy.importing.children import PLACEHOLDER, filled, import_file
     from agent_deploy.importing.take_over import claim
 
-    there = [each for each in found if each.is_there]
-    if found and stack_file is not None:
+    if stack_file:
+        for each in found:
+            stack_file.add(each)
+    if plan or not found:
+        return []
+    written = []
+    if stack_file:
         stack_file.path.write_text(stack_file.text, "utf-8")
+        written.append(str(stack_file.path))
+    there = [each for each in found if each.is_there]
     if there:
         children = [child for each in there for child in each.children]
         text = file.read_text("utf-8") if file.is_file() else ""
         document = filled(json.loads(text), children) if PLACEHOLDER in text else import_file(children)
         file.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+        written.append(str(file))
     for each in there:
         claim(context.configuration, each)
+    return written
 
 
-def _print_program(program: Program, project: str, found: TakeOver) -> None:
+def _run(engine: Engine, found: Sequence[TakeOver], stack: str, file: Path) -> None:
+    from agent_deploy.importing.entry import plain_text
+
+    there = [each for each in found if each.is_there]
+    for each in there:
+        for key, value in plain_text(each.found, each.entry).items():
+            engine.set_secret(stack, key, value)
+    if there:
+        engine.take_over(stack, file.absolute())
+    engine.preview(stack, expect_no_changes=all(each.is_there and not each.differences for each in found))
+
+
+def _program_of(program: Program, project: str, found: TakeOver) -> str:
     from agent_deploy.importing.program import python_program, yaml_program
 
     args, secrets = found.entry.args, found.entry.secrets
     if program is Program.PYTHON:
-        typer.echo(python_program(found.name, args, secrets))
-    else:
-        typer.echo(yaml_program(project, found.name, args, secrets))
+        return python_program(found.name, args, secrets)
+    return yaml_program(project, found.name, args, secrets)

@@ -16,8 +16,26 @@ if TYPE_CHECKING:
     from agent_deploy.importing.take_over import TakeOver
 
 
-def show(found: TakeOver) -> None:
-    """One endpoint, a line for each thing."""
+def tell(
+    found: Sequence[TakeOver],
+    left: Mapping[str, str],
+    notes: Sequence[str],
+    programs: Sequence[str],
+    written: Sequence[str],
+) -> None:
+    """Everything but what to do next."""
+    for each in found:
+        _show(each)
+    for program in programs:
+        typer.echo(program)
+    _show_left(left)
+    for note in notes:
+        typer.echo(f"note: {note}")
+    if written:
+        typer.echo(f"Written: {', '.join(written)}")
+
+
+def _show(found: TakeOver) -> None:
     from rich.markup import escape
 
     console = output()
@@ -37,16 +55,17 @@ def show(found: TakeOver) -> None:
         console.print("  The next preview is empty.")
 
 
-def show_left(left: Mapping[str, str]) -> None:
-    """The endpoints that are left alone, with the reason."""
+def _show_left(left: Mapping[str, str]) -> None:
     from rich.markup import escape
 
     for endpoint, reason in left.items():
         output().print(f"[dim]left alone[/dim] {escape(endpoint)}: {escape(reason)}")
 
 
-def show_next(before: Sequence[str], found: Sequence[TakeOver], stack: str, file: Path) -> None:
-    """The commands that follow, in their order."""
+def tell_next(before: Sequence[str], found: Sequence[TakeOver], stack: str, file: Path) -> None:
+    """The commands that follow, in their order; none where nothing is taken over."""
+    if not found:
+        return
     steps = [*before]
     steps += [
         f"pulumi config set --stack {stack} --secret {key}" for each in found for key in each.entry.secrets.values()

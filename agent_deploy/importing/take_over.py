@@ -95,10 +95,10 @@ def take_over(
     return TakeOver(name, mark, found, entry, parts, list(differences(context, parts)), list(dict.fromkeys(problems)))
 
 
-def _existing_or(workspace: Workspace, declared_: Existing) -> Existing:
+def _existing_or(workspace: Workspace, bundled: Existing) -> Existing:
     """The endpoint, or where there is none yet, what is declared of it."""
-    there = workspace.find(f"{PATH}/{segment(declared_.name)}")
-    return existing(workspace, declared_.name) if there else declared_
+    there = workspace.find(f"{PATH}/{segment(bundled.name)}")
+    return existing(workspace, bundled.name) if there else bundled
 
 
 def deployment_name(found: Existing) -> str:

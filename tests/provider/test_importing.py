@@ -12,14 +12,14 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.importing.existing import Existing
 from agent_deploy.importing.refusals import refusals
 from agent_deploy.importing.stack_file import configured, with_agent
 from agent_deploy.importing.strangers import strangers
-from agent_deploy.importing.take_over import Stack, TakeOver, take_over
+from agent_deploy.importing.take_over import Stack, TakeOver, deployment_name, take_over
 from agent_deploy.provider.endpoint.request import create_body
 from agent_deploy.provider.plugin.resource import Context
-from agent_deploy.rules.problems import InvalidInput
 from tests.engine.endpoints import PLAIN, Made, anything, prepare, sayable
 from tests.engine.serving import MODEL, PATH, Site, entity
 
@@ -155,11 +155,11 @@ def test_what_is_not_known_is_listed() -> None:
 
 
 def test_an_endpoint_that_is_not_there_is_told(site: Site) -> None:
-    with pytest.raises(Exception, match="there is no serving endpoint 'nowhere'"):
+    with pytest.raises(WorkspaceError, match="there is no serving endpoint 'nowhere'"):
         take_over(Context(configuration=site.workspace), "nowhere", Stack("p", "dev", {}))
 
 
-def test_a_name_of_the_entry_may_be_given(site: Site, experiment: str) -> None:
+def test_the_deployment_is_called_as_its_model(site: Site, experiment: str) -> None:
     found = imported(site, Made(config={"served_entities": [entity(1, name="main-default-qa_1")]}), {})
-    assert (found.name, found.mark) == ("qa", "p/dev/qa")
-    assert isinstance(InvalidInput([]), ValueError)
+    assert (found.mark, found.found.owner) == ("p/dev/qa", "")
+    assert deployment_name(found.found) == "qa"
