@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import yaml
 
-_AGENTS, _DEFAULTS = "agents:agents", "agents:defaults"
+# Behind the project's name.
+_AGENTS, _DEFAULTS = ":agents", ":defaults"
 
 
 def with_version(text: str, model: str, before: str, after: str) -> tuple[str, list[str]]:
@@ -22,12 +23,15 @@ def with_version(text: str, model: str, before: str, after: str) -> tuple[str, l
     if document is None:
         return text, []
     places: list[tuple[str, Any]] = []
-    agents = _entry(_entry(document, "config"), _AGENTS)
-    default = _scalar(_entry(_entry(_entry(document, "config"), _DEFAULTS), "model_name"))
-    for name, agent in _entries(agents):
-        named = _scalar(_entry(agent, "model_name")) or default
-        if named and named.lower() == model:
-            places += [(name, node) for node in _versions(agent) if node.value == before]
+    config = _entry(document, "config")
+    for key, agents in _entries(config):
+        if not key.endswith(_AGENTS):
+            continue
+        default = _scalar(_entry(_entry(config, key.removesuffix(_AGENTS) + _DEFAULTS), "model_name"))
+        for name, agent in _entries(agents):
+            named = _scalar(_entry(agent, "model_name")) or default
+            if named and named.lower() == model:
+                places += [(name, node) for node in _versions(agent) if node.value == before]
     # From the end, so that the places before keep theirs.
     for _, node in sorted(places, key=lambda place: -place[1].start_mark.index):
         quote = node.style or ""

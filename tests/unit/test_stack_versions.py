@@ -12,11 +12,14 @@ QUOTES = st.sampled_from(["", '"', "'"])
 NUMBERS = st.integers(1, 99).map(str)
 
 
-@given(st.lists(st.tuples(st.booleans(), NUMBERS, QUOTES, st.booleans()), max_size=6), NUMBERS, NUMBERS)
+PROJECTS = st.sampled_from(["agents", "help-desk"])
+
+
+@given(st.lists(st.tuples(st.booleans(), NUMBERS, QUOTES, st.booleans()), max_size=6), NUMBERS, NUMBERS, PROJECTS)
 def test_only_the_numbers_of_that_model_change(
-    agents: list[tuple[bool, str, str, bool]], before: str, after: str
+    agents: list[tuple[bool, str, str, bool]], before: str, after: str, project: str
 ) -> None:
-    lines, expected = ["config:", "  a:b: 1 # äöü", "  agents:agents:"], []
+    lines, expected = ["config:", "  a:b: 1 # äöü", f"  {project}:agents:"], []
     for number, (is_it, version, quote, listed) in enumerate(agents):
         lines += [f"    a{number}:", f"      model_name: {'m.s.It' if is_it else 'm.s.other'}  # {before}"]
         written = f"{quote}{version}{quote}"
@@ -24,7 +27,7 @@ def test_only_the_numbers_of_that_model_change(
         expected.append(after if is_it and version == before else version)
     text = "\n".join(lines) + "\n"
     changed, named = with_version(text, "m.s.it", before, after)
-    read = yaml.safe_load(changed)["config"]["agents:agents"] or {}
+    read = yaml.safe_load(changed)["config"][f"{project}:agents"] or {}
     found = [a["versions"][0]["version"] if "versions" in a else a["model_version"] for a in read.values()]
     assert [str(each) for each in found] == expected
     assert named == [f"a{n}" for n, (is_it, version, _, _) in enumerate(agents) if is_it and version == before]
