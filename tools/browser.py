@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 # On PATH, in this order; macOS keeps applications elsewhere.
@@ -44,9 +46,18 @@ def install() -> str | None:
     return find()
 
 
+def found_or_installed() -> str | None:
+    """The executable, installed first where it is missing; one process at a time, as apt-get refuses a second."""
+    if executable := find():
+        return executable
+    with (Path(tempfile.gettempdir()) / f"agent-deploy-browser-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return find() or install()
+
+
 def main() -> int:
     """Print the executable, installed first when it is missing; 1 with what to do when there is none."""
-    executable = find() or install()
+    executable = found_or_installed()
     print(executable or f"browser: {REMEDY}", file=sys.stdout if executable else sys.stderr)
     return 0 if executable else 1
 

@@ -173,7 +173,7 @@ def playwright() -> Iterator[Playwright]:
 @pytest.fixture(scope="package")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """Chromium; without one the tests fail and say how to get it."""
-    executable = chromium.find()
+    executable = chromium.found_or_installed()
     assert executable, chromium.REMEDY
     sandbox = os.geteuid() != 0
     running = playwright.chromium.launch(executable_path=executable, args=FLAGS, chromium_sandbox=sandbox)
