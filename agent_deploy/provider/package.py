@@ -17,7 +17,7 @@ from agent_deploy.provider.endpoint.serving_endpoint import ServingEndpoint
 from agent_deploy.provider.feedback.feedback_model_version import FeedbackModelVersion
 from agent_deploy.provider.plugin.resource import Package
 from agent_deploy.provider.registration.agent_registration import AgentRegistration
-from agent_deploy.provider.schema import PACKAGE, schema, token
+from agent_deploy.provider.schema import MARKS, PACKAGE, schema, token
 from agent_deploy.provider.tables.derived_tables import DerivedTables
 from agent_deploy.provider.tables.get_payload_table import get_payload_table
 from agent_deploy.provider.tables.workspace_file import WorkspaceFile
@@ -62,6 +62,7 @@ def package() -> Package:
         resources={token(name): resource() for name, resource in RESOURCES.items()},
         functions={token(name): function for name, function in FUNCTIONS.items()},
         schema=schema,
+        marks=MARKS,
         components=components,
         configure=configure,
         check_configuration=check_configuration,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agent_deploy.provider import schema_identity
+from agent_deploy.provider import schema_identity, schema_marks
 from agent_deploy.rules.endpoint_fields import Changing, FieldRule, below
 from agent_deploy.rules.records import WireField, wire_fields
 from agent_deploy.rules.requirements import Requirements
@@ -63,6 +63,9 @@ CONFIGURATION: Schema = {
 _PLAIN: Mapping[str, Schema] = {"string": _STRING, "integer": _INTEGER, "boolean": _BOOLEAN, "strings": _STRINGS}
 
 
+MARKS = schema_marks.marks(_ref)
+
+
 def _endpoint_fields(path: str) -> Schema:
     """The fields directly below a path of ServingEndpoint."""
     return {name: _endpoint_field(rule) for name, rule in below(path).items()}
@@ -79,11 +82,13 @@ def _endpoint_field(rule: FieldRule) -> Schema:
 RECORDS: Mapping[str, type] = {
     "DeclaredResource": Resource,
     "DeploymentRequirements": Requirements,
+    # The arguments of AgentServicePrincipal have an OpenPrivilege, whose values are plain.
+    "FoundOpenPrivilege": OpenPrivilege,
     **{
         record.__name__: record
         for record in (
             WantedVersion, NamedValue, WantedPipeline, WantedDeployment,
-            OpenPrivilege, VersionNeeds, VerifiedDeployment,
+            VersionNeeds, VerifiedDeployment,
         )
     },
 }  # fmt: skip
@@ -340,7 +345,9 @@ def schema() -> Schema:
         "license": "Apache-2.0",
         "config": {"variables": CONFIGURATION},
         "provider": {"inputProperties": CONFIGURATION},
-        "types": {token(name): {"type": "object", **type_} for name, type_ in TYPES.items()},
+        "types": {
+            token(name): {"type": "object", **type_} for name, type_ in (TYPES | dict(schema_marks.ENUMS)).items()
+        },
         "resources": {token(name): resource for name, resource in RESOURCES.items()},
         "functions": {token(name): function for name, function in FUNCTIONS.items()},
     }

@@ -15,6 +15,7 @@ import pulumi
 import pulumi.runtime
 from pulumi.provider import server as classic
 
+from agent_deploy.provider.plugin.inferred_schema import Schema, completed
 from agent_deploy.provider.plugin.resource import Package, UserError
 
 # Where the protocol was loaded without the SDK around it, nobody has named it there; the SDK asks for it by this name.
@@ -29,11 +30,12 @@ class Components(classic.ProviderServicer):
         from pulumi.provider.experimental.component import ComponentProvider
 
         super().__init__(ComponentProvider(components, package.name, None, package.version), [], engine_address)
+        self._classes, self._marks = components, package.marks
 
     @property
-    def schema(self) -> str:
-        """Their schema as JSON, or the empty string."""
-        return self.provider.schema or ""
+    def schema(self) -> Schema:
+        """Their part of the package's schema."""
+        return completed(self.provider.schema, self.provider.analyzer, self._classes, self._marks)
 
     async def construct(self, request: Any, context: Any) -> Any:
         """Makes one."""

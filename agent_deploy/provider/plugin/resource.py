@@ -231,6 +231,8 @@ class Package:
     functions: Mapping[str, Function] = field(default_factory=dict)
     # The Pulumi schema of resources, functions and configuration, without the components, which are inferred.
     schema: Callable[[], dict[str, Any]] = dict
+    # What is said in the schema of arguments of components, besides what their types say; see inferred_schema.py.
+    marks: Mapping[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     # The component classes, imported when first asked for; None without any.
     components: Callable[[], list[type]] | None = None
     # The provider's inputs to the object that implementations see as `context.configuration`; called once, no I/O.

@@ -102,7 +102,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     async def _schema(self) -> Any:
         components = await self._with_components()
-        inferred = json.loads(components.schema if components else "{}")
+        inferred = components.schema if components else {}
         return provider_pb2.GetSchemaResponse(schema=json.dumps(merged(self._package.schema(), inferred)))
 
     async def Cancel(self, request: Any, context: Any) -> Any:
