@@ -41,6 +41,8 @@ ERROR_LINES = 30  # of the Go command's own output, shown when it fails
 
 ENGINE_MODULE = "github.com/pulumi/pulumi/pkg/v3"
 SDK_MODULE = "github.com/pulumi/pulumi/sdk/v3"
+YAML_MODULE = "github.com/pulumi/pulumi-yaml"
+VERSION_VARIABLE = f"{SDK_MODULE}/go/common/version.Version"
 LANGUAGE_HOST = "python/cmd/pulumi-language-python"
 # What the engine runs to execute Python programs; plain files inside the engine's SDK module.
 PYTHON_FILES = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python")
@@ -60,6 +62,8 @@ class Command:
     folder: Path
     package: str
     module: str
+    # The Go variable from which the program knows its version.
+    variable: str = VERSION_VARIABLE
 
     @property
     def version(self) -> str:
@@ -74,6 +78,13 @@ class Command:
 COMMANDS = (
     Command("pulumi", TOOLS / "pulumi", f"{ENGINE_MODULE}/cmd/pulumi", ENGINE_MODULE),
     Command("pulumi-language-python", TOOLS / "language-python", f"{SDK_MODULE}/{LANGUAGE_HOST}", SDK_MODULE),
+    Command(
+        "pulumi-language-yaml",
+        TOOLS / "pulumi",
+        f"{YAML_MODULE}/cmd/pulumi-language-yaml",
+        YAML_MODULE,
+        f"{YAML_MODULE}/pkg/version.Version",
+    ),
 )
 PROGRAMS = (*(command.name for command in COMMANDS), *(Path(file).name for file in PYTHON_FILES))
 
@@ -122,10 +133,10 @@ def cache_folder() -> Path:
 def pinned_key() -> str:
     """A name for exactly what the Go modules pin, so that changed pins never meet an older build."""
     digest = hashlib.sha256()
-    for command in COMMANDS:
-        digest.update((command.folder / "go.mod").read_bytes())
-        digest.update((command.folder / "go.sum").read_bytes())
-    engine, host = (command.version.lstrip("v") for command in COMMANDS)
+    for folder in sorted({command.folder for command in COMMANDS}):
+        digest.update((folder / "go.mod").read_bytes())
+        digest.update((folder / "go.sum").read_bytes())
+    engine, host, *_ = (command.version.lstrip("v") for command in COMMANDS)
     return f"pulumi-{engine}-python-{host}-{digest.hexdigest()[:12]}"
 
 
@@ -260,7 +271,7 @@ def build(command: Command, folder: Path, environment: Mapping[str, str]) -> Non
     dependencies = ["list", "-mod=readonly", "-deps", command.package]
     count = len(run_go(dependencies, command, environment, f"modules of {command.name}").split())
     tell(f"{command.name} {command.version}: building, {count} packages less those that Go has cached")
-    flags = f"-s -w -X {SDK_MODULE}/go/common/version.Version={command.version}"
+    flags = f"-s -w -X {command.variable}={command.version}"
     output = ["-o", str(folder / command.name)]
     arguments = ["build", "-v", "-mod=readonly", "-trimpath", "-ldflags", flags, *output, command.package]
     run_go(arguments, command, environment, command.name)

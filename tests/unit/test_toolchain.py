@@ -30,7 +30,13 @@ pytestmark = pytest.mark.processes
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "toolchain.py"
 VERSION = "v3.256.0"
 SYSTEMS = ("linux", "darwin")
-PROGRAMS = {"pulumi", "pulumi-language-python", "pulumi-language-python-exec", "pulumi-resource-pulumi-python"}
+PROGRAMS = {
+    "pulumi",
+    "pulumi-language-python",
+    "pulumi-language-python-exec",
+    "pulumi-language-yaml",
+    "pulumi-resource-pulumi-python",
+}
 
 # A port that nobody listens on.
 NOBODY = "http://127.0.0.1:1"
@@ -265,7 +271,7 @@ def test_a_release_that_will_not_do_is_built_instead(
     assert code == 0, told
     assert why in told
     assert "but one that is built from Go modules" in told
-    assert asked(go, "build") == 2
+    assert asked(go, "build") == 3
     assert left_over(tmp_path) == {"lock", Path(path).parent.name}
 
 
@@ -367,7 +373,7 @@ def test_two_at_once_build_once(start: Callable[..., subprocess.Popen[str]], go:
     (go / "hold").unlink()
     one, other = finish(first), finish(second)
     assert (one[0], other[0], one[1]) == (0, 0, other[1])
-    assert asked(go, "build") == 2  # the engine and the language host
+    assert asked(go, "build") == 3  # the engine and the two language hosts
 
 
 @pytest.fixture
@@ -396,4 +402,4 @@ def test_read_only_caches_are_moved(module: ModuleType, monkeypatch: pytest.Monk
 def test_the_key_names_what_is_pinned(module: ModuleType) -> None:
     key = module.pinned_key()
     assert key.startswith("pulumi-3.256.0-python-3.79.0-")
-    assert {command.version for command in module.COMMANDS} == {"v3.256.0", "v3.79.0"}
+    assert {command.version for command in module.COMMANDS} == {"v3.256.0", "v3.79.0", "v1.38.1"}
