@@ -1,0 +1,46 @@
+"""A workspace as the example needs it: a model with two versions, and an endpoint that something else has made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.serving import PATH, Site
+from tests.engine.support import Stack, both_plugins, stack, toolchain
+from tests.languages.example import MODEL, OWN_ENDPOINT, OWN_MODEL
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _needs_pulumi() -> None:
+    if toolchain() is None:
+        pytest.fail("no `pulumi` on PATH and none built: run `make toolchain`")
+
+
+@pytest.fixture
+def site(local_workspace_factory: Callable[..., Any]) -> Site:
+    """Of the test's own: the example's names are fixed."""
+    found = Site(local_workspace_factory(serving_start="on_request"))
+    found.register_bare(MODEL, 2)
+    found.register_bare(OWN_MODEL, 1)
+    entity = {"entity_name": OWN_MODEL, "entity_version": "1", "workload_size": "Small", "scale_to_zero_enabled": True}
+    found.workspace.post(PATH, {"name": OWN_ENDPOINT, "config": {"served_entities": [entity]}})
+    found.settled(OWN_ENDPOINT)
+    return found
+
+
+@pytest.fixture
+def open_stack(tmp_path: Path, site: Site) -> Iterator[Callable[..., Stack]]:
+    """``open_stack()`` is a stack of an empty program on the test's workspace, which finds both plugins."""
+    with ExitStack() as stacks:
+
+        def make() -> Stack:
+            folder = tmp_path / "stack"
+            folder.mkdir()
+            plugins = both_plugins(tmp_path / "plugins")
+            return stacks.enter_context(stack(folder, "", environment=site.environment, plugins=plugins))
+
+        yield make
