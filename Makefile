@@ -19,7 +19,7 @@ DEMO_ARGS ?=
 WITH_TOOLCHAIN = toolchain=$$($(VENV)/bin/python tools/toolchain.py --print-path) \
 	&& PATH="$(VENV)/bin:$$toolchain:$$PATH" VIRTUAL_ENV="$(VENV)"
 
-.PHONY: setup constraints toolchain demo check test screenshots docs release bench lint clean distclean
+.PHONY: setup constraints toolchain sdk demo check test screenshots docs release bench lint clean distclean
 
 setup: $(STAMP)
 	@$(VENV)/bin/python tools/toolchain.py
@@ -46,6 +46,10 @@ $(VENV)/bin/uv:
 # The engine alone, where only that is missing.
 toolchain:
 	@$(PYTHON) tools/toolchain.py
+
+# For TypeScript, Go and Python, out of schema.json, by Pulumi's code generators; needs Go.
+sdk:
+	@$(PYTHON) tools/sdk.py
 
 demo: $(STAMP)
 	@$(WITH_TOOLCHAIN) $(VENV)/bin/python tools/demo.py $(DEMO_ARGS)
@@ -81,7 +85,7 @@ lint: $(STAMP)
 
 # Keeps the toolchain, which takes minutes to build; `distclean` takes that as well.
 clean:
-	rm -rf $(VENV) dist site .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) dist site sdk .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean

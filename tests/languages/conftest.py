@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from tests.engine.serving import PATH, Site
 from tests.engine.support import Stack, both_plugins, stack, toolchain
+from tests.languages.compiled import ROOT, Go, TypeScript, golang
+from tests.languages.compiled import typescript as compile_typescript
 from tests.languages.example import MODEL, OWN_ENDPOINT, OWN_MODEL
 
 
@@ -18,6 +21,29 @@ from tests.languages.example import MODEL, OWN_ENDPOINT, OWN_MODEL
 def _needs_pulumi() -> None:
     if toolchain() is None:
         pytest.fail("no `pulumi` on PATH and none built: run `make toolchain`")
+
+
+@pytest.fixture(scope="session")
+def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The SDKs of schema.json, generated now."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    from sdk import make
+
+    folder = tmp_path_factory.mktemp("sdk")
+    make(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def typescript(sdk: Path, tmp_path_factory: pytest.TempPathFactory) -> TypeScript:
+    """TypeScript's SDK and the example, compiled."""
+    return compile_typescript(sdk, tmp_path_factory.mktemp("typescript"))
+
+
+@pytest.fixture(scope="session")
+def go_program(sdk: Path, tmp_path_factory: pytest.TempPathFactory) -> Go:
+    """Go's SDK and the example, compiled for the Automation API."""
+    return golang(sdk, tmp_path_factory.mktemp("go") / "module", automation=True)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from tests.engine.serving import Site
-from tests.engine.support import Result, Stack
+from tests.engine.support import Stack
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "yaml" / "Pulumi.yaml"
 PROGRAM: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())
@@ -38,8 +38,8 @@ def configure(stack: Stack) -> None:
     stack.set_secret("searchKey", SECRET)
 
 
-def check_made(site: Site, stack: Stack, outputs: dict[str, Any]) -> None:
-    """All four components and their children, and what they say of themselves."""
+def check_made(site: Site, stack: Stack, outputs: dict[str, Any]) -> str:
+    """All four components, and what they say of themselves; returns the id of the agent's endpoint."""
     made = {resource["type"] for resource in stack.export()["resources"]}
     assert set(COMPONENTS.values()) <= made
     assert served(site) == {"1"}
@@ -48,13 +48,18 @@ def check_made(site: Site, stack: Stack, outputs: dict[str, Any]) -> None:
     assert outputs["feedbackModel"] == "main.default.feedback"
     assert outputs["applicationId"]
     assert SECRET not in stack.state_text()
+    return str(site.endpoint(ENDPOINT)["id"])
 
 
-def check_changed(site: Site, done: Result) -> None:
-    """Another version, in place: nothing is made anew but what is the version's own."""
-    assert done.operations["docs"] == "update"
-    assert set(done.operations.values()) <= {"update", "create", "delete"}
+def change(stack: Stack) -> None:
+    """Another version, which the next `up` deploys."""
+    stack.run("config", "set", "agentVersion", "2")
+
+
+def check_changed(site: Site, endpoint_id: str) -> None:
+    """It is served by the endpoint that was there before."""
     assert served(site) == {"2"}
+    assert site.endpoint(ENDPOINT)["id"] == endpoint_id
 
 
 def check_gone(site: Site, stack: Stack) -> None:

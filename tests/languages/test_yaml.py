@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tests.engine.serving import Site
 from tests.engine.support import Stack
-from tests.languages.example import PROGRAM, check_changed, check_gone, check_made, configure, write_project
+from tests.languages.example import PROGRAM, change, check_changed, check_gone, check_made, configure, write_project
 
 
 def test_a_yaml_program_is_up_changed_and_destroyed(site: Site, open_stack: Callable[[], Stack]) -> None:
@@ -14,9 +14,10 @@ def test_a_yaml_program_is_up_changed_and_destroyed(site: Site, open_stack: Call
     write_project(stack, **PROGRAM)
     configure(stack)
     stack.up()
-    check_made(site, stack, stack.outputs())
+    endpoint_id = check_made(site, stack, stack.outputs())
     stack.preview("--expect-no-changes")
-    stack.run("config", "set", "agentVersion", "2")
-    check_changed(site, stack.up())
+    change(stack)
+    stack.up()
+    check_changed(site, endpoint_id)
     stack.destroy()
     check_gone(site, stack)

@@ -86,6 +86,9 @@ func writePrograms(file, yaml, folder string) error {
 			return fmt.Errorf("%s: %w", yaml, err)
 		}
 		content, err := generate(program)
+		if err == nil && language == "go" {
+			content, err = withPlainFields(content, l.pkg)
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", language, err)
 		}
