@@ -14,6 +14,7 @@ from agent_deploy.cli import (
     ephemeral,
     feedback,
     import_,
+    init,
     local,
     promote,
     query,
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.add_typer(local.app, name="local")
 app.add_typer(tables.app, name="tables")
 app.add_typer(ephemeral.app, name="ephemeral")
+app.command(name="init")(init.init)
 app.command(name="check")(check.check)
 app.command(name="doctor")(doctor.doctor)
 app.command(name="feedback")(feedback.feedback)

@@ -6,7 +6,8 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,13 @@ app.add_typer(faults.app, name="faults")
 app.command(name="sign-in")(sign_in.sign_in)
 
 _STOP_SECONDS = 60.0
+Stack = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Stack of this folder's Pulumi project, kept with the workspace; made when it is missing.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -37,32 +45,41 @@ def start(
         list[str] | None,
         typer.Option(metavar="NAME=NUMBER", help="What a SQL statement may take, such as sql_seconds=60; repeatable."),
     ] = None,
+    stack: Stack = "",
 ) -> None:
-    """Start the local workspace and wait until it answers."""
+    """Start the local workspace and wait until it answers; with --stack, print what `local env --stack` prints."""
     workspace = _server_code()
     options: dict[str, Any] = {"serving_isolation": isolation, **_limits(limit or ())}
-    from agent_deploy.local import running
-
-    if (found := running.status(folder.absolute())) is not None:
-        typer.echo(f"The local workspace runs already at {found['host']} (process {found['pid']}).")
-        return
+    if foreground and stack:
+        raise CommandError(
+            "--stack prints lines for a shell's `eval`, which --foreground keeps waiting: give one of them"
+        )
     if build_seconds is not None:
         options["serving_build_seconds"] = build_seconds
-    try:
-        process, status = workspace.launch(
-            folder.absolute(),
-            port,
-            options,
-            workspace.START_SECONDS,
-            lambda text: typer.echo(f"  {text}", err=True),
-            stop_with_parent=foreground,
-        )
-    except workspace.WorkspaceError as error:
-        raise CommandError(str(error)) from error
-    typer.echo(f"The local workspace is ready at {status['host']}, its state in {folder}.")
-    typer.echo(f"Isolation of served models: {status['isolation']}.", err=True)
-    if foreground:
-        _wait(process)
+    from agent_deploy.local import running
+
+    lines = _stack_lines(folder, stack)
+    told = partial(typer.echo, err=bool(stack))  # standard output is the shell's then
+    if (found := running.status(folder.absolute())) is not None:
+        told(f"The local workspace runs already at {found['host']} (process {found['pid']}).")
+    else:
+        try:
+            process, found = workspace.launch(
+                folder.absolute(),
+                port,
+                options,
+                workspace.START_SECONDS,
+                lambda text: typer.echo(f"  {text}", err=True),
+                stop_with_parent=foreground,
+            )
+        except workspace.WorkspaceError as error:
+            raise CommandError(str(error)) from error
+        told(f"The local workspace is ready at {found['host']}, its state in {folder}.")
+        typer.echo(f"Isolation of served models: {found['isolation']}.", err=True)
+        if foreground:
+            _wait(process)
+    if stack:
+        _print_environment(folder, found, lines)
     else:
         named = "" if folder == DEFAULT_FOLDER else f" --folder {shlex.quote(str(folder))}"
         typer.echo(f'Next: eval "$(agent-deploy local env{named})"', err=True)
@@ -114,23 +131,40 @@ def env(
     folder: Folder = DEFAULT_FOLDER,
     as_json: Json = False,
     shell: Annotated[bool, typer.Option("--shell", help="Print lines for a shell's `eval` (the default).")] = True,
+    stack: Stack = "",
 ) -> None:
-    """Print the environment that clients need, the administrator's token included."""
+    """Print the environment that clients need, the administrator's token included; with --stack, Pulumi's as well."""
+    found = running_status(folder)
+    if not as_json and shell:
+        _print_environment(folder, found, _stack_lines(folder, stack))
+        return
+    if stack:
+        raise CommandError("--stack prints lines for a shell's `eval`: leave out --json")
+    typer.echo(json.dumps(_environment(folder, found), indent=2))
+
+
+def _print_environment(folder: Path, found: Mapping[str, Any], more: Iterable[str]) -> None:
+    for name, value in _environment(folder, found).items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+    for line in more:
+        typer.echo(line)
+
+
+def _environment(folder: Path, found: Mapping[str, Any]) -> dict[str, str]:
     from agent_deploy.local import running
     from agent_deploy.local.workspace import environment
 
-    found = running_status(folder)
-    token = (folder / running.TOKEN_FILE).read_text().strip()
-    variables = environment(found["host"], token)
-    if as_json or not shell:
-        typer.echo(json.dumps(variables, indent=2))
-        return
-    for name, value in variables.items():
-        typer.echo(f"export {name}={shlex.quote(value)}")
+    return environment(found["host"], (folder / running.TOKEN_FILE).read_text().strip())
 
 
-# In the same folder, but not the workspace's: shells have the plugin's folder on their PATH.
-_NOT_STATE = frozenset({"plugins", "demo"})
+def _stack_lines(folder: Path, stack: str) -> list[str]:
+    from agent_deploy.cli import local_stack
+
+    return local_stack.lines(folder, stack) if stack else []
+
+
+# In the same folder, but not the workspace's: shells have the plugin's folder on their PATH, stack files use the key.
+_NOT_STATE = frozenset({"plugins", "demo", "pulumi.key"})
 
 
 @app.command()

@@ -24,13 +24,14 @@ class EngineError(Exception):
 
 
 class Engine:
-    """One project: that of a folder or of one above it."""
+    """One project: that of a folder or of one above it. ``environment`` replaces this process's own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         program = shutil.which("pulumi")
         if program is None:
             raise EngineError("There is no `pulumi` on PATH. Install it: https://www.pulumi.com/docs/install/")
         self._program, self._file = program, _project_file(folder.absolute())
+        self._environment = environment
         self.project = str(_yaml(self._file).get("name") or "")
 
     def backend(self) -> str:
@@ -53,6 +54,14 @@ class Engine:
     def state(self, stack: str) -> dict[str, Any]:
         """As `pulumi stack export` has it: secrets are encrypted."""
         return dict(json.loads(self._answer("stack", "export", "--stack", stack)))
+
+    def init(self, stack: str) -> None:
+        """A stack with nothing in it, which is not selected."""
+        self._run("stack", "init", stack, "--no-select")
+
+    def has_key(self, stack: str) -> bool:
+        """Whether the stack's file names the key of its secrets."""
+        return bool(self._settings(stack).keys() & set(_PROVIDERS.values()))
 
     def make(self, stack: str, base: str, state: Mapping[str, Any]) -> None:
         """A stack with nothing in it, whose secrets are kept as in its own lost ``state``, or else as in ``base``."""
@@ -122,14 +131,25 @@ class Engine:
 
     def _run(self, *arguments: str, stdin: str | None = None) -> None:
         done = subprocess.run(
-            self._line(arguments), check=False, stdout=sys.stderr, cwd=self._file.parent, input=stdin, text=True
+            self._line(arguments),
+            check=False,
+            stdout=sys.stderr,
+            cwd=self._file.parent,
+            input=stdin,
+            text=True,
+            env=self._environment,
         )
         if done.returncode != 0:
             raise EngineError(f"`pulumi {_shown(arguments)}` failed; what it said stands above")
 
     def _answer(self, *arguments: str) -> str:
         done = subprocess.run(
-            self._line(arguments), check=False, stdout=subprocess.PIPE, text=True, cwd=self._file.parent
+            self._line(arguments),
+            check=False,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=self._file.parent,
+            env=self._environment,
         )
         if done.returncode != 0:
             raise EngineError(f"`pulumi {_shown(arguments)}` failed; what it said stands above")

@@ -21,8 +21,8 @@ _OURS = (
         "workspace.db-shm",
         "workspace.db-wal",
     ),
-    *("workspace.key", ".gitignore", "files", "logs", "mlflow", "models", "pipelines", "scratch", "serving"),
-    *("statements", "tables"),
+    *("workspace.key", ".gitignore", "files", "logs", "mlflow", "models", "pipelines", "pulumi", "pulumi.key"),
+    *("scratch", "serving", "statements", "tables"),
 )
 
 

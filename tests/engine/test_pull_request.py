@@ -1,4 +1,4 @@
-"""A pull request played with the shell steps of the workflows in templates/: real engine, GitHub's API on 127.0.0.1."""
+"""A pull request played with the shell steps of the ready workflows: real engine, GitHub's API on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.engine.serving import Site
 from tests.engine.support import BIN, Stack, both_plugins
 from tests.pull_requests.forges import TOKEN, State, github, served
 
-TEMPLATES = Path(__file__).parents[2] / "templates"
+TEMPLATES = Path(__file__).parents[2] / "agent_deploy" / "templates"
 PROGRAM = """
 from agent_deploy import AgentDeployment
 

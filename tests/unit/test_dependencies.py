@@ -32,7 +32,7 @@ FOLDERS = {
     "local": ("agent_deploy/local",),
     "spark": ("agent_deploy/tables",),
     "pull-requests": ("agent_deploy/pull_requests",),
-    "dev": ("bench", "stacks", "tests", "tools"),
+    "dev": ("agent_deploy/templates", "bench", "stacks", "tests", "tools"),
 }
 # Extra → those whose distributions are there as well.
 WITH = {CORE: (), "local": (CORE,), "spark": (CORE,), "pull-requests": (CORE,), "dev": (CORE, "local", "spark")}

@@ -1,4 +1,4 @@
-"""The workflows of this repository and those in templates/, judged by actionlint and by zizmor, without a network."""
+"""The workflows of this repository and its ready ones, judged by actionlint and by zizmor, without a network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from agent_deploy.policies.judging import choose
 pytestmark = pytest.mark.processes
 
 ROOT = Path(__file__).parents[2]
-TEMPLATES = sorted((ROOT / "templates" / "github").glob("*.yml"))
+READY = ROOT / "agent_deploy" / "templates"
+TEMPLATES = sorted((READY / "github").glob("*.yml"))
 WORKFLOWS = [*TEMPLATES, *sorted((ROOT / ".github" / "workflows").glob("*.yml"))]
 ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
 BIN = ROOT / ".cache" / "actionlint"
@@ -67,16 +68,16 @@ def test_a_template_stores_no_credential_of_databricks(path: Path) -> None:
 
 
 def test_a_fork_gets_no_credentials() -> None:
-    (job,) = yaml.safe_load((ROOT / "templates/github/agents-preview.yml").read_text())["jobs"].values()
+    (job,) = yaml.safe_load((READY / "github" / "agents-preview.yml").read_text())["jobs"].values()
     assert job["if"] == "github.event.pull_request.head.repo.full_name == github.repository"
 
 
 def test_gitlabs_jobs_sign_in_by_an_id_token_and_say_the_same_commands() -> None:
-    jobs = yaml.safe_load((ROOT / "templates/gitlab/agents.gitlab-ci.yml").read_text())
+    jobs = yaml.safe_load((READY / "gitlab" / "agents.gitlab-ci.yml").read_text())
     assert jobs[".agents"]["variables"]["DATABRICKS_AUTH_TYPE"] == "env-oidc"
-    github = yaml.safe_load((ROOT / "templates/github/agents-preview.yml").read_text())["jobs"]["preview"]["steps"]
+    github = yaml.safe_load((READY / "github" / "agents-preview.yml").read_text())["jobs"]["preview"]["steps"]
     assert github[-1]["run"].splitlines() == jobs["agents-preview"]["script"]
 
 
 def test_the_policies_are_settings_that_there_are() -> None:
-    assert choose(json.loads((ROOT / "templates" / "policies.json").read_text()))
+    assert choose(json.loads((READY / "policies.json").read_text()))

@@ -1,0 +1,36 @@
+// The deployed agent. What differs between environments stands in Pulumi.<stack>.yaml, the rest in Pulumi.yaml.
+// Its SDK is generated: with agent-deploy installed, `pulumi package add "$(which pulumi-resource-agent-deploy)"`.
+package main
+
+import (
+	"github.com/pulumi/pulumi-agent-deploy/sdk/go/agentdeploy"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
+)
+
+func main() {
+	pulumi.Run(func(ctx *pulumi.Context) error {
+		settings := config.New(ctx, "")
+		agent, err := agentdeploy.NewAgentDeployment(ctx, "${PROJECT}", &agentdeploy.AgentDeploymentArgs{
+			ModelName: pulumi.String(settings.Require("model")),
+			Versions: agentdeploy.AgentVersionArgsArray{
+				&agentdeploy.AgentVersionArgsArgs{Alias: pulumi.String(settings.Require("alias"))},
+			},
+			ScaleToZero: pulumi.Bool(settings.RequireBool("scaleToZero")),
+			Environment: pulumi.StringMap{"DEFAULT_DEPARTMENT": pulumi.String("the front desk")},
+			Permissions: agentdeploy.AgentPermissionArgsArray{
+				&agentdeploy.AgentPermissionArgsArgs{
+					GroupName: pulumi.String(settings.Require("group")),
+					Level:     pulumi.String("CAN_QUERY"),
+				},
+			},
+		})
+		if err != nil {
+			return err
+		}
+		ctx.Export("endpoint_name", agent.EndpointName)
+		ctx.Export("query_endpoint", agent.QueryEndpoint)
+		ctx.Export("review_app_url", agent.ReviewAppUrl)
+		return nil
+	})
+}
