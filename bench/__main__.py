@@ -17,6 +17,7 @@ BENCHMARKS = {
     "preview": "Preview of N agents: ours against hand-written pulumi_databricks, on the same plugin and workspace",
     "serving": "A request through the local workspace, logging on, against MLflow's own scoring server",
     "payload_rows": "Payload rows: processor time for handing over and writing one, of a request's whole time",
+    "local_start": "agent-deploy local start in a new folder, until the first call is answered",
     "cold_start": "First answer from zero against a bare load of the same model",
     "version_change": "A version change: seconds added to the workspace's own time, calls against the vendor's",
     "tables": "Derived tables against a plain copy by Spark; a run on 1,000 new rows",

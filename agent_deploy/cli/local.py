@@ -8,14 +8,18 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agent_deploy.cli import faults, sign_in
 from agent_deploy.cli.errors import CommandError
 from agent_deploy.cli.folder import DEFAULT_FOLDER, Folder, running_status
+
+if TYPE_CHECKING:
+    from agent_deploy.cli.local_stack import LocalStack
 
 app = typer.Typer(help="A Databricks workspace on this machine, at 127.0.0.1.", no_args_is_help=True)
 app.add_typer(faults.app, name="faults")
@@ -58,7 +62,7 @@ def start(
         options["serving_build_seconds"] = build_seconds
     from agent_deploy.local import running
 
-    lines = _stack_lines(folder, stack)
+    local_stack = _local_stack(folder, stack)
     told = partial(typer.echo, err=bool(stack))  # standard output is the shell's then
     if (found := running.status(folder.absolute())) is not None:
         told(f"The local workspace runs already at {found['host']} (process {found['pid']}).")
@@ -78,8 +82,8 @@ def start(
         typer.echo(f"Isolation of served models: {found['isolation']}.", err=True)
         if foreground:
             _wait(process)
-    if stack:
-        _print_environment(folder, found, lines)
+    if local_stack:
+        _print_environment(folder, found, local_stack)
     else:
         named = "" if folder == DEFAULT_FOLDER else f" --folder {shlex.quote(str(folder))}"
         typer.echo(f'Next: eval "$(agent-deploy local env{named})"', err=True)
@@ -136,14 +140,15 @@ def env(
     """Print the environment that clients need, the administrator's token included; with --stack, Pulumi's as well."""
     found = running_status(folder)
     if not as_json and shell:
-        _print_environment(folder, found, _stack_lines(folder, stack))
+        _print_environment(folder, found, _local_stack(folder, stack))
         return
     if stack:
         raise CommandError("--stack prints lines for a shell's `eval`: leave out --json")
     typer.echo(json.dumps(_environment(folder, found), indent=2))
 
 
-def _print_environment(folder: Path, found: Mapping[str, Any], more: Iterable[str]) -> None:
+def _print_environment(folder: Path, found: Mapping[str, Any], stack: LocalStack | None) -> None:
+    more = stack.lines() if stack else []
     for name, value in _environment(folder, found).items():
         typer.echo(f"export {name}={shlex.quote(value)}")
     for line in more:
@@ -157,10 +162,10 @@ def _environment(folder: Path, found: Mapping[str, Any]) -> dict[str, str]:
     return environment(found["host"], (folder / running.TOKEN_FILE).read_text().strip())
 
 
-def _stack_lines(folder: Path, stack: str) -> list[str]:
-    from agent_deploy.cli import local_stack
+def _local_stack(folder: Path, stack: str) -> LocalStack | None:
+    from agent_deploy.cli.local_stack import LocalStack
 
-    return local_stack.lines(folder, stack) if stack else []
+    return LocalStack(folder, stack) if stack else None
 
 
 # In the same folder, but not the workspace's: shells have the plugin's folder on their PATH, stack files use the key.
@@ -201,15 +206,21 @@ def plugin(folder: Folder = DEFAULT_FOLDER) -> None:
 
 
 def _server_code() -> Any:
-    try:
-        import fastapi  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        message = f"the local workspace needs the extra 'local' ({error.name} is missing)"
-        raise CommandError(f"{message}: pip install '.[local]' in the repository of agent_deploy") from error
+    # Looked for and not imported, which the server's own process does.
+    for module in ("fastapi", "uvicorn"):
+        if not _is_installed(module):
+            message = f"the local workspace needs the extra 'local' ({module} is missing)"
+            raise CommandError(f"{message}: pip install '.[local]' in the repository of agent_deploy")
     from agent_deploy.local import workspace
 
     return workspace
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of an import hook
+        return False
 
 
 def _require_state(folder: Path) -> None:

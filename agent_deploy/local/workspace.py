@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from agent_deploy.local.private import make_private
-from agent_deploy.local.running import LOG_FILE, TOKEN_FILE
+from agent_deploy.local.running import LOG_FILE, STATE_FILE, TOKEN_FILE, is_running
 
 START_SECONDS = 120.0  # a cold file cache and MLflow's import are slow
 STOP_SECONDS = 40.0
@@ -149,11 +149,15 @@ def launch(
     progress: Callable[[str], None],
     stop_with_parent: bool,
 ) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
-    """Start the server's process; returns it and its status once it answers. Raises WorkspaceError."""
+    """Start the server's process; returns it and its status once it answers. Raises WorkspaceError.
+
+    Of a new workspace that does not start nothing is left.
+    """
     if sign := _NO_TABLE_PATH.search(str(folder)):
         raise WorkspaceError(
             f"No Delta table can be kept below {str(folder)!r}, for {sign[0]!r} in it: name another folder."
         )
+    is_new, before = not (folder / STATE_FILE).exists(), _files(folder)
     reading, writing = os.pipe()
     command = [sys.executable, "-m", "agent_deploy.local.server", "--folder", str(folder), "--port", str(port)]
     command += ["--settings", json.dumps(options), "--ready-fd", str(writing)]
@@ -178,9 +182,24 @@ def launch(
     except BaseException:
         process.kill()
         process.wait()
+        # Another one's, if that has just made it.
+        if is_new and not is_running(folder):
+            _remove_new(folder, before)
         raise
     finally:
         os.close(reading)
+
+
+def _files(folder: Path) -> set[Path] | None:
+    """What lies in the folder; None when there is none."""
+    return set(folder.iterdir()) if folder.is_dir() else None
+
+
+def _remove_new(folder: Path, before: set[Path] | None) -> None:
+    for path in (_files(folder) or set()) - (before or set()):
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    if before is None:
+        folder.rmdir()
 
 
 def _private(path: str, flags: int) -> int:

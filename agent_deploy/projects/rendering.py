@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from agent_deploy.projects.answers import STAGES, Answers
@@ -23,12 +23,7 @@ _POLICIES = "policies.json"  # what the workflows judge by
 
 def files(answers: Answers) -> dict[str, str]:
     """Path in the project → text."""
-    replaced = _replaced(answers)
-    found = {}
-    for path, text in _template(answers.language):
-        for placeholder, value in replaced.items():
-            text = text.replace(placeholder, value)
-        found[path] = text
+    found = {path: _filled(path, text, answers) for path, text in _template(answers.language)}
     found["Pulumi.yaml"] = found["Pulumi.yaml"].partition(_OF_THE_TEMPLATE)[0] + "\n"
     return {**found, **_workflows(answers.ci)}
 
@@ -41,17 +36,36 @@ def _template(language: str) -> Iterator[tuple[str, str]]:
             yield path.relative_to(folder).as_posix(), path.read_text("utf-8")
 
 
-def _replaced(answers: Answers) -> dict[str, str]:
-    """Text of a template → what stands there in the project; the longer ones first, as they hold the shorter ones."""
+def _filled(path: str, text: str, answers: Answers) -> str:
+    """The text without placeholders; the longer ones are replaced first, as they hold others."""
+    written = _AS.get(path.rpartition(".")[2], str)
     models = {f"{stage}.default.${{PROJECT}}": answers.staged_model(stage) for stage in STAGES}
-    return {
+    replaced = {
         "main.default.${PROJECT}": answers.model,
         **models,
-        "default: users": f"default: {json.dumps(answers.group, ensure_ascii=False)}",
-        "${PROJECT}": answers.name,
-        # Between the quotes of YAML and JSON.
-        "${DESCRIPTION}": json.dumps(answers.description, ensure_ascii=False)[1:-1],
+        "default: users": f"default: {_yaml(answers.group)}",
+        "${PROJECT}": written(answers.name),
+        "${DESCRIPTION}": written(answers.description),
     }
+    for placeholder, value in replaced.items():
+        text = text.replace(placeholder, value)
+    return text
+
+
+def _yaml(value: str) -> str:
+    """A whole scalar, in quotes where it would else be something other than this text."""
+    import yaml
+
+    return str(yaml.safe_dump([value], allow_unicode=True, width=len(value) + 10))[2:].rstrip("\n")
+
+
+def _json(value: str) -> str:
+    """Between quotes."""
+    return json.dumps(value, ensure_ascii=False)[1:-1]
+
+
+# How a value is written, by the file's kind; elsewhere as it is.
+_AS: dict[str, Callable[[str], str]] = {"yaml": _yaml, "json": _json}
 
 
 def _workflows(forge: str) -> dict[str, str]:

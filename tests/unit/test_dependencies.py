@@ -48,8 +48,6 @@ OWN = {
 }
 
 IMPORTED_WITHOUT = {
-    ("agent_deploy/cli/local.py", "fastapi"): "looks whether the extra is there",
-    ("agent_deploy/cli/local.py", "uvicorn"): "looks whether the extra is there",
     ("agent_deploy/rules/feedback.py", "mlflow.exceptions"): "runs only where MLflow serves it",
     ("agent_deploy/client/promotion.py", "mlflow"): "is told when it is missing, to whoever promotes",
     ("agent_deploy/client/promotion.py", "mlflow.exceptions"): "the same",

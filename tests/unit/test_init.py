@@ -56,13 +56,19 @@ def test_every_answer_arrives_and_no_placeholder_stays(tmp_path: Path, language:
         "model": "cat.sch.mod", "alias": "candidate", "group": "askers: all", "scaleToZero": True,
     }  # fmt: skip
     stacks = {stage: yaml.safe_load(found[f"Pulumi.{stage}.yaml"])["config"] for stage in ("dev", "staging", "prod")}
-    models = {stage: config["clerk:model"] for stage, config in stacks.items()}
+    models = {stage: config["model"] for stage, config in stacks.items()}
     assert models == {"dev": "cat.sch.mod", "staging": "staging.sch.mod", "prod": "prod.sch.mod"}
     assert '"cat.sch.mod"' in found["log.py"]
     workflows = {path for path in found if "workflows" in path or path == ".gitlab-ci.yml"}
     assert len(workflows) == {"github": 5, "gitlab": 1, "none": 0}[ci]
     assert ("policies.json" in found) == bool(workflows)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".agent-deploy")]
+
+
+def test_a_name_that_is_a_number_stays_text(tmp_path: Path) -> None:
+    assert init(tmp_path, "--yes", "--name", "123", "--language", "yaml").exit_code == 0
+    project = yaml.safe_load((tmp_path / "Pulumi.yaml").read_text())
+    assert (project["name"], project["resources"]["agent"]["name"]) == ("123", "123")
 
 
 def test_defaults_are_taken_when_they_are_agreed_to(tmp_path: Path) -> None:
@@ -184,6 +190,15 @@ def _until_the_end(terminal: int) -> Iterator[bytes]:
 def test_each_language_has_what_all_share(language: str) -> None:
     for shared in (PROJECTS / "shared").iterdir():
         assert (PROJECTS / language / shared.name).resolve() == shared.resolve()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_placeholders_end_their_lines_in_yaml(language: str) -> None:
+    # `pulumi new` writes a whole scalar and the end of its line there.
+    for path in (PROJECTS / language).glob("*.yaml"):
+        for line in path.read_text().splitlines():
+            assert not line.partition("${PROJECT}")[2], line
+            assert not line.partition("${DESCRIPTION}")[2], line
 
 
 def test_all_languages_have_the_same_configuration() -> None:

@@ -129,6 +129,21 @@ def test_a_taken_port_is_told(command: Command) -> None:
 def test_a_limit_that_is_none_is_told(command: Command, limit: str, told: str) -> None:
     refused = command("local", "start", "--limit", limit)
     assert (refused.returncode, told in refused.stderr) == (1, True), refused.stderr
+    assert list(command.folder.iterdir()) == []  # no folder, and no token in it
+
+
+def test_a_refused_start_leaves_what_was_there(command: Command) -> None:
+    kept = command.folder / ".agent-deploy" / "plugins" / "kept"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    assert command("local", "start", "--limit", "sql_rows=-1").returncode == 1
+    assert [path for path in (command.folder / ".agent-deploy").rglob("*") if path.is_file()] == [kept]
+    assert command("local", "start").returncode == 0
+    command("local", "stop")
+    token = command.folder / ".agent-deploy" / "admin.token"
+    before = token.read_text()
+    assert command("local", "start", "--limit", "sql_rows=-1").returncode == 1
+    assert token.read_text() == before
 
 
 def test_a_limit_holds(command: Command) -> None:

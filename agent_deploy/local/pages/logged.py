@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import duckdb
-from deltalake import DeltaTable
-
 from agent_deploy.local.core.errors import not_found
 from agent_deploy.local.core.json_text import parse_or_none
 from agent_deploy.local.core.principals import Principal
@@ -108,6 +105,10 @@ class Logged:
 
     def __init__(self, pages: Pages, principal: Principal, endpoint_name: str) -> None:
         """Raises 404 and 403: it takes CAN_VIEW on the endpoint and SELECT on its payload table."""
+        # Here, not at the top: a workspace is to answer before these are loaded.
+        import duckdb
+        from deltalake import DeltaTable
+
         endpoint = pages.endpoints.require(principal, endpoint_name, "CAN_VIEW")
         table = payload_table(endpoint.document["ai_gateway"])
         if table is None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
-import httpx
 from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import Response
@@ -21,6 +20,9 @@ from agent_deploy.local.tracking import artifact_routes
 from agent_deploy.local.tracking.access import READ, check_path, level, subjects
 from agent_deploy.local.tracking.experiments import Experiments
 from agent_deploy.local.tracking.server import MlflowServer
+
+if TYPE_CHECKING:
+    import httpx
 
 Caller = Annotated[Principal, Depends(caller)]
 

@@ -15,15 +15,16 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.folders import make
 from agent_deploy.local.core.process_tree import kill_process_tree
 from agent_deploy.local.core.supervision import described
 from agent_deploy.local.tracking.process import SECRET_HEADER
+
+if TYPE_CHECKING:
+    import httpx
 
 # What MLflow's Databricks clients resolve to the Files API (`databricks/mlflow-tracking/<experiment>/…`).
 ARTIFACT_ROOT = "dbfs:/databricks/mlflow-tracking"
@@ -101,10 +102,14 @@ class MlflowServer:
         return process
 
     def _new_client(self) -> httpx.Client:
+        import httpx  # here, as at the top the workspace would answer later
+
         transport = httpx.HTTPTransport(uds=str(self._socket))
         return httpx.Client(transport=transport, base_url=_BASE_URL, headers=self._headers)
 
     def _await_health(self, client: httpx.Client) -> None:
+        import httpx
+
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             assert self._process is not None
@@ -136,6 +141,8 @@ class MlflowServer:
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """A call from a thread: starts the server when needed."""
+        import httpx
+
         self.start()
         assert self._client is not None
         try:
@@ -145,6 +152,8 @@ class MlflowServer:
 
     async def forward(self, method: str, path: str, **options: Any) -> httpx.Response:
         """A call from the event loop, to a server that was started."""
+        import httpx
+
         if self._async_client is None:
             transport = httpx.AsyncHTTPTransport(uds=str(self._socket))
             self._async_client = httpx.AsyncClient(
@@ -164,6 +173,8 @@ class MlflowServer:
         return ApiError(503, "TEMPORARILY_UNAVAILABLE", message)
 
     def _is_healthy(self) -> bool:
+        import httpx
+
         assert self._client is not None
         try:
             return self._client.get("/health", timeout=_HEALTH_SECONDS).is_success

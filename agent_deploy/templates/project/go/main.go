@@ -3,7 +3,7 @@
 package main
 
 import (
-	"github.com/pulumi/pulumi-agent-deploy/sdk/go/agentdeploy"
+	"example.com/pulumi-agent-deploy/sdk/go/agentdeploy"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
 )
