@@ -12,18 +12,14 @@ func main() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
 		settings := config.New(ctx, "")
 		agent, err := agentdeploy.NewAgentDeployment(ctx, "${PROJECT}", &agentdeploy.AgentDeploymentArgs{
-			ModelName: pulumi.String(settings.Require("model")),
-			Versions: agentdeploy.AgentVersionArgsArray{
-				&agentdeploy.AgentVersionArgsArgs{Alias: pulumi.String(settings.Require("alias"))},
-			},
+			ModelName:   pulumi.String(settings.Require("model")),
+			Versions:    []agentdeploy.AgentVersionArgs{{Alias: pulumi.String(settings.Require("alias"))}},
 			ScaleToZero: pulumi.Bool(settings.RequireBool("scaleToZero")),
-			Environment: pulumi.StringMap{"DEFAULT_DEPARTMENT": pulumi.String("the front desk")},
-			Permissions: agentdeploy.AgentPermissionArgsArray{
-				&agentdeploy.AgentPermissionArgsArgs{
-					GroupName: pulumi.String(settings.Require("group")),
-					Level:     pulumi.String("CAN_QUERY"),
-				},
-			},
+			Environment: map[string]pulumi.StringInput{"DEFAULT_DEPARTMENT": pulumi.String("the front desk")},
+			Permissions: []agentdeploy.AgentPermissionArgs{{
+				GroupName: pulumi.String(settings.Require("group")),
+				Level:     agentdeploy.EndpointPermissionLevelCanQuery,
+			}},
 		})
 		if err != nil {
 			return err

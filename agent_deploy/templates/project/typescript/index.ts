@@ -10,7 +10,7 @@ const agent = new agentdeploy.AgentDeployment("${PROJECT}", {
     versions: [{ alias: config.require("alias") }],
     scaleToZero: config.requireBoolean("scaleToZero"),
     environment: { DEFAULT_DEPARTMENT: "the front desk" },
-    permissions: [{ groupName: config.require("group"), level: "CAN_QUERY" }],
+    permissions: [{ groupName: config.require("group"), level: agentdeploy.EndpointPermissionLevel.CanQuery }],
 });
 
 export const endpoint_name = agent.endpointName;
