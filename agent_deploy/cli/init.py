@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def init(
     folder: Annotated[Path, typer.Argument(help="Where the project goes; made when it is missing.")] = Path(),
-    name: Annotated[str | None, typer.Option(help="Name of the project.  [default: the folder's]")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the project; by default, the folder's.")] = None,
     description: Annotated[str | None, typer.Option(help="What the project is.")] = None,
     language: Annotated[str | None, typer.Option(help="Of the program: python, yaml, typescript or go.")] = None,
     model: Annotated[str | None, typer.Option(help="Registered model, catalog.schema.model.")] = None,

@@ -24,6 +24,7 @@ READ = {
     ("testing", "python"): "tests/components/test_unit_tests_of_users.py",
     ("your-own-agent", "python"): "tests/engine/test_your_own_agent.py",
     ("your-own-agent", "console"): "tests/engine/test_your_own_agent.py",
+    ("first-day", "console"): "tests/engine/test_first_day.py",
     ("coming-from", "console"): "tests/engine/test_workspaces.py",
 }
 # Commands that a test runs among other things: the demo and Spark are not run twice. File → what it runs them by.
