@@ -18,6 +18,7 @@ from tests.engine.support import BIN, ROOT, RUN_SECONDS, clean_environment, end_
 
 PAGE = (ROOT / "docs" / "first-day.md").read_text(encoding="utf-8")
 MOST = 5
+SESSION_SECONDS = 3 * RUN_SECONDS  # seven commands, one after the other
 _CHAINED = re.compile(r"&&|\|\||;|\|")
 
 
@@ -52,7 +53,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         try:
-            out, said = process.communicate(timeout=RUN_SECONDS)
+            out, said = process.communicate(timeout=SESSION_SECONDS)
         except subprocess.TimeoutExpired:
             end_session(process)
             raise
