@@ -82,7 +82,7 @@ def use(programs: Path) -> None:
     (with_folder / "test_program.py").write_text(example)
     run(str(programs / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_program.py", cwd=with_folder)
     run(str(programs / "agent-deploy"), "--version")
-    run(str(programs / "python"), "-c", "from agent_deploy.provider.package import package; package().schema()")
+    run(str(programs / "python"), str(ROOT / "tools" / "schema.py"), "--check")
 
 
 def use_workspace(programs: Path) -> None:

@@ -33,7 +33,7 @@ CACHE_VARIABLE = "AGENT_DEPLOY_TOOLCHAIN"
 DEFAULT_CACHE = TOOLS.parent / ".cache" / "toolchain"
 
 # The oldest engine that goes with the oldest SDK which pyproject.toml allows.
-OLDEST_PULUMI = (3, 231, 0)
+OLDEST_PULUMI = (3, 237, 0)
 # Since Go 1.21, an older Go fetches by itself the newer one that a go.mod asks for.
 SELF_UPDATING_GO = (1, 21)
 PROGRESS_SECONDS = 10
@@ -121,7 +121,7 @@ def parse_version(text: str) -> Version | None:
 
 
 def dotted(version: Version) -> str:
-    """``(3, 231, 0)`` → ``3.231.0``."""
+    """``(3, 237, 0)`` → ``3.237.0``."""
     return ".".join(str(part) for part in version)
 
 

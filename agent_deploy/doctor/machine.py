@@ -14,7 +14,7 @@ from typing import Final
 
 from agent_deploy.doctor.line import ERROR, OK, WARNING, Line
 
-_OLDEST: Final = (3, 231)
+_OLDEST: Final = (3, 237)
 _WITH_PACKS: Final = (3, 256)  # starts a policy pack that is an executable
 _SECONDS = 30.0
 _PLUGIN: Final = "pulumi-resource-agent-deploy"

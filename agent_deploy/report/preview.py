@@ -121,7 +121,7 @@ def read(text: str, project: str = "", stack: str = "") -> Preview:
         steps, failed = [], len(_errors(documents[0]))
     else:
         raise PreviewError(
-            "This is neither the output of `pulumi preview --json` nor an event log of Pulumi 3.231 or later. " + _AGAIN
+            "This is neither the output of `pulumi preview --json` nor an event log of Pulumi 3.237 or later. " + _AGAIN
         )
     _refuse_shown_secrets(steps)
     found = _of_one_stack(steps, failed, project, stack)

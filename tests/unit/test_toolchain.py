@@ -187,7 +187,7 @@ def test_a_pulumi_on_path_is_used(start: Callable[..., subprocess.Popen[str]], g
 
 @pytest.mark.parametrize(
     ("version", "host", "why"),
-    [("v3.99.0", True, "older than 3.231.0"), ("v3.250.1", False, "no pulumi-language-python"), ("?", True, "older")],
+    [("v3.99.0", True, "older than 3.237.0"), ("v3.250.1", False, "no pulumi-language-python"), ("?", True, "older")],
 )
 def test_a_pulumi_that_will_not_do_is_passed_over(
     start: Callable[..., subprocess.Popen[str]], go: Path, tmp_path: Path, version: str, host: bool, why: str
@@ -298,7 +298,7 @@ def test_no_go(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> N
     code, path, told = finish(start(tmp_path / "empty"))
     assert (code, path) == (1, "")
     assert "needs Go 1." in told
-    assert "install Pulumi 3.231.0 or newer" in told
+    assert "install Pulumi 3.237.0 or newer" in told
     assert "Traceback" not in told
 
 

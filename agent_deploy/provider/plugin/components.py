@@ -29,13 +29,15 @@ class Components(classic.ProviderServicer):
         # Infers their schema.
         from pulumi.provider.experimental.component import ComponentProvider
 
-        super().__init__(ComponentProvider(components, package.name, None, package.version), [], engine_address)
+        provider = ComponentProvider(components, package.name, None, package.version)
+        super().__init__(provider, [], engine_address)
+        self._inferred, self._analyzer = str(provider.schema), provider.analyzer
         self._classes, self._marks = components, package.marks
 
     @property
     def schema(self) -> Schema:
         """Their part of the package's schema."""
-        return completed(self.provider.schema, self.provider.analyzer, self._classes, self._marks)
+        return completed(self._inferred, self._analyzer, self._classes, self._marks)
 
     async def construct(self, request: Any, context: Any) -> Any:
         """Makes one."""

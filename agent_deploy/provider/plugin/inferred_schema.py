@@ -49,7 +49,7 @@ def _shapes(schema: Schema, analyzer: Any, components: list[type]) -> Iterator[t
     """Name, properties, and the class that they were inferred from. A component has arguments, marked by its name."""
     for component in components:
         definition = next(each for token, each in schema["resources"].items() if _name(token) == component.__name__)
-        arguments = inspect.get_annotations(component.__init__)["args"]
+        arguments = inspect.get_annotations(component.__dict__["__init__"])["args"]
         yield component.__name__, definition["inputProperties"], arguments
         yield f"{component.__name__}'s outputs", definition["properties"], component
     for token, definition in schema["types"].items():

@@ -2,4 +2,4 @@ module ${PROJECT}
 
 go 1.25
 
-require github.com/pulumi/pulumi/sdk/v3 v3.231.0
+require github.com/pulumi/pulumi/sdk/v3 v3.237.0
