@@ -60,13 +60,13 @@ def site(local_workspace_factory: Callable[..., Any]) -> Site:
 
 @pytest.fixture
 def open_stack(tmp_path: Path, site: Site) -> Iterator[Callable[..., Stack]]:
-    """``open_stack()`` is a stack of an empty program on the test's workspace, which finds both plugins."""
+    """``open_stack(…)`` is a stack of an empty program on the test's workspace, which finds both plugins."""
     with ExitStack() as stacks:
 
-        def make() -> Stack:
+        def make(**options: Any) -> Stack:
             folder = tmp_path / "stack"
             folder.mkdir()
             plugins = both_plugins(tmp_path / "plugins")
-            return stacks.enter_context(stack(folder, "", environment=site.environment, plugins=plugins))
+            return stacks.enter_context(stack(folder, "", environment=site.environment, plugins=plugins, **options))
 
         yield make
