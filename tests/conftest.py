@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -22,6 +23,11 @@ def pytest_configure() -> None:
     """In the background of a script, Ctrl-C is ignored, and so it would be by what the tests start."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_unconfigure() -> None:
+    """A program that a test saw refused leaves Outputs that nobody awaits; Python would tell of each when it ends."""
+    logging.getLogger("asyncio").disabled = True
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -26,6 +26,7 @@ READ = {
     ("your-own-agent", "console"): "tests/engine/test_your_own_agent.py",
     ("first-day", "console"): "tests/engine/test_first_day.py",
     ("coming-from", "console"): "tests/engine/test_workspaces.py",
+    **{("languages", each): "tests/languages/test_page.py" for each in ("console", "yaml", "typescript", "go")},
 }
 # Commands that a test runs among other things: the demo and Spark are not run twice. File → what it runs them by.
 ELSEWHERE = {

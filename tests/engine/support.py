@@ -176,6 +176,18 @@ class Stack:
         self._started.append(process)
         return process
 
+    def run_apart(self, *arguments: str) -> str:
+        """A command that has to succeed and leaves processes running, which are ended; returns what it said.
+
+        Pulumi leaves the language host of a plugin that it starts from a folder.
+        """
+        before = len(self.started_output)
+        command = self.start(*arguments)
+        code = command.wait(RUN_SECONDS)
+        end_session(command)
+        assert code == 0, self.started_output[before:]
+        return self.started_output[before:]
+
     @property
     def started_output(self) -> str:
         """What the commands of `start` said."""

@@ -46,14 +46,14 @@ def test_a_checkout_is_added_to_a_project_and_used(
         # Our plugin's requirements name the vendor's, which the engine would fetch.
         release = version("pulumi_databricks")
         stack.run("plugin", "install", "resource", "databricks", release, "--file", str(folder))
-    assert "Added package Agents of a checkout" in stack.run("package", "add", str(checkout)).output
+    assert "Added package Agents of a checkout" in stack.run_apart("package", "add", str(checkout))
     added = yaml.safe_load(project.read_text())
     assert list(added["packages"]) == ["agent-deploy"]
 
     project.write_text(
         yaml.safe_dump({**added, "resources": {"feedback": FEEDBACK}, "outputs": {"model": "${feedback.modelName}"}})
     )
-    stack.up()
+    stack.run_apart("up", "--yes", "--skip-preview")
     assert stack.outputs() == {"model": "main.default.feedback"}
-    stack.destroy()
+    stack.run_apart("destroy", "--yes", "--skip-preview")
     assert stack.resources() == {}
