@@ -88,7 +88,7 @@ def sweep(
     taken down: the others were.
     """
     from agent_deploy.client.errors import WorkspaceError
-    from agent_deploy.ephemeral.engine import EngineError
+    from agent_deploy.engine.commands import EngineError
 
     failed = False
     with _told():
@@ -142,7 +142,7 @@ def _take_down(stacks: Stacks, record: Record, why: str = "") -> None:
 
 def _stacks() -> Stacks:
     from agent_deploy.client.workspace import Workspace
-    from agent_deploy.ephemeral.engine import Engine
+    from agent_deploy.engine.commands import Engine
     from agent_deploy.ephemeral.stacks import Stacks
 
     return Stacks(Engine(Path.cwd()), Workspace())
@@ -195,7 +195,7 @@ def _post(record: Record, text: str) -> None:
 @contextmanager
 def _told() -> Iterator[None]:
     from agent_deploy.client.errors import WorkspaceError
-    from agent_deploy.ephemeral.engine import EngineError
+    from agent_deploy.engine.commands import EngineError
     from agent_deploy.pull_requests.forge import ForgeError
     from agent_deploy.rules.problems import InvalidInput
 

@@ -13,7 +13,7 @@ import typer
 from agent_deploy.cli.errors import CommandError
 
 if TYPE_CHECKING:
-    from agent_deploy.ephemeral.engine import Engine
+    from agent_deploy.engine.commands import Engine
     from agent_deploy.importing.letting_go import LettingGo
     from agent_deploy.importing.take_over import Stack, TakeOver
     from agent_deploy.provider.plugin.resource import Context
@@ -58,7 +58,7 @@ def import_(
     from agent_deploy.cli.imported import plain, tell, tell_next
     from agent_deploy.client.errors import WorkspaceError
     from agent_deploy.client.workspace import Workspace
-    from agent_deploy.ephemeral.engine import Engine, EngineError
+    from agent_deploy.engine.commands import Engine, EngineError
     from agent_deploy.importing.take_over import Stack, take_over
     from agent_deploy.provider.plugin.resource import Context, UserError
     from agent_deploy.rules.problems import InvalidInput

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 from agent_deploy.cli.errors import CommandError
-from agent_deploy.ephemeral.engine import Engine, EngineError
+from agent_deploy.engine.commands import Engine, EngineError
 
 STATE = "pulumi"
 KEY = "pulumi.key"  # not the workspace's: values in the stack's file are encrypted with it, and stay over a reset

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from agent_deploy.doctor.line import ERROR, OK, WARNING, Line
+from agent_deploy.engine.program import INSTALL, MISSING, pulumi
 
 _OLDEST: Final = (3, 237)
 _WITH_PACKS: Final = (3, 256)  # starts a policy pack that is an executable
 _SECONDS = 30.0
 _PLUGIN: Final = "pulumi-resource-agent-deploy"
 _VENDOR: Final = "pulumi-resource-databricks"
-_INSTALL: Final = "https://www.pulumi.com/docs/install/"
 
 
 def lines() -> Iterator[Line]:
@@ -36,16 +36,16 @@ def _python() -> Line:
 
 
 def _pulumi() -> Line:
-    program = shutil.which("pulumi")
+    program = pulumi()
     if program is None:
-        return Line("Pulumi", ERROR, "there is no `pulumi` on PATH", f"Install it: {_INSTALL}")
+        return Line("Pulumi", ERROR, MISSING, f"Install it: {INSTALL}")
     told = _said(program, "version")
     if told is None or (match := re.match(r"v?(\d+)\.(\d+)", told)) is None:
-        return Line("Pulumi", ERROR, f"{program} does not say its version", f"Install it anew: {_INSTALL}")
+        return Line("Pulumi", ERROR, f"{program} does not say its version", f"Install it anew: {INSTALL}")
     found = f"{told.strip()} at {program}"
     number = (int(match[1]), int(match[2]))
     if number < _OLDEST:
-        return Line("Pulumi", ERROR, found, f"3.{_OLDEST[1]} or newer is needed: {_INSTALL}")
+        return Line("Pulumi", ERROR, found, f"3.{_OLDEST[1]} or newer is needed: {INSTALL}")
     if number < _WITH_PACKS:
         remedy = (
             f"From 3.{_WITH_PACKS[1]} on it takes --policy-pack agent-deploy-policies; agents:policies works anyhow"

@@ -9,8 +9,8 @@ from typing import Any
 
 from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.client.workspace import Workspace
+from agent_deploy.engine.commands import Engine, EngineError
 from agent_deploy.ephemeral import marks
-from agent_deploy.ephemeral.engine import Engine, EngineError
 from agent_deploy.ephemeral.marks import Marked
 from agent_deploy.ephemeral.records import Record, Records
 from agent_deploy.policies.endpoints import ENDPOINT

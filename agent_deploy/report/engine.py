@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
+from agent_deploy.engine.program import INSTALL, MISSING, pulumi
 from agent_deploy.report.preview import PreviewError
 
 
@@ -13,9 +13,9 @@ def run_preview(stack: str = "") -> tuple[str, bool]:
 
     What it says on standard error is the user's to see, and goes there.
     """
-    program = shutil.which("pulumi")
+    program = pulumi()
     if program is None:
-        raise PreviewError("There is no `pulumi` on PATH. Install it, or give a file: agent-deploy report FILE")
+        raise PreviewError(f"{MISSING}. Install it ({INSTALL}), or give a file: agent-deploy report FILE")
     chosen = ["--stack", stack] if stack else []
     command = [program, "preview", "--json", "--show-sames", "--non-interactive", *chosen]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)

@@ -18,7 +18,7 @@ from tests.engine.toolbox import Toolbox
 @pytest.fixture(scope="session", autouse=True)
 def _needs_pulumi() -> None:
     if toolchain() is None:
-        pytest.skip("no `pulumi` on PATH and none built: run `make toolchain`")
+        pytest.fail("no `pulumi` on PATH and none built: run `make toolchain`")
 
 
 @pytest.fixture

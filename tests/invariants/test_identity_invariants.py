@@ -72,7 +72,7 @@ class Wanted:
 def site(local_workspace_factory: Callable[..., Any]) -> Toolbox:
     """Three versions of a model, and a principal of somebody else's with privileges on the same objects."""
     if toolchain() is None:
-        pytest.skip("no `pulumi` on PATH and none built: run `make toolchain`")
+        pytest.fail("no `pulumi` on PATH and none built: run `make toolchain`")
     found = Toolbox(local_workspace_factory(serving_start="on_request"))
     found.write_versions("main.default.callee", {})
     found.serve_callees("main.default.callee")

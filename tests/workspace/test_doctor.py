@@ -60,7 +60,7 @@ def test_where_all_is_well_it_says_what_was_found(
 
 
 @pytest.mark.parametrize(
-    ("version", "status"), [("v3.100.0", "error"), ("v3.230.0", "warning"), ("nonsense", "error"), (None, "error")]
+    ("version", "status"), [("v3.100.0", "error"), ("v3.240.0", "warning"), ("nonsense", "error"), (None, "error")]
 )
 def test_a_pulumi_that_is_missing_or_old_is_told(machine: Path, version: str | None, status: str) -> None:
     if version is None:

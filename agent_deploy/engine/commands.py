@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agent_deploy.engine.program import INSTALL, MISSING, pulumi
 from agent_deploy.rules.ephemeral import FULL_KEY
 
 # How a stack's secrets are kept: as its state says it, as its file does.
@@ -27,9 +27,9 @@ class Engine:
     """One project: that of a folder or of one above it. ``environment`` replaces this process's own."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
-        program = shutil.which("pulumi")
+        program = pulumi()
         if program is None:
-            raise EngineError("There is no `pulumi` on PATH. Install it: https://www.pulumi.com/docs/install/")
+            raise EngineError(f"{MISSING}. Install it: {INSTALL}")
         self._program, self._file = program, _project_file(folder.absolute())
         self._environment = environment
         self.project = str(_yaml(self._file).get("name") or "")

@@ -1,0 +1,1 @@
+"""Pulumi's command line: where it is, and its commands on a project."""
