@@ -93,10 +93,10 @@ def _plain_settings(step: Step) -> Iterator[Changed]:
 
 
 def _entity_settings(step: Step) -> Iterator[Changed]:
-    old, new = entities(step, "before"), entities(step, "after")
     seen: set[Changed] = set()
-    for name in new.keys() & old.keys():
-        before, after = old[name], new[name]
+    for name, before, after in _successions(step):
+        if before is None:
+            continue
         for change in _by_name("variable", _own(before), _own(after)):
             seen.add(change)
         for field, title in (("workloadSize", "size"), ("workloadType", "compute"), ("scaleToZeroEnabled", "to zero")):
@@ -104,6 +104,14 @@ def _entity_settings(step: Step) -> Iterator[Changed]:
                 title_ = f"scale {title}" if field == "scaleToZeroEnabled" else title
                 seen.add(Changed(f"{title_} of {name}", _short(before.get(field)), _short(after.get(field))))
     yield from sorted(seen, key=lambda change: change.what)
+
+
+def _successions(step: Step) -> Iterator[tuple[str, Mapping[str, Any] | None, Mapping[str, Any]]]:
+    """Each served entity with what it was: itself, or, as a version that comes takes the place of one that goes, that."""
+    old, new = entities(step, "before"), entities(step, "after")
+    gone = [entity for name, entity in old.items() if name not in new]
+    for name, after in new.items():
+        yield name, old.get(name) or (gone.pop(0) if gone else None), after
 
 
 def _own(entity: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -157,10 +165,7 @@ def _costs(step: Step) -> Iterator[str]:
         yield f"less: {len(new)} served entities at work, {len(old)} before"
     if not new and old:
         yield "less: the endpoint goes"
-    # A version that comes takes the place of one that goes.
-    gone = [entity for name, entity in old.items() if name not in new]
-    for name, after in new.items():
-        before = old.get(name) or (gone.pop(0) if gone else None)
+    for name, before, after in _successions(step):
         if after.get("scaleToZeroEnabled") is False and (before is None or before.get("scaleToZeroEnabled") is True):
             yield f"more: {name} does not scale to zero"
         if before is None:

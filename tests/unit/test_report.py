@@ -157,6 +157,18 @@ def test_a_version_that_takes_the_place_of_another_costs_what_that_did() -> None
     assert not any("scale to zero" in cost or "size" in cost for cost in agent.costs), agent.costs
 
 
+def test_a_version_that_takes_the_place_of_another_says_which_variables_differ() -> None:
+    def other(preview: Any) -> None:
+        step = next(each for each in preview["steps"] if each["urn"].endswith("ServingEndpoint::agent"))
+        entities = step["newState"]["inputs"]["servedEntities"]
+        del entities["main-default-qa_1"]
+        entities["main-default-qa_2"]["environmentVars"] |= {"ANSWER_STYLE": "a text of its own"}
+
+    found = report_of(read(changed("new_version", other)))
+    assert "variable ANSWER_STYLE" in {change.what for change in found.agents[0].settings}
+    assert "a text of its own" not in markdown(found)
+
+
 def whole_text(name: str) -> str:
     """As if it had been made with --show-sames of a stack that has nothing else."""
     document = json.loads(text(name))
