@@ -107,7 +107,7 @@ def _entity_settings(step: Step) -> Iterator[Changed]:
 
 
 def _successions(step: Step) -> Iterator[tuple[str, Mapping[str, Any] | None, Mapping[str, Any]]]:
-    """Each served entity with what it was: itself, or, as a version that comes takes the place of one that goes, that."""
+    """Each served entity with what it was: itself, or, for a version that comes, one that goes."""
     old, new = entities(step, "before"), entities(step, "after")
     gone = [entity for name, entity in old.items() if name not in new]
     for name, after in new.items():
