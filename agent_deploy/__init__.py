@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         AgentTimeoutsArgs,
         AgentVersionArgs,
     )
+    from agent_deploy.components.declared_agents import declared_agents
     from agent_deploy.components.feedback_model import FeedbackModel, FeedbackModelArgs
     from agent_deploy.components.inference_tables import InferenceTables, InferenceTablesArgs
     from agent_deploy.resources.agent_registration import AgentRegistration
@@ -47,6 +48,7 @@ _HOMES = {
         "AgentTimeoutsArgs",
         "AgentVersionArgs",
     ),
+    "agent_deploy.components.declared_agents": ("declared_agents",),
     "agent_deploy.components.feedback_model": ("FeedbackModel", "FeedbackModelArgs"),
     "agent_deploy.resources.feedback_model_version": ("FeedbackModelVersion",),
     "agent_deploy.components.inference_tables": ("InferenceTables", "InferenceTablesArgs"),
@@ -82,6 +84,7 @@ __all__ = [
     "Secret",
     "SecurableGrant",
     "ServingEndpoint",
+    "declared_agents",
 ]
 
 

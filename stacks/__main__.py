@@ -1,11 +1,10 @@
 """The agents of an environment, as its stack file lists them."""
 
 import pulumi
-from environment import declared_agents
 
-from agent_deploy import AgentDeployment
+from agent_deploy import AgentDeployment, declared_agents
 
-for name, args in declared_agents(pulumi.Config()).items():
+for name, args in declared_agents().items():
     agent = AgentDeployment(name, args)
     for output in (
         "endpoint_name",

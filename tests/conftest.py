@@ -42,6 +42,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """What a test leaves running in this thread would let others fail that come after it in the same process."""
     if "browser" not in item.path.parts and asyncio._get_running_loop() is not None:
         pytest.fail("an earlier test of this process has left its event loop running")
+    try:
+        asyncio.get_event_loop()
+    except RuntimeError:  # asyncio.run of an earlier test took it away, and Pulumi's mocks want one
+        asyncio.set_event_loop(asyncio.new_event_loop())
 
 
 # Tier (folder below tests) → seconds of its tests, fixtures included.

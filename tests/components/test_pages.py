@@ -15,6 +15,7 @@ from pulumi.runtime.config import set_all_config
 
 import agent_deploy
 from agent_deploy import testing
+from tests.components.mocked import in_use
 from tests.pages.blocks import ROOT, Block, blocks, commands
 from tests.pages.story import STORY
 
@@ -58,7 +59,7 @@ STACK_FILES = [block for block, text in BLOCKS.items() if block.language == "yam
 
 # What the programs read of a stack's configuration.
 CONFIGURED = {
-    "project:pinecone": "pc-1",
+    "agents:pinecone": "pc-1",
     **{f"{stage}:{key}": f"https://{stage}.example.com" for stage in ("dev", "prod") for key in ("host", "token")},
     **{f"databricks-azure:{key}": f"https://{key}.example.com" for key in ("host", "client", "secret", "tenant")},
 }
@@ -66,8 +67,7 @@ CONFIGURED = {
 
 @pytest.fixture(autouse=True)
 def mocks() -> Iterator[testing.Mocks]:
-    given = testing.Mocks(versions={"champion": "3", "candidate": "4"})
-    pulumi.runtime.set_mocks(given)
+    given = in_use(testing.Mocks(versions={"champion": "3", "candidate": "4"}))
     set_all_config(CONFIGURED)
     yield given
     set_all_config({})
@@ -109,7 +109,7 @@ def test_a_stack_file_is_what_the_program_reads(block: Block, mocks: testing.Moc
         agent.setdefault("permissions", [{"group_name": "agent-users", "level": "CAN_QUERY"}])
     set_all_config({"agents:pinecone": "pc-1", **{key: json.dumps(value) for key, value in configured.items()}})
     run(
-        "from stacks.environment import declared_agents\n"
+        "from agent_deploy import declared_agents\n"
         "for name, args in declared_agents(pulumi.Config('agents')).items(): AgentDeployment(name, args)"
     )
     assert ("agent-deploy:index:ServingEndpoint", "docs") in mocks.resources

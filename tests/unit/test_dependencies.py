@@ -36,14 +36,12 @@ FOLDERS = {
 }
 # Extra → those whose distributions are there as well.
 WITH = {CORE: (), "local": (CORE,), "spark": (CORE,), "pull-requests": (CORE,), "dev": (CORE, "local", "spark")}
-# Top-level modules of ours. The scripts of tools are imported by their names alone, and so is what lies beside a
-# Pulumi program.
+# Top-level modules of ours. The scripts of tools are imported by their names alone.
 OWN = {
     "agent_deploy",
     "bench",
     "stacks",
     "tests",
-    "environment",
     *(path.stem for path in (ROOT / "tools").glob("*.py")),
 }
 

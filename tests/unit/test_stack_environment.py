@@ -14,9 +14,9 @@ import yaml
 from pulumi.runtime.config import set_all_config
 
 from agent_deploy.components.arguments import AgentDeploymentArgs
+from agent_deploy.components.declared_agents import declared_agents
 from agent_deploy.components.parsing import parse
 from agent_deploy.rules.argument_checks import check_arguments
-from stacks.environment import declared_agents
 
 STACKS = Path(__file__).parents[2] / "stacks"
 

@@ -2,7 +2,7 @@
 
 import pulumi
 
-from agent_deploy import AgentDeployment
+from agent_deploy import AgentDeployment, declared_agents
 
 config = pulumi.Config()
 agent = AgentDeployment(
@@ -16,3 +16,7 @@ agent = AgentDeployment(
 pulumi.export("endpoint_name", agent.endpoint_name)
 pulumi.export("query_endpoint", agent.query_endpoint)
 pulumi.export("review_app_url", agent.review_app_url)
+
+# Further agents, such as those that `agent-deploy import` takes over: arguments in the stack's file, below `agents`.
+for name, args in declared_agents(missing_ok=True).items():
+    AgentDeployment(name, args)

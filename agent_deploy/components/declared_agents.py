@@ -1,15 +1,18 @@
 """From a stack's configuration to the arguments of its agents.
 
-``agents:agents`` maps an agent's name to the arguments of AgentDeployment, in the same words; ``agents:defaults`` holds
-what all agents of the environment have in common. An entry of ``secrets`` maps an environment variable to the
-configuration key that holds its value (``pulumi config set --secret KEY``), so that no secret stands in the file.
+In a project ``agents``, ``agents:agents`` maps an agent's name to the arguments of AgentDeployment, in the same words;
+``agents:defaults`` holds what all agents of the environment have in common. An entry of ``secrets`` maps an environment
+variable to the configuration key that holds its value (``pulumi config set --secret KEY``), so that no secret stands in
+the file.
 """
+
+from __future__ import annotations
 
 from typing import Any, cast
 
 import pulumi
 
-from agent_deploy import AgentDeploymentArgs
+from agent_deploy.components.arguments import AgentDeploymentArgs
 
 # Variables and tags of all agents are kept beside an agent's own; everything else an agent overrides.
 _SHARED = {
@@ -19,14 +22,21 @@ _SHARED = {
 }
 
 
-def declared_agents(config: pulumi.Config) -> dict[str, AgentDeploymentArgs]:
-    """Name → arguments; raises pulumi.RunError when ``agents:agents`` is missing or has another shape."""
+def declared_agents(config: pulumi.Config | None = None, missing_ok: bool = False) -> dict[str, AgentDeploymentArgs]:
+    """The agents that the stack's file lists: name → arguments of AgentDeployment.
+
+    ``config`` is the project's own by default. Raises pulumi.RunError when the list has another shape, or is missing
+    and that is not ``missing_ok``.
+    """
+    config = config or pulumi.Config()
     of_all, of_each = f"{config.name}:defaults", f"{config.name}:agents"
     defaults = _mapping(
         of_all, config.get_object("defaults"), "arguments by their names, such as {workload_size: Small}"
     )
     expected, given = "agents by their names, such as {docs: {model_name: …}}", config.get_object("agents")
     if given is None:
+        if missing_ok:
+            return {}
         raise pulumi.RunError(f"{of_each} is missing: expected {expected}, below `config` in {_file()}")
     agents = _mapping(of_each, given, expected)
     shared = {name: _mapping(f"{of_all}.{name}", defaults.get(name), _SHARED[name]) for name in _SHARED}
