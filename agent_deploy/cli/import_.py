@@ -66,6 +66,12 @@ def import_(
     _check(endpoint, every, bundle, target, name, program, run)
     try:
         engine, context = Engine(Path.cwd()), Context(configuration=Workspace())
+        if program is None and engine.runtime != "python":
+            # Only Python's program has `declared_agents`, which reads the stack's file.
+            raise CommandError(
+                f"this project's program is in {engine.runtime}, which reads no agents from the stack's file: give "
+                "--program yaml, and put what it prints into the program"
+            )
         stack_file = _StackFile(engine, stack)
         of = Stack(engine.project, stack.rpartition("/")[2], {} if program else stack_file.defaults)
         letting_go = _letting_go(engine, context, endpoint, from_stack)

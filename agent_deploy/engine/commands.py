@@ -32,7 +32,10 @@ class Engine:
             raise EngineError(f"{MISSING}. Install it: {INSTALL}")
         self._program, self._file = program, _project_file(folder.absolute())
         self._environment = environment
-        self.project = str(_yaml(self._file).get("name") or "")
+        described = _yaml(self._file)
+        self.project = str(described.get("name") or "")
+        runtime = described.get("runtime")
+        self.runtime = str((runtime.get("name") if isinstance(runtime, dict) else runtime) or "")
 
     def backend(self) -> str:
         """Where the states are: its address."""
