@@ -45,10 +45,10 @@ def notes(tag: str | None) -> str:
     wanted, text = version(), (ROOT / "CHANGELOG.md").read_text("utf-8")
     if tag is not None and tag != f"v{wanted}":
         raise ReleaseError(f"tag {tag}: expected v{wanted}, the version of pyproject.toml. Change one of them")
-    section = re.search(rf"^## {re.escape(wanted)}(.*)\n((?:(?!## ).*\n)*)", text, re.MULTILINE)
-    if section is None:
-        raise ReleaseError(f"CHANGELOG.md has no section '## {wanted}': write what this release changes")
-    if tag is not None and "unreleased" in section[1]:
+    section = re.search(rf"^## {re.escape(wanted)}(?![\w.+-])(.*)$((?:\n(?!## ).*)*)", text, re.MULTILINE)
+    if section is None or not section[2].strip():
+        raise ReleaseError(f"CHANGELOG.md has no section '## {wanted}' with a text: write what this release changes")
+    if tag is not None and "unreleased" in section[1].lower():
         raise ReleaseError(f"CHANGELOG.md calls {wanted} unreleased: put the date there")
     return section[2].strip() + "\n"
 

@@ -11,6 +11,7 @@ from agent_deploy.report.preview import Step, is_unknown
 from agent_deploy.report.structure import UNKNOWN, Changed, SecretChange, Served, TableChange
 from agent_deploy.rules.credentials import CLIENT_ID
 from agent_deploy.rules.environment import AGENT_ENVIRONMENT
+from agent_deploy.rules.names import FEEDBACK_ENTITY
 from agent_deploy.rules.workload import WORKLOAD_SIZES, WORKLOAD_TYPES
 
 _REFERENCE = re.compile(r"\{\{secrets/[A-Za-z0-9._@-]{1,128}/[A-Za-z0-9._-]{1,128}\}\}")
@@ -67,9 +68,13 @@ def served(step: Step) -> tuple[Served, ...]:
 
 
 def _shares(step: Step, which: str) -> dict[str, int | str]:
-    given = step.inputs(which).get("traffic")
+    given, served_ = step.inputs(which).get("traffic"), entities(step, which)
     if not isinstance(given, Mapping):
-        return dict.fromkeys(entities(step, which), UNKNOWN) if is_unknown(given) else {}
+        if is_unknown(given):
+            return dict.fromkeys(served_, UNKNOWN)
+        # A single version has all of it, and an import says no more than that.
+        agents = [name for name in served_ if name != FEEDBACK_ENTITY]
+        return dict.fromkeys(agents, 100) if len(agents) == 1 else {}
     return {name: int(share) if isinstance(share, (int, float)) else UNKNOWN for name, share in given.items()}
 
 

@@ -34,6 +34,11 @@ _TOKENS = re.compile(
     r"|AKIA[A-Z0-9]{12})|-----BEGIN [A-Z ]*PRIVATE KEY-----",
     re.ASCII,
 )
+# A password in an address, and the keys of Azure's and of databases' connection strings; no ${placeholder}.
+_CONNECTION = re.compile(
+    r"[a-z][a-z0-9+.-]*://[^\s/:@]*:[^\s/@{}<>$]+@|\b(?:AccountKey|SharedAccessKey|Password|Pwd)=[^\s;{}<>$]{6}",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 @dataclass(frozen=True)
@@ -166,8 +171,8 @@ def check_own_credentials(field: str, environment: Mapping[str, object], auth: s
 
 
 def looks_like_token(text: str) -> bool:
-    """Whether something in the text begins as known tokens do."""
-    return bool(_TOKENS.search(text))
+    """Whether something in the text begins as known tokens do, or is a connection string with its password."""
+    return bool(_TOKENS.search(text) or _CONNECTION.search(text))
 
 
 def looks_like_credential(key: str, value: object) -> bool:

@@ -42,6 +42,10 @@ TOKENS = [
     "AKIA" + "Q3" * 8,
     "-----BEGIN " + "RSA PRIVATE KEY-----\nMII",
     "Bearer sk-" + "aB3" * 10,
+    "postgres://u:" + "hunter2pw@h/db",
+    "redis://:" + "hunter2pw@h:6379",
+    "DefaultEndpointsProtocol=https;AccountKey=" + "abcdefghijk==;EndpointSuffix=x",
+    "Server=h;Database=d;" + "Password=hunter2pw",
 ]
 
 
@@ -72,6 +76,10 @@ def test_a_credential_is_seen_by_its_variables_name_unless_it_is_a_reference(key
         ("LIBRARY", "sk-learn"),
         ("TOPIC", "task-management-for-teams"),
         ("USER", "dapiro"),
+        ("DB_URL", "postgres://u@h:5432/db"),
+        ("DB_URL", "postgres://u:${DB_PW}@h/db"),
+        ("ENDPOINT", "https://h:8443/a@b"),
+        ("HINT", "Password=<yours>"),
     ],
 )
 def test_what_is_no_credential_raises_no_alarm(key: str, value: str) -> None:

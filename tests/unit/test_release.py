@@ -60,7 +60,11 @@ def test_another_python_runs_it_with_the_oldest_pulumi(tmp_path: Path) -> None:
     [
         ("## {version} (2026-12-01)\n\n- All.\n", "v9.9.9", "tag v9.9.9: expected v{version}"),
         ("## {version} (unreleased)\n\n- All.\n", "v{version}", "calls {version} unreleased"),
+        ("## {version} (Unreleased)\n\n- All.\n", "v{version}", "calls {version} unreleased"),
         ("## 0.0.1\n\n- All.\n", "v{version}", "no section '## {version}'"),
+        ("## {version}rc1\n\n- All.\n", "v{version}", "no section '## {version}'"),
+        ("## {version}1\n\n- All.\n", "v{version}", "no section '## {version}'"),
+        ("## {version} (2026-12-01)\n\n## 0.0.1\n", "v{version}", "no section '## {version}' with a text"),
     ],
 )
 def test_tag_version_and_changelog_fit_each_other(
@@ -82,3 +86,10 @@ def test_the_notes_are_the_versions_section(tmp_path: Path, monkeypatch: pytest.
     )
     monkeypatch.setattr(release, "ROOT", tmp_path)
     assert release.notes(f"v{version}") == "- This.\n"
+
+
+def test_the_last_line_of_the_notes_needs_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    (tmp_path / "CHANGELOG.md").write_text(f"# Changelog\n\n## {release.version()} (2026-12-01)\n- This.\n- That.")
+    monkeypatch.setattr(release, "ROOT", tmp_path)
+    assert release.notes(None) == "- This.\n- That.\n"

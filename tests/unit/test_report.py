@@ -157,6 +157,15 @@ def test_a_version_that_takes_the_place_of_another_costs_what_that_did() -> None
     assert not any("scale to zero" in cost or "size" in cost for cost in agent.costs), agent.costs
 
 
+def test_a_single_version_without_routes_has_all_the_traffic() -> None:
+    def imported(preview: Any) -> None:
+        step = next(each for each in preview["steps"] if each["urn"].endswith("ServingEndpoint::agent"))
+        del step["oldState"]["inputs"]["traffic"]
+
+    served = report_of(read(changed("new_version", imported))).agents[0].served
+    assert [(each.version, each.before) for each in served] == [("1", 100), ("2", None)]
+
+
 def test_a_version_that_takes_the_place_of_another_says_which_variables_differ() -> None:
     def other(preview: Any) -> None:
         step = next(each for each in preview["steps"] if each["urn"].endswith("ServingEndpoint::agent"))
