@@ -12,6 +12,9 @@ import typer
 
 from agent_deploy.cli.errors import CommandError
 
+# What a new local workspace has.
+LOCAL_CATALOG = "main"
+
 if TYPE_CHECKING:
     from agent_deploy.projects.answers import Answers
 
@@ -97,14 +100,12 @@ def _next(folder: Path, answers: Answers) -> str:
     from agent_deploy.rules.names import endpoint_name
 
     enter = [f"cd {shlex.quote(str(folder))}"] if folder.absolute() != Path.cwd() else []
-    commands = [
-        *enter,
-        'eval "$(agent-deploy local start --stack local)"',
-        "python log.py",
-        "pulumi up --yes",
-        f'agent-deploy query {endpoint_name(answers.model)} "Where is my invoice?"',
-    ]
-    told = "\n".join(f"  {command}" for command in commands)
-    return (
-        f"Next, on this machine:\n{told}\nIn a workspace of Databricks, in place of the `eval`: pulumi stack init dev"
-    )
+    query = f'agent-deploy query {endpoint_name(answers.model)} "Where is my invoice?"'
+    ask = ["python log.py", "pulumi up --yes", query]
+    here = "\n".join(f"  {command}" for command in (*enter, 'eval "$(agent-deploy local start --stack local)"', *ask))
+    there = "\n".join(f"  {command}" for command in (*enter, "pulumi stack init dev", *ask))
+    if answers.model.split(".")[0] == LOCAL_CATALOG:
+        otherwise = "In a workspace of Databricks, in place of the `eval`: pulumi stack init dev"
+        return f"Next, on this machine:\n{here}\n{otherwise}"
+    # A new local workspace has one catalog.
+    return f"Next, in your workspace of Databricks (`agent-deploy doctor` looks at the sign-in):\n{there}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -83,7 +84,7 @@ def start(
         if foreground:
             _wait(process)
     if local_stack:
-        _print_environment(folder, found, local_stack)
+        _print_environment(folder, found, local_stack.lines(make=True))
     else:
         named = "" if folder == DEFAULT_FOLDER else f" --folder {shlex.quote(str(folder))}"
         typer.echo(f'Next: eval "$(agent-deploy local env{named})"', err=True)
@@ -111,6 +112,9 @@ def stop(folder: Folder = DEFAULT_FOLDER) -> None:
     """Stop the local workspace in order; its state stays."""
     _require_state(folder)
     typer.echo("Stopped." if _stop(folder) else "No local workspace runs on this folder.")
+    set_here = [name for name in ("DATABRICKS_HOST", "PULUMI_BACKEND_URL", "PULUMI_STACK") if name in os.environ]
+    if set_here:
+        typer.echo(f"This shell still has {', '.join(set_here)}: for another workspace, open a new one.", err=True)
 
 
 @app.command()
@@ -140,15 +144,15 @@ def env(
     """Print the environment that clients need, the administrator's token included; with --stack, Pulumi's as well."""
     found = running_status(folder)
     if not as_json and shell:
-        _print_environment(folder, found, _local_stack(folder, stack))
+        local_stack = _local_stack(folder, stack)
+        _print_environment(folder, found, local_stack.lines(make=False) if local_stack else [])
         return
     if stack:
         raise CommandError("--stack prints lines for a shell's `eval`: leave out --json")
     typer.echo(json.dumps(_environment(folder, found), indent=2))
 
 
-def _print_environment(folder: Path, found: Mapping[str, Any], stack: LocalStack | None) -> None:
-    more = stack.lines() if stack else []
+def _print_environment(folder: Path, found: Mapping[str, Any], more: Iterable[str]) -> None:
     for name, value in _environment(folder, found).items():
         typer.echo(f"export {name}={shlex.quote(value)}")
     for line in more:
@@ -210,7 +214,7 @@ def _server_code() -> Any:
     for module in ("fastapi", "uvicorn"):
         if not _is_installed(module):
             message = f"the local workspace needs the extra 'local' ({module} is missing)"
-            raise CommandError(f"{message}: pip install '.[local]' in the repository of agent_deploy")
+            raise CommandError(f"{message}: pip install 'agent-deploy[local]'")
     from agent_deploy.local import workspace
 
     return workspace

@@ -6,6 +6,7 @@ import os
 import secrets
 import shlex
 from pathlib import Path
+from urllib.parse import quote
 
 from agent_deploy.cli.errors import CommandError
 from agent_deploy.engine.commands import Engine, EngineError
@@ -23,7 +24,8 @@ class LocalStack:
     def __init__(self, folder: Path, stack: str) -> None:
         self._folder, self._stack = folder.absolute(), stack
         self._variables = {
-            "PULUMI_BACKEND_URL": f"file://{self._folder / STATE}",
+            # Pulumi reads it as an address, in which # and ? mean something else.
+            "PULUMI_BACKEND_URL": f"file://{quote(str(self._folder / STATE))}",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self._folder / KEY),
             "PULUMI_STACK": stack,
         }
@@ -39,15 +41,15 @@ class LocalStack:
                 "workspace that it was for is gone, or name another stack"
             )
 
-    def lines(self) -> list[str]:
-        """What a shell evaluates, so that its `pulumi` is about the stack, which is made when it is missing."""
-        self._make()
+    def lines(self, make: bool) -> list[str]:
+        """What a shell evaluates, so that its `pulumi` is about the stack, which is made if ``make`` says so."""
+        self._look(make)
         found = [f"export {name}={shlex.quote(value)}" for name, value in self._variables.items()]
         if plugin := _plugin_folder(self._folder):
             found.append(f'export PATH={shlex.quote(plugin)}:"$PATH"')
         return ["unset PULUMI_CONFIG_PASSPHRASE", *found]
 
-    def _make(self) -> None:
+    def _look(self, make: bool) -> None:
         # Here, not at the top: the local workspace's code is loaded by its commands alone.
         from agent_deploy.local.private import make_private
 
@@ -55,8 +57,14 @@ class LocalStack:
         try:
             # A call of Pulumi's that takes a second, for what a new folder tells as well.
             known = self._engine.stacks() if state.exists() else []
-            if self._stack in known:
+            if self._stack.rpartition("/")[2] in known:
                 return
+            if not make:
+                there = ", ".join(known) or "none yet"
+                raise CommandError(
+                    f"--stack {self._stack}: there is no such stack (there: {there}). "
+                    f"`agent-deploy local start --stack {self._stack}` makes it"
+                )
             make_private(state)
             _keep_key(self._folder / KEY)
             self._engine.init(self._stack)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -83,11 +84,15 @@ def _vendors_plugin() -> Line:
 
 
 def _java() -> Line:
+    from agent_deploy.tables.jars import INSTALL as INSTALL_SPARK
     from agent_deploy.tables.java import JavaMissing, find_java
 
     about = "Java (derives tables in a local workspace)"
     try:
-        return Line(about, OK, str(find_java()))
+        found = str(find_java())
+        if find_spec("pyspark") is None:
+            return Line(about, WARNING, f"{found}, but Apache Spark is not installed", INSTALL_SPARK)
+        return Line(about, OK, found)
     except JavaMissing as error:
         return Line(about, WARNING, "none that Apache Spark runs on", str(error))
 

@@ -11,7 +11,7 @@ from agent_deploy.local.core.folders import make
 
 OTHERS = 0o077  # what the group and everybody may
 # What lies in a workspace's folder and is ours; a user may have put other things there.
-_OURS = (
+OURS = (
     *(
         "admin.token",
         "server.json",
@@ -44,7 +44,7 @@ def close_state(folder: Path) -> None:
 
 
 def _found(folder: Path) -> Iterator[Path]:
-    for name in _OURS:
+    for name in OURS:
         root = folder / name
         if root.is_symlink() or not root.exists():
             continue

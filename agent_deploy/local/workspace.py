@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from agent_deploy.local.private import make_private
+from agent_deploy.local.private import OURS, make_private
 from agent_deploy.local.running import LOG_FILE, STATE_FILE, TOKEN_FILE, is_running
 
 START_SECONDS = 120.0  # a cold file cache and MLflow's import are slow
@@ -95,9 +95,14 @@ class LocalWorkspace:
 
     def start(self) -> LocalWorkspace:
         """Start and wait until it answers; raises WorkspaceError with the reason."""
-        self._process, self._status = launch(
-            self.folder, self._port, self._options, self._start_seconds, self._progress, stop_with_parent=True
-        )
+        try:
+            self._process, self._status = launch(
+                self.folder, self._port, self._options, self._start_seconds, self._progress, stop_with_parent=True
+            )
+        except BaseException:
+            if self._own_folder and not _files(self.folder):
+                self.folder.rmdir()
+            raise
         self._port = int(self.host.rpartition(":")[2])
         return self
 
@@ -196,9 +201,11 @@ def _files(folder: Path) -> set[Path] | None:
 
 
 def _remove_new(folder: Path, before: set[Path] | None) -> None:
+    """What the start has put there, and nothing of what somebody else has put there meanwhile."""
     for path in (_files(folder) or set()) - (before or set()):
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    if before is None:
+        if path.name in OURS:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    if before is None and not _files(folder):
         folder.rmdir()
 
 

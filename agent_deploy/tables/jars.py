@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-INSTALL: Final = "pip install '.[local,spark]' in the repository of agent_deploy"
+INSTALL: Final = "pip install 'agent-deploy[local,spark]'"
 DELTA_VERSION: Final = "4.4.0"
 # All that delta-spark needs of what Spark does not bring along.
 ARTIFACTS: Final = {

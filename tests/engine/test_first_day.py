@@ -116,6 +116,8 @@ def test_a_stack_file_whose_key_is_gone_is_told_before_anything_starts(tmp_path:
 
 
 def test_a_second_shell_finds_the_same_stack_and_a_reset_spares_its_key(tmp_path: Path) -> None:
+    tmp_path /= "a#b ?c"  # each has a meaning in an address
+    tmp_path.mkdir()
     (tmp_path / "Pulumi.yaml").write_text("name: clerk\nruntime: python\n")
     first = agent_deploy(tmp_path, "local", "start", "--stack", "local")
     try:
@@ -124,6 +126,9 @@ def test_a_second_shell_finds_the_same_stack_and_a_reset_spares_its_key(tmp_path
         assert second.stdout == first.stdout
         assert "Created stack" not in second.stderr
         assert "export PULUMI_STACK=local\n" in first.stdout
+        misspelt = agent_deploy(tmp_path, "local", "env", "--stack", "lcoal")
+        assert (misspelt.returncode, misspelt.stdout) == (1, "")
+        assert "there is no such stack (there: local)" in misspelt.stderr
         assert (tmp_path / ".agent-deploy" / "pulumi.key").stat().st_mode & 0o077 == 0
         agent_deploy(tmp_path, "local", "reset", "--yes")
         again = agent_deploy(tmp_path, "local", "start", "--stack", "local")

@@ -36,12 +36,12 @@ def build(folder: Path) -> subprocess.CompletedProcess[str]:
 def test_it_builds_with_a_reference(copy: Path) -> None:
     done = build(copy)
     assert done.returncode == 0, done.stderr
-    pages = {path.parent.relative_to(copy / "site").as_posix() for path in (copy / "site").rglob("index.html")}
-    assert pages >= {path.stem for path in (copy / "docs").glob("*.md") if path.stem != "index"}
-    components = (copy / "site" / "reference" / "components" / "index.html").read_text("utf-8")
+    pages = {path.stem for path in (copy / "site").glob("*.html")}
+    assert pages >= {path.stem for path in (copy / "docs").glob("*.md")}
+    components = (copy / "site" / "reference" / "components.html").read_text("utf-8")
     assert "Registered model in Unity Catalog: catalog.schema.model. Required." in components
-    assert 'id="servingendpoint"' in (copy / "site" / "reference" / "resources" / "index.html").read_text("utf-8")
-    assert "agent-deploy local start" in (copy / "site" / "reference" / "commands" / "index.html").read_text("utf-8")
+    assert 'id="servingendpoint"' in (copy / "site" / "reference" / "resources.html").read_text("utf-8")
+    assert "agent-deploy local start" in (copy / "site" / "reference" / "commands.html").read_text("utf-8")
     # Nothing is fetched from elsewhere by who reads it.
     assert "fonts.g" not in components
 

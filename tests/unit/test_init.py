@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from agent_deploy.cli.app import app
+from agent_deploy.cli.init import _next
 from agent_deploy.projects import writing
 from agent_deploy.projects.answers import FORGES, LANGUAGES, Answers, defaults
 from agent_deploy.projects.rendering import TEMPLATES
@@ -216,3 +217,15 @@ def test_the_agent_answers_its_questions_as_is_expected(monkeypatch: pytest.Monk
     for each in map(json.loads, lines):
         answer = agent.predict(ResponsesAgentRequest(**each["inputs"])).model_dump_json()
         assert [fact for fact in each["expectations"]["expected_facts"] if fact not in answer] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "first"),
+    [("main.default.clerk", "Next, on this machine"), ("dev.agents.clerk", "Next, in your workspace of Databricks")],
+)
+def test_what_comes_next_can_be_done_where_it_is_said(tmp_path: Path, model: str, first: str) -> None:
+    answers = Answers(**{**defaults(tmp_path, "clerk"), "model": model})
+    told = _next(tmp_path, answers)
+    assert told.startswith(first)
+    # A new local workspace has the catalog `main` alone.
+    assert ("local start" in told) == model.startswith("main.")

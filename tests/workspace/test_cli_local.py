@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from agent_deploy.local import LocalWorkspace, workspace
 from tests.processes import alive
 
 
@@ -144,6 +145,22 @@ def test_a_refused_start_leaves_what_was_there(command: Command) -> None:
     before = token.read_text()
     assert command("local", "start", "--limit", "sql_rows=-1").returncode == 1
     assert token.read_text() == before
+
+
+def test_a_refused_start_takes_nothing_that_somebody_else_has_put_there_meanwhile(tmp_path: Path) -> None:
+    (tmp_path / "before").touch()
+    before = workspace._files(tmp_path)
+    for name in ("theirs.txt", "admin.token", "logs"):
+        (tmp_path / name).mkdir() if name == "logs" else (tmp_path / name).touch()
+    workspace._remove_new(tmp_path, before)
+    assert {path.name for path in tmp_path.iterdir()} == {"before", "theirs.txt"}
+
+
+def test_a_workspace_of_a_test_that_does_not_start_leaves_no_folder() -> None:
+    refused = LocalWorkspace(sql_rows=-1)
+    with pytest.raises(workspace.WorkspaceError, match="sql_rows"):
+        refused.start()
+    assert not refused.folder.exists()
 
 
 def test_a_limit_holds(command: Command) -> None:
