@@ -384,8 +384,8 @@ def _wrong_types(shape: Shape, path: str, value: Any) -> Iterator[Problem]:
             yield from _wrong_types(shape.fields[name], f"{path}.{name}" if path else name, inner)
     elif shape.inner is not None and isinstance(value, Mapping):
         for key, inner in value.items():
-            if not key or "\0" in key:
-                yield Problem(f"{path} key", key, "a name that is not empty and has no NUL character")
+            if not isinstance(key, str) or not key or "\0" in key:
+                yield Problem(f"{path} key", key, "a string that is not empty and has no NUL character")
             yield from _wrong_types(shape.inner, f"{path}[{key!r}]", inner)
     elif shape.inner is not None and isinstance(value, list):
         for index, inner in enumerate(value):

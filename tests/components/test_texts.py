@@ -74,3 +74,9 @@ def test_what_up_would_refuse_the_preview_says(args: dict[str, Any], told: str) 
 def test_the_longest_variable_passes() -> None:
     args = {"model_name": "main.default.qa", "environment": {"K": "x" * (MAX_VARIABLE_BYTES - 2)}}
     assert check_arguments(args) == []
+
+
+@pytest.mark.parametrize("key", [1, True, "", None])
+def test_a_key_that_is_no_name_is_told(key: Any) -> None:
+    resolved = asyncio.run(parse("AgentDeployment", AgentDeploymentArgs, {"tags": {key: "x"}}).resolved())
+    assert any(str(each).startswith("tags key") for each in resolved.last_problems())
