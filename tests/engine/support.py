@@ -122,6 +122,8 @@ class Stack:
 
     def write(self, program: str) -> None:
         """Replaces the program."""
+        # Python knows a program by its size and the second in which it was written: two of one second may be alike.
+        shutil.rmtree(self.folder / "__pycache__", ignore_errors=True)
         (self.folder / "__main__.py").write_text(program)
 
     def set_secret(self, key: str, value: str) -> None:
