@@ -7,6 +7,7 @@ from pprint import pformat
 from typing import Any
 
 from agent_deploy.rules.records import camel_case
+from agent_deploy.rules.yaml_text import dumped
 
 # Keys below these are names of the user's own.
 _KEYED = frozenset({"environment", "tags"})
@@ -33,8 +34,6 @@ def python_program(name: str, args: Mapping[str, Any], secrets: Mapping[str, str
 
 def yaml_program(project: str, name: str, args: Mapping[str, Any], secrets: Mapping[str, str]) -> str:
     """A Pulumi.yaml; secrets are read from the stack's configuration."""
-    import yaml
-
     references = {variable: f"${{{key}}}" for variable, key in secrets.items()}
     properties = _camel_cased(_escaped(_with_environment(args, {})))
     if references:
@@ -45,7 +44,7 @@ def yaml_program(project: str, name: str, args: Mapping[str, Any], secrets: Mapp
         **({"config": {key: {"type": "string", "secret": True} for key in secrets.values()}} if secrets else {}),
         "resources": {name: {"type": "agent-deploy:AgentDeployment", "properties": properties}},
     }
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=10_000)
+    return dumped(document)
 
 
 def _with_environment(args: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:

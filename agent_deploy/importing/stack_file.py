@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from agent_deploy.rules.problems import InvalidInput, Problem
+from agent_deploy.rules.yaml_text import dumped
 
 if TYPE_CHECKING:
     import yaml
@@ -55,8 +56,7 @@ def with_agent(text: str, key: str, name: str, args: Mapping[str, Any]) -> str:
             raise InvalidInput([Problem(place, None, "a mapping, with an entry for each name", "Correct the file")])
     lines = [f"{' ' * (column + _STEP * depth)}{each}:" for depth, each in enumerate(missing)]
     column += _STEP * len(missing)
-    dumped = yaml.safe_dump({name: dict(args)}, sort_keys=False, allow_unicode=True, width=10_000, indent=_STEP)
-    lines += [f"{' ' * column}{line}" for line in dumped.splitlines()]
+    lines += [f"{' ' * column}{line}" for line in dumped({name: dict(args)}).removesuffix("\n").split("\n")]
     before = text[:at]
     break_ = "" if not before or before.endswith("\n") else "\n"
     return f"{before}{break_}" + "\n".join(lines) + "\n" + text[at:].removeprefix("\n")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from agent_deploy.projects.answers import STAGES, Answers
+from agent_deploy.rules.yaml_text import scalar
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 # The template's own part of Pulumi.yaml, its last one: for whoever chooses a template, as `pulumi new` drops it.
@@ -43,7 +44,7 @@ def _filled(path: str, text: str, answers: Answers) -> str:
     replaced = {
         "main.default.${PROJECT}": answers.model,
         **models,
-        "default: users": f"default: {_yaml(answers.group)}",
+        "default: users": f"default: {scalar(answers.group)}",
         "${PROJECT}": written(answers.name),
         "${DESCRIPTION}": written(answers.description),
     }
@@ -52,20 +53,13 @@ def _filled(path: str, text: str, answers: Answers) -> str:
     return text
 
 
-def _yaml(value: str) -> str:
-    """A whole scalar, in quotes where it would else be something other than this text."""
-    import yaml
-
-    return str(yaml.safe_dump([value], allow_unicode=True, width=len(value) + 10))[2:].rstrip("\n")
-
-
 def _json(value: str) -> str:
     """Between quotes."""
     return json.dumps(value, ensure_ascii=False)[1:-1]
 
 
 # How a value is written, by the file's kind; elsewhere as it is.
-_AS: dict[str, Callable[[str], str]] = {"yaml": _yaml, "json": _json}
+_AS: dict[str, Callable[[str], str]] = {"yaml": scalar, "json": _json}
 
 
 def _workflows(forge: str) -> dict[str, str]:
