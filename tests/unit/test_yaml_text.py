@@ -80,7 +80,9 @@ def test_a_project_keeps_its_answers(language: str) -> None:
 
 
 def test_plain_words_stay_plain() -> None:
-    assert dumped({"model_name": "main.default.docs", "size": "Small"}) == "model_name: main.default.docs\nsize: Small\n"
+    assert (
+        dumped({"model_name": "main.default.docs", "size": "Small"}) == "model_name: main.default.docs\nsize: Small\n"
+    )
 
 
 @pytest.mark.parametrize("text", ["a: [", "a: b: c", "a: \x00", "--- a\n--- b\n", "a: !!int b", "a: *b", "{a: 1}: 2"])
