@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 _INDENT = 2
 _NEVER_FOLDED = 2**31  # a width
 # What no version of YAML reads as anything but this text. All else is quoted: 7831e12 is a number in 1.2 alone.
-_WORD = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null)\Z)[a-z_][a-z0-9_./-]*", re.IGNORECASE | re.ASCII)
+_WORD = re.compile(
+    r"(?!(?:y|n|yes|no|on|off|true|false|null)\Z)[a-z_][a-z0-9_./-]*(?::[a-z_][a-z0-9_./-]*)*", re.IGNORECASE | re.ASCII
+)
 # Tag → its plain spellings in YAML 1.2, and what they begin with.
 _RESOLVED = {
     "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
