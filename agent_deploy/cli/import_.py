@@ -14,6 +14,7 @@ from agent_deploy.cli.errors import CommandError
 
 if TYPE_CHECKING:
     from agent_deploy.engine.commands import Engine
+    from agent_deploy.importing.configured_agents import ConfiguredAgents
     from agent_deploy.importing.letting_go import LettingGo
     from agent_deploy.importing.take_over import Stack, TakeOver
     from agent_deploy.provider.plugin.resource import Context
@@ -59,6 +60,7 @@ def import_(
     from agent_deploy.client.errors import WorkspaceError
     from agent_deploy.client.workspace import Workspace
     from agent_deploy.engine.commands import Engine, EngineError
+    from agent_deploy.importing.configured_agents import ConfiguredAgents
     from agent_deploy.importing.take_over import Stack, take_over
     from agent_deploy.provider.plugin.resource import Context, UserError
     from agent_deploy.rules.problems import InvalidInput
@@ -72,7 +74,7 @@ def import_(
                 f"this project's program is in {engine.runtime}, which reads no agents from the stack's file: give "
                 "--program yaml, and put what it prints into the program"
             )
-        stack_file = _StackFile(engine, stack)
+        stack_file = ConfiguredAgents(engine.file_of(stack), engine.project_file, engine.project)
         of = Stack(engine.project, stack.rpartition("/")[2], {} if program else stack_file.defaults)
         letting_go = _letting_go(engine, context, endpoint, from_stack)
         if run and letting_go.steps:
@@ -98,24 +100,6 @@ def import_(
             _run(engine, found, stack, file)
     except (EngineError, InvalidInput, WorkspaceError, UserError) as error:
         raise CommandError(str(error)) from error
-
-
-class _StackFile:
-    """The stack's file, with the agents that are added to it."""
-
-    def __init__(self, engine: Engine, stack: str) -> None:
-        from agent_deploy.importing.stack_file import configured
-
-        self.path, self._project = engine.file_of(stack), engine.project
-        self.text = self.path.read_text("utf-8") if self.path.is_file() else ""
-        self.defaults = configured(self.text, f"{self._project}:defaults")
-        self.agents = configured(self.text, f"{self._project}:agents")
-
-    def add(self, found: TakeOver) -> None:
-        """Its entry; raises InvalidInput where the name is taken."""
-        from agent_deploy.importing.stack_file import with_agent
-
-        self.text = with_agent(self.text, f"{self._project}:agents", found.name, found.entry.args)
 
 
 def _check(
@@ -174,7 +158,7 @@ def _of_bundle(context: Context, stack: Stack, bundle: Path, target: str, endpoi
 
 
 def _write(
-    context: Context, found: Sequence[TakeOver], stack_file: _StackFile | None, file: Path, plan: bool
+    context: Context, found: Sequence[TakeOver], stack_file: ConfiguredAgents | None, file: Path, plan: bool
 ) -> list[str]:
     """Writes the entries, the import file and the marks, and returns the files; with ``plan`` only looks whether they
     can be written.
@@ -184,12 +168,12 @@ def _write(
 
     if stack_file:
         for each in found:
-            stack_file.add(each)
+            stack_file.add(each.name, each.entry.args)
     if plan or not found:
         return []
     written = []
     if stack_file:
-        stack_file.path.write_text(stack_file.text, "utf-8")
+        stack_file.write()
         written.append(str(stack_file.path))
     there = [each for each in found if each.is_there]
     if there:

@@ -37,6 +37,11 @@ class Engine:
         runtime = described.get("runtime")
         self.runtime = str((runtime.get("name") if isinstance(runtime, dict) else runtime) or "")
 
+    @property
+    def project_file(self) -> Path:
+        """Pulumi.yaml."""
+        return self._file
+
     def backend(self) -> str:
         """Where the states are: its address."""
         url = str(json.loads(self._answer("whoami", "--json")).get("url") or "")

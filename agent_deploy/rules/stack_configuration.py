@@ -7,7 +7,6 @@ from typing import Any
 from agent_deploy.rules.problems import InvalidInput, Problem
 from agent_deploy.rules.yaml_text import loaded
 
-PROJECT_FILE = "Pulumi.yaml"
 # What makes a mapping below Pulumi.yaml's `config` a declaration, and no value.
 _DECLARATION = frozenset({"type", "items", "description", "secret", "default", "value"})
 
@@ -41,10 +40,10 @@ def of_stack(text: str, key: str, label: str) -> Any:
     return None if there is None else config[there]
 
 
-def of_project(text: str, key: str) -> Any:
+def of_project(text: str, key: str, label: str = "Pulumi.yaml") -> Any:
     """What Pulumi.yaml says for every stack whose own file does not say otherwise: as a value, or a default."""
-    config = configuration(text, PROJECT_FILE)
-    there = spelled(config, key, PROJECT_FILE)
+    config = configuration(text, label)
+    there = spelled(config, key, label)
     found = None if there is None else config[there]
     if isinstance(found, dict) and found.keys() <= _DECLARATION:
         return found["value"] if found.get("value") is not None else found.get("default")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from agent_deploy.rules.problems import InvalidInput, Problem
 
@@ -61,7 +61,7 @@ def loaded(text: str, label: str) -> Any:
     import yaml
 
     try:
-        return yaml.load(text, _loader())  # noqa: S506 (a safe loader)
+        return yaml.load(text, _loader())
     except (yaml.YAMLError, ValueError) as error:  # such as !!int abc
         raise _no_yaml(label, error) from error
 
@@ -95,7 +95,7 @@ def _loader() -> type[yaml.SafeLoader]:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        yaml_implicit_resolvers: dict[str, Any] = {}
+        yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
     for tag, (pattern, first) in _RESOLVED.items():
         Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"(?:{pattern})\\Z"), first)

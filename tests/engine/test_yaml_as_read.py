@@ -9,6 +9,7 @@ from collections.abc import Callable
 from agent_deploy.importing.stack_file import with_agent
 from agent_deploy.projects.answers import Answers
 from agent_deploy.projects.rendering import files
+from agent_deploy.rules.stack_configuration import of_both
 from tests.engine import vault
 from tests.engine.support import Stack
 from tests.yaml_values import SPELLED
@@ -54,3 +55,27 @@ def test_pulumi_reads_a_projects_answers_as_they_were_given(open_stack: Callable
         "7831e12:model": "main.default.m", "7831e12:group": "1e3", "7831e12:alias": "candidate",
         "7831e12:scaleToZero": "true",
     }  # fmt: skip
+
+
+DOCS, QA = "{docs: {model_name: a.b.docs}}", "{qa: {model_name: a.b.qa}}"
+# What stands below `config` in the stack's file, and in Pulumi.yaml.
+CONFIGURED = {
+    "short": (f"{{agents: {DOCS}}}", "{}"),
+    "long": (f"{{project:config:agents: {DOCS}}}", "{}"),
+    "a value of the project": ("{}", f"{{project:agents: {{value: {DOCS}}}}}"),
+    "a default of the project": ("{}", f"{{agents: {{default: {DOCS}}}}}"),
+    "both": (f"{{project:agents: {DOCS}}}", f"{{agents: {{value: {QA}}}}}"),
+    "nothing before the project's": ("{agents: null}", f"{{agents: {{value: {QA}}}}}"),
+}
+
+
+def test_configuration_is_joined_as_pulumi_joins_it(open_stack: Callable[..., Stack]) -> None:
+    stack = open_stack("", plugins={}, warm=False)
+    own, project = stack.folder / "Pulumi.test.yaml", stack.folder / "Pulumi.yaml"
+    before = own.read_text(), project.read_text()
+    for named, (of_stack, of_project) in CONFIGURED.items():
+        own.write_text(f"{before[0]}config: {of_stack}\n")
+        project.write_text(f"{before[1]}config: {of_project}\n")
+        said = stack.run("config", "--json").output
+        read = json.loads(said[said.index("{") :])["project:agents"].get("objectValue")
+        assert read == of_both(own.read_text(), project.read_text(), "project:agents", own.name), named
