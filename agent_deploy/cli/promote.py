@@ -45,7 +45,8 @@ def promote(
         source, workspace = parse_source(model, from_), Workspace()
         wanted = looked_up(workspace, source, target_of(source.model, to), alias or CHAMPION, previous)
         text = _text(stack_file)
-        _, agents = with_version(text, wanted.target, wanted.champion, wanted.number)
+        label = f"--stack-file {stack_file}"
+        _, agents = with_version(text, wanted.target, wanted.champion, wanted.number, label)
         failures = missing(workspace, wanted)
         steps = [*wanted.steps(), *([f"{stack_file}: {', '.join(agents)}"] if agents else [])]
         for line in steps or ["nothing to do: the alias points there already"]:
@@ -58,7 +59,7 @@ def promote(
             return
         number = carry_out(workspace, wanted)
         if stack_file and agents:
-            stack_file.write_text(with_version(text, wanted.target, wanted.champion, number)[0], "utf-8")
+            stack_file.write_bytes(with_version(text, wanted.target, wanted.champion, number, label)[0].encode("utf-8"))
     except (InvalidInput, WorkspaceError) as error:
         raise CommandError(str(error)) from error
 
@@ -76,10 +77,12 @@ def missing(workspace: Workspace, wanted: Promotion) -> list[str]:
 
 
 def _text(file: Path | None) -> str:
-    """Of the stack file; empty without one."""
+    """Of the stack file, line ends included; empty without one."""
     if file is None:
         return ""
     try:
-        return file.read_text("utf-8")
+        return file.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CommandError(f"--stack-file {file}: expected a file in UTF-8; byte {error.start} is none") from error
     except OSError as error:
         raise CommandError(f"--stack-file {file}: {error.strerror}") from error

@@ -13,6 +13,7 @@ from typing import Any
 
 from agent_deploy.engine.program import INSTALL, MISSING, pulumi
 from agent_deploy.rules.ephemeral import FULL_KEY
+from agent_deploy.rules.yaml_text import dumped
 
 # How a stack's secrets are kept: as its state says it, as its file does.
 _PROVIDERS = {"url": "secretsprovider", "encryptedkey": "encryptedkey", "salt": "encryptionsalt"}
@@ -128,9 +129,7 @@ class Engine:
         return _yaml(file) if file.is_file() else {}
 
     def _write(self, stack: str, settings: Mapping[str, Any]) -> None:
-        import yaml
-
-        self.file_of(stack).write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
+        self.file_of(stack).write_text(dumped(settings), "utf-8")
 
     def file_of(self, stack: str) -> Path:
         """The file of a stack's configuration, whether it is there or not."""

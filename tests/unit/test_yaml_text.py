@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_deploy.engine.commands import Engine
 from agent_deploy.importing.program import yaml_program
 from agent_deploy.importing.stack_file import with_agent
 from agent_deploy.projects.answers import LANGUAGES, Answers
 from agent_deploy.projects.rendering import files
+from agent_deploy.rules.ephemeral import FULL_KEY
 from agent_deploy.rules.problems import InvalidInput
 from agent_deploy.rules.yaml_text import dumped, loaded, scalar
 from tests.yaml_values import SPELLED, TEXTS
@@ -77,6 +80,20 @@ def test_a_project_keeps_its_answers(language: str) -> None:
         assert project["config"]["model"]["default"] == read_alike(written["Pulumi.dev.yaml"])["config"]["model"]
 
     each()
+
+
+def test_the_file_of_an_ephemeral_stack_keeps_its_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: p\nruntime: python\n")
+    pulumi = tmp_path / "pulumi"
+    pulumi.write_text("#!/bin/sh\ncp base.yaml Pulumi.pr-1.yaml\n")  # what `config cp` does
+    pulumi.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    file = tmp_path / "Pulumi.pr-1.yaml"
+    settings: dict[str, Any] = {"secretsprovider": "x", "config": {"p:texts": list(SPELLED)}}
+    file.write_text("secretsprovider: x\n")
+    (tmp_path / "base.yaml").write_text(dumped(settings))
+    Engine(tmp_path).configure("pr-1", "dev", {"sha": "7831e12"})
+    assert read_alike(file.read_text()) == {**settings, "config": {**settings["config"], FULL_KEY: {"sha": "7831e12"}}}
 
 
 def test_plain_words_stay_plain() -> None:

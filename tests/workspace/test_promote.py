@@ -64,28 +64,29 @@ def test_there_and_back(
 ) -> None:
     staging, prod = (f"{catalog}.agents.docs" for catalog in catalogs)
     file = tmp_path / "Pulumi.prod.yaml"
-    file.write_text(STACK.format(target=prod, other=staging))
+    written = STACK.format(target=prod, other=staging).replace("\n", "\r\n")  # as an editor on Windows leaves it
+    file.write_bytes(written.encode())
     for version in ("1", "2"):
         log(staging, code)
         mlflow_client.set_registered_model_alias(staging, "champion", version)
-        before = file.read_text()
+        before = file.read_bytes().decode()
         code_, plan = promote("agents.docs@champion", "--from", catalogs[0], "--to", catalogs[1], "--plan")
         assert (code_, f"copy {staging} version {version} to {prod}" in plan) == (0, True), plan
-        assert file.read_text() == before
+        assert file.read_bytes().decode() == before
         code_, said = promote(f"{staging}/{version}", "--to", catalogs[1], "--stack-file", str(file))
         assert code_ == 0, said
         copy = mlflow_client.get_model_version(prod, version)
         assert (copy.tags[PROMOTED_FROM], copy.tags[PROMOTED_BY]) == (f"{staging}/{version}", admin.name)
         assert mlflow.pyfunc.load_model(f"models:/{prod}@champion").predict(["a"]) == ["echo a"]
     assert aliases(mlflow_client, prod) == {"champion": "2", "previous": "1"}
-    assert file.read_text() == STACK.format(target=prod, other=staging).replace('- version: "1"', '- version: "2"')
+    assert file.read_bytes().decode() == written.replace('- version: "1"', '- version: "2"')
     # Again: nothing is done twice.
     assert "nothing to do" in promote(f"{staging}@champion", "--to", catalogs[1])[1]
     assert len(mlflow_client.search_model_versions(f"name='{prod}'")) == 2
     # The same command backwards.
     assert promote(f"{prod}@previous", "--to", catalogs[1], "--stack-file", str(file))[0] == 0
     assert aliases(mlflow_client, prod) == {"champion": "1", "previous": "2"}
-    assert file.read_text() == STACK.format(target=prod, other=staging)
+    assert file.read_bytes().decode() == written
     # And forth: what was copied once is not copied again.
     assert promote(f"{staging}@champion", "--to", catalogs[1])[0] == 0
     assert aliases(mlflow_client, prod) == {"champion": "2", "previous": "1"}
