@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from agent_deploy.policies.policy import ADVISORY, MANDATORY, Policy, Resource, Setting, Values, everywhere, names
 from agent_deploy.rules.feedback_model import MODEL as FEEDBACK
-from agent_deploy.rules.groups import ACCOUNT_USERS, USERS
+from agent_deploy.rules.groups import EVERYBODY
 from agent_deploy.rules.object_permissions import OBJECT_TYPES
 from agent_deploy.rules.rotation import period
 from agent_deploy.rules.unity_catalog import ALL_PRIVILEGES
@@ -27,7 +27,6 @@ FILE: Final = "databricks:index/workspaceFile:WorkspaceFile"
 OWN_FILE: Final = "agent-deploy:index:WorkspaceFile"
 
 _GRANTS: Final = frozenset({GRANT, GRANTS, OWN_GRANT})
-_EVERYBODY: Final = frozenset({USERS, ACCOUNT_USERS})
 _SERVING: Final = "serving-endpoints"
 _PRINCIPALS: Final = ("groupName", "userName", "servicePrincipalName")
 
@@ -71,7 +70,7 @@ def _is_for_all(resource: Resource, settings: Values) -> Iterator[str]:
     for principal, privileges in _grants(resource):
         # The feedback model is everybody's to execute, as databricks.agents.deploy() has it.
         given = [each for each in privileges if not (each == "EXECUTE" and _is_feedback(resource))]
-        if principal.lower() in _EVERYBODY and given:
+        if principal.lower() in EVERYBODY and given:
             yield f"everybody ({principal}) gets {', '.join(given)}"
 
 
@@ -194,7 +193,7 @@ def _is_public(resource: Resource, settings: Values) -> Iterator[str]:
     if resource.type == SECRET_ACL:
         accesses = iter([("group", str(resource.properties.get("principal")), "the secrets of the scope")])
     for _, principal, level in accesses:
-        if principal.lower() in _EVERYBODY:
+        if principal.lower() in EVERYBODY:
             yield f"everybody ({principal}) gets {level}"
 
 

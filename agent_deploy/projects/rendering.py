@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from agent_deploy.projects.answers import STAGES, Answers
+from agent_deploy.rules.groups import EVERYBODY
 from agent_deploy.rules.yaml_text import scalar
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
@@ -20,13 +21,18 @@ _WORKFLOWS = {
     "none": {},
 }  # fmt: skip
 _POLICIES = "policies.json"  # what the workflows judge by
+_NOT_FOR_EVERYBODY = "AGD012"
+# How a job installs what the program needs; these languages need an SDK besides, which git ignores.
+_INSTALL = "pip install -r requirements.txt"
+_INSTALL_SDK = 'pulumi package add "$(command -v pulumi-resource-agent-deploy)" && pulumi install'
+_COMPILED = ("typescript", "go")
 
 
 def files(answers: Answers) -> dict[str, str]:
     """Path in the project → text."""
     found = {path: _filled(path, text, answers) for path, text in _template(answers.language)}
     found["Pulumi.yaml"] = found["Pulumi.yaml"].partition(_OF_THE_TEMPLATE)[0] + "\n"
-    return {**found, **_workflows(answers.ci)}
+    return {**found, **_workflows(answers)}
 
 
 def _template(language: str) -> Iterator[tuple[str, str]]:
@@ -62,6 +68,15 @@ def _json(value: str) -> str:
 _AS: dict[str, Callable[[str], str]] = {"yaml": scalar, "json": _json}
 
 
-def _workflows(forge: str) -> dict[str, str]:
-    found = {target: (TEMPLATES / source).read_text("utf-8") for source, target in _WORKFLOWS[forge].items()}
-    return {**found, _POLICIES: (TEMPLATES / _POLICIES).read_text("utf-8")} if found else {}
+def _workflows(answers: Answers) -> dict[str, str]:
+    """What the chosen forge runs, and the policies that it judges by; nothing without a forge."""
+    found = {target: (TEMPLATES / source).read_text("utf-8") for source, target in _WORKFLOWS[answers.ci].items()}
+    if not found:
+        return {}
+    if answers.language in _COMPILED:
+        found = {target: text.replace(_INSTALL, f"{_INSTALL} && {_INSTALL_SDK}") for target, text in found.items()}
+    policies = json.loads((TEMPLATES / _POLICIES).read_text("utf-8"))
+    if answers.group in EVERYBODY:
+        # What the user chose is no reason to refuse each pull request.
+        policies[_NOT_FOR_EVERYBODY] = "advisory"
+    return {**found, _POLICIES: json.dumps(policies, indent=2) + "\n"}

@@ -10,3 +10,4 @@ USERS: Final = "users"
 """Everybody of the workspace."""
 ACCOUNT_USERS: Final = "account users"
 """Everybody of the account."""
+EVERYBODY: Final = frozenset({USERS, ACCOUNT_USERS})

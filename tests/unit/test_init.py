@@ -63,6 +63,10 @@ def test_every_answer_arrives_and_no_placeholder_stays(tmp_path: Path, language:
     workflows = {path for path in found if "workflows" in path or path == ".gitlab-ci.yml"}
     assert len(workflows) == {"github": 5, "gitlab": 1, "none": 0}[ci]
     assert ("policies.json" in found) == bool(workflows)
+    jobs = [found[path] for path in workflows]
+    assert all(yaml.safe_load(text) for text in jobs)
+    installs = [line for text in jobs for line in text.splitlines() if "pip install -r" in line]
+    assert all(("pulumi package add" in line) == (language in ("typescript", "go")) for line in installs)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".agent-deploy")]
 
 
@@ -229,3 +233,9 @@ def test_what_comes_next_can_be_done_where_it_is_said(tmp_path: Path, model: str
     assert told.startswith(first)
     # A new local workspace has the catalog `main` alone.
     assert ("local start" in told) == model.startswith("main.")
+
+
+@pytest.mark.parametrize(("group", "level"), [("users", "advisory"), ("agent-users", "mandatory")])
+def test_the_policies_do_not_refuse_what_was_answered(tmp_path: Path, group: str, level: str) -> None:
+    assert init(tmp_path, "--yes", "--ci", "github", "--group", group).exit_code == 0
+    assert json.loads((tmp_path / "policies.json").read_text())["AGD012"] == level
