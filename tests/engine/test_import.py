@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import shlex
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -52,9 +51,7 @@ def project(site: Site, open_stack: Callable[..., Stack], tmp_path: Path) -> Sta
 
 def open_project(site: Site, open_stack: Callable[..., Stack], plugins: Path) -> Stack:
     """The same for a workspace of one's own."""
-    stack = open_stack(PROGRAM, environment=site.environment, plugins=both_plugins(plugins))
-    shutil.copy(ROOT / "stacks" / "environment.py", stack.folder)
-    return stack
+    return open_stack(PROGRAM, environment=site.environment, plugins=both_plugins(plugins))
 
 
 def agent_deploy(stack: Stack, *arguments: str, code: int = 0) -> str:
