@@ -100,7 +100,8 @@ def test_what_is_ignored_stays_and_what_takes_too_long_is_told(
     stack.write(program(name, ignored, tags={"team": "two"}, description="one"))
     stack.preview("--expect-no-changes")
     stack.write(program(name, ignored, tags={"team": "two"}, description="two"))
-    assert set(stack.preview().changed_paths["agent"]) == {"description"}
+    changed = stack.preview()
+    assert set(changed.changed_paths.get("agent", ())) == {"description"}, (changed.output, changed.events)
     stack.write(program(name, ignored, model_version="2"))
     with site.stepped():
         late = stack.up(check=False)
