@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -14,9 +14,9 @@ from agent_deploy.cli.errors import CommandError
 
 if TYPE_CHECKING:
     from agent_deploy.engine.commands import Engine
-    from agent_deploy.importing.configured_agents import ConfiguredAgents
     from agent_deploy.importing.letting_go import LettingGo
-    from agent_deploy.importing.take_over import Stack, TakeOver
+    from agent_deploy.importing.stack import Stack
+    from agent_deploy.importing.take_over import TakeOver
     from agent_deploy.provider.plugin.resource import Context
 
 IMPORT_FILE = Path("import.json")
@@ -49,6 +49,9 @@ def import_(
     ] = IMPORT_FILE,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, and write nothing.")] = False,
     run: Annotated[bool, typer.Option("--run", help="Import and preview as well, with `pulumi`.")] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Take the stack's mark off ENDPOINT, which its state does not have.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Take over an endpoint that deploy(), a bundle, Terraform or a hand made, without a change where that can be.
@@ -56,31 +59,39 @@ def import_(
     Writes the agent's entry into the stack's file and the file that `pulumi import` reads, and marks the endpoint as
     the stack's by a tag; says what the next preview changes, field by field. Run it where Pulumi.yaml lies.
     """
+    from agent_deploy.cli.import_writing import check_stack, write
     from agent_deploy.cli.imported import plain, tell, tell_next
     from agent_deploy.client.errors import WorkspaceError
     from agent_deploy.client.workspace import Workspace
     from agent_deploy.engine.commands import Engine, EngineError
     from agent_deploy.importing.configured_agents import ConfiguredAgents
-    from agent_deploy.importing.take_over import Stack, take_over
+    from agent_deploy.importing.stack import Stack, deployed
+    from agent_deploy.importing.take_over import take_over
     from agent_deploy.provider.plugin.resource import Context, UserError
     from agent_deploy.rules.problems import InvalidInput
 
     _check(endpoint, every, bundle, target, name, program, run)
+    if undo and not endpoint:
+        raise CommandError("--undo: expected ENDPOINT, whose mark is to go")
     try:
         engine, context = Engine(Path.cwd()), Context(configuration=Workspace())
+        if undo:
+            return _undo(engine, context, endpoint, stack)
         if program is None and engine.runtime != "python":
             # Only Python's program has `declared_agents`, which reads the stack's file.
             raise CommandError(
                 f"this project's program is in {engine.runtime}, which reads no agents from the stack's file: give "
                 "--program yaml, and put what it prints into the program"
             )
+        check_stack(engine, stack)
         stack_file = ConfiguredAgents(engine.file_of(stack), engine.project_file, engine.project)
-        of = Stack(engine.project, stack.rpartition("/")[2], {} if program else stack_file.defaults)
+        listed_there = ({}, {}) if program else (stack_file.defaults, stack_file.agents)
+        of = Stack(engine.project, stack.rpartition("/")[2], *listed_there, deployed(engine.state(stack)))
         letting_go = _letting_go(engine, context, endpoint, from_stack)
         if run and letting_go.steps:
             raise CommandError(f"--run: {from_stack} has to let go first:\n" + "\n".join(letting_go.steps))
         if every:
-            wanted = _all(context, of, stack_file.agents)
+            wanted = _all(context, of)
         elif bundle is not None:
             wanted = _of_bundle(context, of, bundle, target, endpoint, name)
         else:
@@ -88,14 +99,24 @@ def import_(
         listed = list(wanted)
         found = [each for _, each, _ in listed if not isinstance(each, str)]
         left = {label: each for label, each, _ in listed if isinstance(each, str)}
+        refused = [each for each in found if each.refused]
+        if every:
+            # A stack with one of these could deploy nothing.
+            left |= {each.found.name: "; ".join(each.refused) for each in refused}
+            found, refused = [each for each in found if not each.refused], []
         before = [*letting_go.steps, *(step for _, each, step in listed if step and _is_there(each))]
-        written = _write(context, found, None if program else stack_file, file, plan)
+        look_only = plan or bool(refused)
+        written, left_alone = write(context, found, None if program else stack_file, file, look_only, every)
+        left |= left_alone
+        found = [each for each in found if each.found.name not in left_alone]
         if as_json:
             typer.echo(json.dumps(plain(found, left, before), indent=2, ensure_ascii=False))
         else:
             programs = [_program_of(program, engine.project, each) for each in found] if program else []
             tell(found, left, letting_go.notes, programs, written)
-            tell_next(before, found, stack, file)
+            tell_next(before, [] if refused else found, stack, file)
+        if refused:
+            raise CommandError("the next preview would refuse what is listed above, so that nothing was written")
         if run and found and not plan:
             _run(engine, found, stack, file)
     except (EngineError, InvalidInput, WorkspaceError, UserError) as error:
@@ -136,10 +157,10 @@ def _letting_go(engine: Engine, context: Context, endpoint: str, given: str) -> 
     return letting_go(state, endpoint, str(found.remote["id"]), "" if file.is_file() else given)
 
 
-def _all(context: Context, stack: Stack, agents: Collection[str]) -> Wanted:
+def _all(context: Context, stack: Stack) -> Wanted:
     from agent_deploy.importing.everything import everything
 
-    for label, each in everything(context, stack, agents):
+    for label, each in everything(context, stack):
         yield label, each, ""
 
 
@@ -157,34 +178,18 @@ def _of_bundle(context: Context, stack: Stack, bundle: Path, target: str, endpoi
         yield each.endpoint.name, take_over(context, each.endpoint.name, stack, name, bundled=each), step
 
 
-def _write(
-    context: Context, found: Sequence[TakeOver], stack_file: ConfiguredAgents | None, file: Path, plan: bool
-) -> list[str]:
-    """Writes the entries, the import file and the marks, and returns the files; with ``plan`` only looks whether they
-    can be written.
-    """
-    from agent_deploy.importing.children import PLACEHOLDER, filled, import_file
-    from agent_deploy.importing.take_over import claim
+def _undo(engine: Engine, context: Context, endpoint: str, stack: str) -> None:
+    from agent_deploy.importing.claims import unclaim
+    from agent_deploy.importing.stack import Stack, deployed
 
-    if stack_file:
-        for each in found:
-            stack_file.add(each.name, each.entry.args)
-    if plan or not found:
-        return []
-    written = []
-    if stack_file:
-        stack_file.write()
-        written.append(str(stack_file.path))
-    there = [each for each in found if each.is_there]
-    if there:
-        children = [child for each in there for child in each.children]
-        text = file.read_text("utf-8") if file.is_file() else ""
-        document = filled(json.loads(text), children) if PLACEHOLDER in text else import_file(children)
-        file.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
-        written.append(str(file))
-    for each in there:
-        claim(context.configuration, each)
-    return written
+    # A stack that is not there has nothing.
+    is_there = stack.rpartition("/")[2] in {each.rpartition("/")[2] for each in engine.stacks()}
+    has = deployed(engine.state(stack)) if is_there else {}
+    mark = unclaim(context.configuration, endpoint, Stack(engine.project, stack.rpartition("/")[2], {}, deployed=has))
+    typer.echo(
+        f"{endpoint} is no longer marked as {mark}. What an import has written stays: take the entry "
+        f"{mark.split('/', 2)[2]} out of {engine.file_of(stack).name}, and delete {IMPORT_FILE}"
+    )
 
 
 def _run(engine: Engine, found: Sequence[TakeOver], stack: str, file: Path) -> None:

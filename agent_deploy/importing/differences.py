@@ -23,6 +23,7 @@ _HANDLERS: Mapping[str, type[Resource]] = {
     REGISTRATION: AgentRegistration,
 }
 _ABSENT = "not there"
+REFUSED = "refused by the next preview"
 # Why an AgentDeployment cannot say what is there; by the last part of a path that has a fixed name.
 _WHY = {
     "servedEntities": "served entities are named as deploy() names them: <model>_<version>",
@@ -94,12 +95,10 @@ def _of_resource(context: Context, handler: Resource, child: Child) -> Iterator[
     try:
         inputs, failures = handler.check(context, present, declared)
     except UserError as error:
-        yield Difference(child.name, "inputs", "there", "refused by the next preview", str(error))
+        yield Difference(child.name, "inputs", "there", REFUSED, str(error))
         return
     for failure in failures:
-        yield Difference(
-            child.name, str(failure.path or "inputs"), "there", "refused by the next preview", failure.reason
-        )
+        yield Difference(child.name, str(failure.path or "inputs"), "there", REFUSED, failure.reason)
     changes = handler.diff(context, child.id, present, properties, inputs).changes
     before, after = with_traffic(present), with_traffic(inputs)
     for path in changes:

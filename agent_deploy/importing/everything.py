@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from agent_deploy.client.errors import ApiError
 from agent_deploy.client.serving import PATH, tags_of
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.importing.take_over import Stack, TakeOver, take_over
+from agent_deploy.importing.stack import Stack
+from agent_deploy.importing.take_over import TakeOver, take_over
 from agent_deploy.provider.plugin.resource import Context, UserError
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
 from agent_deploy.rules.problems import InvalidInput
@@ -15,20 +16,22 @@ from agent_deploy.rules.problems import InvalidInput
 _FORBIDDEN = 403
 
 
-def everything(context: Context, stack: Stack, taken: Collection[str]) -> Iterator[tuple[str, TakeOver | str]]:
-    """Each endpoint's name, and what it becomes or why it is left alone. ``taken`` are names of agents that the stack
-    has: a second agent of one name is called as its endpoint is.
+def everything(context: Context, stack: Stack) -> Iterator[tuple[str, TakeOver | str]]:
+    """Each endpoint's name, and what it becomes or why it is left alone. An import that was begun goes on under its
+    name; of two agents of one model, the second is called as its endpoint is.
     """
     workspace: Workspace = context.configuration
-    names = set(taken)
-    for listed in sorted(workspace.get(PATH).get("endpoints") or [], key=lambda each: str(each["name"])):
-        endpoint, owner = str(listed["name"]), tags_of(listed).get(OWNER_TAG, "")
-        if owner:
-            yield endpoint, f"{owner} owns it"
+    listed = workspace.get(PATH).get("endpoints") or []
+    owners = {str(each["name"]): tags_of(each).get(OWNER_TAG, "") for each in listed}
+    begun = {endpoint: stack.begun(endpoint, owner) for endpoint, owner in owners.items()}
+    names = {*stack.agents, *begun.values()}
+    for endpoint, owner in sorted(owners.items()):
+        if endpoint in stack.deployed or (owner and not stack.owns(owner)):
+            yield endpoint, f"{owner or stack.deployed[endpoint]} owns it"
             continue
         try:
             found = take_over(context, endpoint, stack)
-            if found.name in names:
+            if found.name in names and not begun[endpoint]:
                 found = take_over(context, endpoint, stack, endpoint)
         except (InvalidInput, UserError) as error:
             yield endpoint, str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 
@@ -23,15 +24,24 @@ def refusals(found: Existing, owner_mark: str, released_by: str = "") -> Iterato
 
     ``released_by``: the project/stack that lets it go.
     """
-    owners = (owner_mark, f"{released_by}/{found.owner.rpartition('/')[2]}" if released_by else owner_mark)
-    if found.owner and found.owner not in owners:
+    project, stack, _ = owner_mark.split("/", 2)
+    # By another name, it is of an import that was begun.
+    owners = tuple(f"{each}/" for each in (f"{project}/{stack}", released_by) if each)
+    if found.owner and not found.owner.startswith(owners):
+        named, of_stack = shlex.quote(found.name), shlex.quote([*found.owner.split("/"), ""][1])
         remedy = (
-            f"Let that stack let go first: `agent-deploy import {found.name} --from-stack STACK` says how. What is "
-            "left of a stack that is no more is the tag agent_deploy_stack: take it away"
+            f"Let that stack let go first: `agent-deploy import {named} --stack {shlex.quote(stack)} --from-stack STACK` "
+            f"says how. If it has only begun to import it: `agent-deploy import {named} --stack {of_stack} --undo` in the "
+            "folder of that project"
         )
         yield Problem("ENDPOINT", found.name, f"one that no other stack owns, and {found.owner} does", remedy)
     if not found.entities:
         yield Problem("ENDPOINT", found.name, "one that serves a version of a model, and this serves nothing")
+    kinds = [is_feedback(str(each.get("name")), str(each.get("entity_name") or "")) for each in found.entities]
+    if kinds and all(kinds):
+        yield Problem(
+            "ENDPOINT", found.name, "one that serves an agent, and this serves the feedback model alone", _OTHERWISE
+        )
     models: dict[str, None] = {}
     for entity in found.entities:
         name, model = str(entity.get("name")), str(entity.get("entity_name") or "")

@@ -1,4 +1,4 @@
-"""One endpoint taken over: looked at, declared, compared; marked as the stack's own when that is wanted."""
+"""One endpoint taken over: looked at, declared, compared."""
 
 from __future__ import annotations
 
@@ -11,32 +11,19 @@ from agent_deploy.client.serving import PATH
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.importing.bundle import Declared
 from agent_deploy.importing.children import Child, Looked, children
-from agent_deploy.importing.differences import Difference, differences
+from agent_deploy.importing.differences import REFUSED, Difference, differences
 from agent_deploy.importing.entry import Entry, Note, entry_of, joined
 from agent_deploy.importing.existing import Existing, existing
 from agent_deploy.importing.refusals import refusals
+from agent_deploy.importing.stack import Stack
 from agent_deploy.provider.feedback.feedback_look_up import NoFeedbackModel, feedback_model
 from agent_deploy.provider.plugin.resource import Context
 from agent_deploy.provider.verification.verify_deployment import verify
 from agent_deploy.rules.argument_checks import check_arguments
 from agent_deploy.rules.declaration import declared
-from agent_deploy.rules.endpoint_fields import OWNER_TAG
 from agent_deploy.rules.problems import InvalidInput
 from agent_deploy.rules.values import Secret
 from agent_deploy.rules.verifiable import look_ups
-
-
-@dataclass(frozen=True)
-class Stack:
-    """Whose the endpoint is to be: the project, its stack, and what its file says of all agents."""
-
-    project: str
-    name: str
-    defaults: Mapping[str, Any]
-
-    def mark(self, deployment: str) -> str:
-        """By which the endpoint of a deployment is known as its own (components/owner_marks.py)."""
-        return f"{self.project}/{self.name}/{deployment}"
 
 
 @dataclass(frozen=True)
@@ -55,6 +42,17 @@ class TakeOver:
     def is_there(self) -> bool:
         """Whether there is an endpoint; one that a bundle declares may still have to be made."""
         return bool(self.found.remote.get("id"))
+
+    @property
+    def refused(self) -> list[str]:
+        """What keeps the next preview from being made at all."""
+        return [*self.problems, *(str(each) for each in self.differences if each.declared == REFUSED)]
+
+    @property
+    def is_begun_under_another_name(self) -> bool:
+        """Whether the stack's own mark is there, and of another deployment."""
+        owner = self.found.owner
+        return owner != self.mark and owner.split("/")[:2] == self.mark.split("/")[:2]
 
 
 def take_over(
@@ -75,9 +73,13 @@ def take_over(
     source = (
         found if bundled is None else replace(found, remote=bundled.endpoint.remote, access=bundled.endpoint.access)
     )
-    name = name or deployment_name(source)
+    name = name or stack.begun(found.name, found.owner) or deployment_name(source)
     mark = stack.mark(name)
-    refused = [*refusals(found, mark, released_by), *(refusals(source, mark) if bundled else ())]
+    refused = [
+        *refusals(found, mark, released_by),
+        *(refusals(source, mark) if bundled else ()),
+        *stack.refusals(found.name, name, bool(released_by)),
+    ]
     if refused:
         raise InvalidInput({str(each): each for each in refused}.values())
     entry = entry_of(source, name, stack.defaults)
@@ -105,12 +107,6 @@ def deployment_name(found: Existing) -> str:
     """What the deployment is called unless the user says it: as its model is."""
     model = next((str(each.get("entity_name") or "") for each in found.entities), "")
     return model.rpartition(".")[2] or found.name
-
-
-def claim(workspace: Workspace, found: TakeOver) -> None:
-    """Marks the endpoint as the stack's own, so that its program is let have it and no other stack takes it."""
-    tag = {"key": OWNER_TAG, "value": found.mark}
-    workspace.patch(f"{PATH}/{segment(found.found.name)}/tags", {"add_tags": [tag]})
 
 
 def _tree(args: Mapping[str, Any]) -> dict[str, Any]:

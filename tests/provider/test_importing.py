@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.importing.existing import Existing
 from agent_deploy.importing.refusals import refusals
+from agent_deploy.importing.stack import Stack
 from agent_deploy.importing.stack_file import configured, with_agent
 from agent_deploy.importing.strangers import strangers
-from agent_deploy.importing.take_over import Stack, TakeOver, deployment_name, take_over
+from agent_deploy.importing.take_over import TakeOver, deployment_name, take_over
 from agent_deploy.provider.endpoint.request import create_body
 from agent_deploy.provider.plugin.resource import Context
 from tests.engine.endpoints import PLAIN, Made, anything, prepare, sayable
