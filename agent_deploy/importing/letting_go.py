@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent_deploy.importing.children import ENDPOINT, PERMISSIONS
+from agent_deploy.importing.children import COMPONENT, ENDPOINT, MODEL, PERMISSIONS, REGISTRATION
 from agent_deploy.rules.problems import InvalidInput, Problem
 from agent_deploy.rules.review import ENDPOINTS
 
 _ENDPOINTS = ("databricks:index/modelServing:ModelServing", ENDPOINT)
+# What the stack that imports the endpoint owns from then on.
+_TAKEN_OVER = (*_ENDPOINTS, PERMISSIONS, REGISTRATION, MODEL)
 _TERRAFORM = {"databricks_model_serving": "name", "databricks_permissions": "id"}
 
 
@@ -51,13 +53,31 @@ def _of_pulumi(resources: Sequence[Mapping[str, Any]], endpoint: str, id: str, s
         for each in resources
         if (each["type"] in _ENDPOINTS and each.get("id") == endpoint)
         or (each["type"] == PERMISSIONS and each.get("id") == permissions)
+        or (each["type"] == REGISTRATION and (each.get("inputs") or {}).get("endpointName") == endpoint)
     ]
-    leaving = {str(each["urn"]) for each in ours}
+    leaving = _with_siblings(resources, {str(each["urn"]) for each in ours})
     # Dependents come later in a state, and have to leave first.
-    ordered = sorted(ours, key=lambda each: -urns.index(each["urn"]))
-    stack = stack or named
-    steps = [_state_delete(stack, each) for each in ordered]
-    return LettingGo(steps, list(_notes(resources, leaving)), f"{project}/{named}" if urns else "")
+    ordered = [each for each in reversed(resources) if each["urn"] in leaving]
+    steps = [_state_delete(stack or named, each) for each in ordered]
+    notes = [] if stack or not steps else [f"run the commands of `pulumi state` in the folder of the project {project}"]
+    return LettingGo(steps, [*notes, *_notes(resources, leaving)], f"{project}/{named}" if urns else "")
+
+
+def _with_siblings(resources: Sequence[Mapping[str, Any]], leaving: set[str]) -> set[str]:
+    """With all that is below the AgentDeployment of one that leaves, and that itself: nothing may be left behind in
+    the state that the next `up` without it in the program would destroy.
+    """
+    by_urn = {str(each["urn"]): each for each in resources}
+    below = set(leaving)
+    for urn in leaving:
+        while urn in by_urn and by_urn[urn]["type"] != COMPONENT:
+            urn = str(by_urn[urn].get("parent") or "")
+        below |= {urn} if urn in by_urn else set()
+    components = {urn for urn in below if by_urn[urn]["type"] == COMPONENT}
+    for each in resources:  # parents stand before their children
+        if each.get("parent") in components:
+            components.add(str(each["urn"]))
+    return below | components
 
 
 def _state_delete(stack: str, resource: Mapping[str, Any]) -> str:
@@ -69,11 +89,17 @@ def _notes(resources: Sequence[Mapping[str, Any]], leaving: set[str]) -> Iterato
     if leaving:
         yield "then take these resources out of that program, or its next `up` makes them anew"
     for each in resources:
-        others = {*(each.get("dependencies") or ()), each.get("parent")} & leaving
-        if others and each["urn"] not in leaving:
+        if each["urn"] in leaving:
+            if each.get("custom") and each["type"] not in _TAKEN_OVER:
+                kind = str(each["type"]).rpartition(":")[2]
+                yield f"{kind} {each.get('id')} stays as it is, and no stack owns it from then on"
+            continue
+        depends_on = {*(each.get("dependencies") or ()), each.get("parent"), each.get("deletedWith")}
+        depends_on |= {urn for urns in (each.get("propertyDependencies") or {}).values() for urn in urns or ()}
+        if depends_on & leaving:
             yield (
-                f"{each['urn']} depends on what leaves, and `pulumi state delete` refuses that: give what leaves the "
-                "option retain_on_delete=True and run `pulumi up`, then take it out of the program and run it again"
+                f"{each['urn']} depends on what leaves, and `pulumi state delete` refuses that: write the plain name "
+                "in its place in that program, which keeps all it declares, and run `pulumi up` and this command again"
             )
 
 

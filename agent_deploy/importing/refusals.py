@@ -29,10 +29,10 @@ def refusals(found: Existing, owner_mark: str, released_by: str = "") -> Iterato
     owners = tuple(f"{each}/" for each in (f"{project}/{stack}", released_by) if each)
     if found.owner and not found.owner.startswith(owners):
         named, of_stack = shlex.quote(found.name), shlex.quote([*found.owner.split("/"), ""][1])
+        command = f"agent-deploy import {named} --stack"
         remedy = (
-            f"Let that stack let go first: `agent-deploy import {named} --stack {shlex.quote(stack)} --from-stack STACK` "
-            f"says how. If it has only begun to import it: `agent-deploy import {named} --stack {of_stack} --undo` in the "
-            "folder of that project"
+            f"Let that stack let go first: `{command} {shlex.quote(stack)} --from-stack STACK` says how. If it has "
+            f"only begun to import it: `{command} {of_stack} --undo` in the folder of that project"
         )
         yield Problem("ENDPOINT", found.name, f"one that no other stack owns, and {found.owner} does", remedy)
     if not found.entities:

@@ -348,6 +348,46 @@ def test_one_that_another_of_our_stacks_declares_moves_with_what_belongs_to_it(
     project.destroy()
 
 
+DEPLOYED = """
+import pulumi
+from agent_deploy import AgentDeployment
+
+AgentDeployment("qa", {"model_name": "main.default.qa", "endpoint_name": "of-a-deployment", "model_version": "3",
+                       "environment": {"API_KEY": pulumi.Output.secret("x")}, "feedback_model": False,
+                       "inference_tables": {"enabled": False},
+                       "permissions": [{"group_name": "users", "level": "CAN_QUERY"}]})
+"""
+
+
+def test_an_agent_deployment_moves_and_its_former_stack_destroys_nothing(
+    site: Site, project: Stack, open_stack: Callable[..., Stack], tmp_path: Path
+) -> None:
+    """The steps are run as they are printed; then the former program declares it no longer."""
+    name, plugins = "of-a-deployment", both_plugins(tmp_path / "former")
+    other = open_stack(DEPLOYED, environment=site.environment, plugins=plugins, name="s", project="o")
+    other.up()
+    id = site.endpoint(name)["id"]
+    state = tmp_path / "state.json"
+    state.write_text(other.run("stack", "export").output)
+    command = ("import", name, "--stack", "test", "--from-stack", str(state), "--json")
+    answer = json.loads(agent_deploy(project, *command))
+    for step in answer["before"]:
+        other.run(*shlex.split(step)[1:])
+    other.write("")
+    assert other.up().operations == {}
+
+    assert site.endpoint(name)["id"] == id
+    (entity,) = site.endpoint(name)["config"]["served_entities"]
+    reference = parse_reference(entity["environment_vars"]["API_KEY"])
+    assert reference is not None
+    assert site.workspace.get("/api/2.0/secrets/get", {"scope": reference.scope, "key": reference.key})["value"]
+    assert [each for each in granted(site, id) if each.get("group_name") == "users"]
+    assert [each["endpoint_name"] for each in agents_service.records(site.workspace, MODEL, "3")] == [name]
+    project.run(*IMPORT)
+    assert project.preview("--expect-no-changes").operations == {}
+    project.destroy()
+
+
 def test_all_of_a_workspace_at_once(varied: tuple[Site, str], open_stack: Callable[..., Stack], tmp_path: Path) -> None:
     """Two of one model, one of another stack, one that is no agent: with `--run`, to the empty preview."""
     site, _ = varied

@@ -1,4 +1,4 @@
-"""`agent-deploy import` against a workspace, with a stack that is said to be there: what it marks, writes and refuses."""
+"""`agent-deploy import` against a workspace, for a stack that is said to be there: what it marks and writes."""
 
 from __future__ import annotations
 

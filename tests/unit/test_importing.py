@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from agent_deploy.cli.app import CommandError, app
 from agent_deploy.importing.bundle import declared_endpoints
-from agent_deploy.importing.children import ENDPOINT
+from agent_deploy.importing.children import COMPONENT, ENDPOINT, FEEDBACK, MODEL, SCOPE, SECRET
 from agent_deploy.importing.entry import joined
 from agent_deploy.importing.letting_go import letting_go
 from agent_deploy.importing.program import python_program, yaml_program
@@ -52,7 +53,29 @@ def test_what_belongs_to_an_endpoint_leaves_a_state_dependents_first() -> None:
         f"pulumi state delete --stack prod --yes --force urn:pulumi:prod::site::{permissions}::theirs",
         f"pulumi state delete --stack prod --yes urn:pulumi:prod::site::{ENDPOINT}::theirs",
     ]
-    assert len(found.notes) == 1
+    assert len(found.notes) == 2
+    assert "in the folder of the project site" in found.notes[0]
+
+
+def test_all_of_an_agent_deployment_leaves_with_its_endpoint() -> None:
+    prefix = "urn:pulumi:prod::site::"
+    component = resource(COMPONENT, "qa", "")
+    feedback = resource(FEEDBACK, "qa-feedback", "", parent=component["urn"])
+    scope = resource(SCOPE, "qa-secrets", "agents_qa", parent=component["urn"], custom=True)
+    secret = resource(SECRET, "qa-secret-KEY", "agents_qa/KEY", parent=component["urn"], custom=True)
+    endpoint = resource(ENDPOINT, "qa", "theirs", parent=component["urn"], custom=True)
+    model = resource(MODEL, "model", "a.b.feedback", parent=feedback["urn"], custom=True)
+    another = resource(COMPONENT, "other", "")
+    found = letting_go(
+        state(component, feedback, scope, secret, another, endpoint, model), "theirs", "1", "o/site/prod"
+    )
+    assert [shlex.split(step)[-1].removeprefix(prefix).split("::")[1] for step in found.steps] == [
+        "model", "qa", "qa-secret-KEY", "qa-secrets", "qa-feedback", "qa",
+    ]  # fmt: skip
+    assert [note for note in found.notes if "no stack owns it" in note] == [
+        "SecretScope agents_qa stays as it is, and no stack owns it from then on",
+        "Secret agents_qa/KEY stays as it is, and no stack owns it from then on",
+    ]
 
 
 def test_what_depends_on_an_endpoint_besides_is_told() -> None:
@@ -60,7 +83,8 @@ def test_what_depends_on_an_endpoint_besides_is_told() -> None:
     job = resource("databricks:index/job:Job", "asks", "7", dependencies=[URN])
     found = letting_go(state(resource(type, "theirs", "theirs"), job), "theirs", "1", "org/site/prod")
     assert found.steps == [f"pulumi state delete --stack org/site/prod --yes {URN}"]
-    assert "retain_on_delete=True" in found.notes[-1]
+    assert "retain_on_delete" not in found.notes[-1]
+    assert "the plain name in its place" in found.notes[-1]
     assert job["urn"] in found.notes[-1]
     assert letting_go(state(), "theirs", "1").steps == []
 
