@@ -32,7 +32,12 @@ def check_stack(engine: Engine, stack: str) -> None:
 
 
 def write(
-    context: Context, found: Sequence[TakeOver], stack_file: ConfiguredAgents | None, file: Path, plan: bool, every: bool
+    context: Context,
+    found: Sequence[TakeOver],
+    stack_file: ConfiguredAgents | None,
+    file: Path,
+    plan: bool,
+    every: bool,
 ) -> tuple[list[str], dict[str, str]]:
     """Marks the endpoints, then writes the entries and the import file; returns the files, and with ``every`` the
     endpoints that had to be left alone, with the reason. With ``plan`` it only looks whether all can be written.
