@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -173,8 +174,8 @@ def _of_bundle(context: Context, stack: Stack, bundle: Path, target: str, endpoi
     if not chosen:
         raise CommandError(f"ENDPOINT {endpoint!r}: expected one of {', '.join(each.key for each in declared)}")
     for each in chosen:
-        of_target = f" --target {target}" if target else ""
-        step = f"databricks bundle deployment unbind {each.key}{of_target}"
+        of_target = f" --target {shlex.quote(target)}" if target else ""
+        step = f"databricks bundle deployment unbind {shlex.quote(each.key)}{of_target}"
         yield each.endpoint.name, take_over(context, each.endpoint.name, stack, name, bundled=each), step
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -33,6 +34,8 @@ def tell(
         typer.echo(f"note: {note}")
     if written:
         typer.echo(f"Written: {', '.join(written)}")
+        if not programs:
+            typer.echo("The program reads the entry by agent_deploy.declared_agents().")
 
 
 def _show(found: TakeOver) -> None:
@@ -42,38 +45,47 @@ def _show(found: TakeOver) -> None:
     console.print(f"[bold]{escape(found.found.name)}[/bold] → {escape(found.name)}")
     for key, value in found.entry.args.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        console.print(f"  [green]taken over[/green] {escape(key)}: {escape(text)}")
+        console.print(f"  [green]taken over[/green] {escape(key)}: {escape(_printable(text))}")
     for note in found.entry.notes:
-        console.print(f"  [yellow]note[/yellow] {escape(str(note))}")
+        console.print(f"  [yellow]note[/yellow] {escape(_printable(str(note)))}")
     for difference in found.differences:
-        console.print(f"  [yellow]changes[/yellow] {escape(str(difference))}")
+        console.print(f"  [yellow]changes[/yellow] {escape(_printable(str(difference)))}")
     for problem in found.problems:
-        console.print(f"  [red]refused by the preview[/red] {escape(problem)}")
+        console.print(f"  [red]refused by the preview[/red] {escape(_printable(problem))}")
     if not found.is_there:
         console.print("  There is no such endpoint yet: the next `pulumi up` makes it.")
     elif not found.differences and not found.problems:
         console.print("  The next preview is empty.")
 
 
+def _printable(text: str) -> str:
+    """On one line, whatever the workspace has in a text: no line and no escape sequence is forged."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 def _show_left(left: Mapping[str, str]) -> None:
     from rich.markup import escape
 
     for endpoint, reason in left.items():
-        output().print(f"[dim]left alone[/dim] {escape(endpoint)}: {escape(reason)}")
+        output().print(f"[dim]left alone[/dim] {escape(endpoint)}: {escape(_printable(reason))}")
 
 
 def tell_next(before: Sequence[str], found: Sequence[TakeOver], stack: str, file: Path) -> None:
     """The commands that follow, in their order; none where nothing is taken over."""
     if not found:
         return
-    steps = [*before]
+    steps, named = [*before], shlex.quote(stack)
     steps += [
-        f"pulumi config set --stack {stack} --secret {key}" for each in found for key in each.entry.secrets.values()
+        f"pulumi config set --stack {named} --secret {shlex.quote(key)}"
+        for each in found
+        for key in each.entry.secrets.values()
     ]
     if any(each.is_there for each in found):
-        steps.append(f"pulumi import --stack {stack} --file {file} --generate-code=false --protect=false")
+        steps.append(
+            f"pulumi import --stack {named} --file {shlex.quote(str(file))} --generate-code=false --protect=false"
+        )
     unchanged = all(each.is_there and not each.differences and not each.problems for each in found)
-    steps.append(f"pulumi preview --stack {stack}{' --expect-no-changes' if unchanged else ''}")
+    steps.append(f"pulumi preview --stack {named}{' --expect-no-changes' if unchanged else ''}")
     typer.echo("Next:")
     for step in steps:
         typer.echo(f"  {step}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent_deploy.importing.children import ENDPOINT, MODEL, REGISTRATION, SCOPE, SECRET, Child
+from agent_deploy.importing.children import ENDPOINT, MODEL, PERMISSIONS, REGISTRATION, SCOPE, SECRET, Child
 from agent_deploy.provider.endpoint.diff import at, with_traffic
 from agent_deploy.provider.endpoint.serving_endpoint import ServingEndpoint
 from agent_deploy.provider.feedback.feedback_model_version import FeedbackModelVersion
@@ -74,6 +74,21 @@ def differences(context: Context, given: Sequence[Child]) -> Iterator[Difference
             yield Difference(child.name, "resource", _ABSENT, "made", _made(child))
         elif handler := _HANDLERS.get(child.type):
             yield from _of_resource(context, handler(), child)
+
+
+def permission_changes(given: Sequence[Child], access: Sequence[Mapping[str, str]]) -> Iterator[Difference]:
+    """Of the endpoint's list, which is what the entry says: a bundle's may say less than there is."""
+    there = {tuple(each.values()) for each in access}
+    for child in given:
+        if child.type == PERMISSIONS:
+            controls = (child.inputs or {}).get("accessControls") or ()
+            declared = {tuple(each.values()) for each in controls}
+            if declared != there:
+                yield Difference(child.name, "accessControls", _list(there), _list(declared), "the entry's list counts")
+
+
+def _list(access: Collection[tuple[str, ...]]) -> str:
+    return ", ".join(sorted(" ".join(each) for each in access)) or "nobody"
 
 
 def _of_resource(context: Context, handler: Resource, child: Child) -> Iterator[Difference]:

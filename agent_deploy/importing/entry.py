@@ -4,6 +4,7 @@ them, and what no argument says.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,7 @@ from agent_deploy.rules.environment import (
 )
 from agent_deploy.rules.review import PERMISSION_LEVELS
 
+_NOT_IN_KEYS = re.compile(r"[^A-Za-z0-9_.-]")
 # What an argument means that is left out: for those that the stack's defaults may say otherwise.
 MEANT: Mapping[str, Any] = {
     "scale_to_zero": False,
@@ -79,7 +81,11 @@ def entry_of(found: Existing, name: str, defaults: Mapping[str, Any]) -> Entry:
     notes = [Note(*each) for each in strangers(found.remote)]
     variables = [_variables(each, notes) for each in versions]
     experiment = _experiment(variables, found)
-    secrets = {key: f"{name}-{key}" for each in variables for key in each if looks_like_credential(key, each[key])}
+    # A model's name may have what a shell or Pulumi would read as something else.
+    plain_name = _NOT_IN_KEYS.sub("-", name)
+    secrets = {
+        key: f"{plain_name}-{key}" for each in variables for key in each if looks_like_credential(key, each[key])
+    }
     for key in secrets:
         notes += _secret(key, [each.get(key) for each in variables])
     plain = [{key: value for key, value in each.items() if key not in secrets} for each in variables]

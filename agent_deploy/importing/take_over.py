@@ -11,7 +11,7 @@ from agent_deploy.client.serving import PATH
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.importing.bundle import Declared
 from agent_deploy.importing.children import Child, Looked, children
-from agent_deploy.importing.differences import REFUSED, Difference, differences
+from agent_deploy.importing.differences import REFUSED, Difference, differences, permission_changes
 from agent_deploy.importing.entry import Entry, Note, entry_of, joined
 from agent_deploy.importing.existing import Existing, existing
 from agent_deploy.importing.refusals import refusals
@@ -94,7 +94,8 @@ def take_over(
     is_there = bool(found.remote.get("id"))
     parts = list(children(name, deployment, looked, found, mark)) if is_there else []
     problems = [*map(str, check_arguments(tree)), *map(str, verified.problems)]
-    return TakeOver(name, mark, found, entry, parts, list(differences(context, parts)), list(dict.fromkeys(problems)))
+    changes = [*differences(context, parts), *permission_changes(parts, found.access)]
+    return TakeOver(name, mark, found, entry, parts, changes, list(dict.fromkeys(problems)))
 
 
 def _existing_or(workspace: Workspace, bundled: Existing) -> Existing:
