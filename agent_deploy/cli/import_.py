@@ -64,7 +64,7 @@ def import_(
     from agent_deploy.cli.imported import plain, tell, tell_next
     from agent_deploy.client.errors import WorkspaceError
     from agent_deploy.client.workspace import Workspace
-    from agent_deploy.engine.commands import Engine, EngineError
+    from agent_deploy.engine.commands import Engine, EngineError, short_name
     from agent_deploy.importing.configured_agents import ConfiguredAgents
     from agent_deploy.importing.stack import Stack, deployed
     from agent_deploy.importing.take_over import take_over
@@ -87,7 +87,7 @@ def import_(
         check_stack(engine, stack)
         stack_file = ConfiguredAgents(engine.file_of(stack), engine.project_file, engine.project)
         listed_there = ({}, {}) if program else (stack_file.defaults, stack_file.agents)
-        of = Stack(engine.project, stack.rpartition("/")[2], *listed_there, deployed(engine.state(stack)))
+        of = Stack(engine.project, short_name(stack), *listed_there, deployed(engine.state(stack)))
         letting_go = _letting_go(engine, context, endpoint, from_stack)
         if run and letting_go.steps:
             raise CommandError(f"--run: {from_stack} has to let go first:\n" + "\n".join(letting_go.steps))
@@ -180,13 +180,13 @@ def _of_bundle(context: Context, stack: Stack, bundle: Path, target: str, endpoi
 
 
 def _undo(engine: Engine, context: Context, endpoint: str, stack: str) -> None:
+    from agent_deploy.engine.commands import is_among, short_name
     from agent_deploy.importing.claims import unclaim
     from agent_deploy.importing.stack import Stack, deployed
 
     # A stack that is not there has nothing.
-    is_there = stack.rpartition("/")[2] in {each.rpartition("/")[2] for each in engine.stacks()}
-    has = deployed(engine.state(stack)) if is_there else {}
-    mark = unclaim(context.configuration, endpoint, Stack(engine.project, stack.rpartition("/")[2], {}, deployed=has))
+    has = deployed(engine.state(stack)) if is_among(stack, engine.stacks()) else {}
+    mark = unclaim(context.configuration, endpoint, Stack(engine.project, short_name(stack), {}, deployed=has))
     typer.echo(
         f"{endpoint} is no longer marked as {mark}. What an import has written stays: take the entry "
         f"{mark.split('/', 2)[2]} out of {engine.file_of(stack).name}, and delete {IMPORT_FILE}"

@@ -22,8 +22,10 @@ def check_stack(engine: Engine, stack: str) -> None:
     """Raises CommandError where the project has no such stack."""
     import shlex
 
+    from agent_deploy.engine.commands import is_among
+
     known = engine.stacks()
-    if stack.rpartition("/")[2] not in {each.rpartition("/")[2] for each in known}:
+    if not is_among(stack, known):
         there = ", ".join(known) or "there is none yet"
         raise CommandError(
             f"--stack {stack!r}: expected a stack of the project {engine.project} ({there}). "

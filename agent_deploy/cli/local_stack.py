@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from agent_deploy.cli.errors import CommandError
-from agent_deploy.engine.commands import Engine, EngineError
+from agent_deploy.engine.commands import Engine, EngineError, is_among
 
 STATE = "pulumi"
 KEY = "pulumi.key"  # not the workspace's: values in the stack's file are encrypted with it, and stay over a reset
@@ -57,7 +57,7 @@ class LocalStack:
         try:
             # A call of Pulumi's that takes a second, for what a new folder tells as well.
             known = self._engine.stacks() if state.exists() else []
-            if self._stack.rpartition("/")[2] in known:
+            if is_among(self._stack, known):
                 return
             if not make:
                 there = ", ".join(known) or "none yet"

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,16 @@ _FILES = ("Pulumi.yaml", "Pulumi.yml")
 
 class EngineError(Exception):
     """Pulumi is not there, or a command of it failed; the message is for the user."""
+
+
+def short_name(stack: str) -> str:
+    """Without the organization and the project that a stack may be named with."""
+    return stack.rpartition("/")[2]
+
+
+def is_among(stack: str, stacks: Iterable[str]) -> bool:
+    """Whether it is one of these, however each is named."""
+    return short_name(stack) in map(short_name, stacks)
 
 
 class Engine:
@@ -120,7 +130,7 @@ class Engine:
         selected = self._selected()
         self._run("destroy", "--stack", stack, "--yes", "--skip-preview")
         self._run("stack", "rm", stack, "--yes")  # leaves no stack selected
-        if selected and selected != stack.rpartition("/")[2]:
+        if selected and selected != short_name(stack):
             self._run("stack", "select", selected)
 
     def _settings(self, stack: str) -> dict[str, Any]:
@@ -134,7 +144,7 @@ class Engine:
     def file_of(self, stack: str) -> Path:
         """The file of a stack's configuration, whether it is there or not."""
         folder = self._file.parent / str(_yaml(self._file).get("stackConfigDir") or "")
-        return folder / f"Pulumi.{stack.rpartition('/')[2]}.yaml"
+        return folder / f"Pulumi.{short_name(stack)}.yaml"
 
     def _run(self, *arguments: str, stdin: str | None = None) -> None:
         done = subprocess.run(

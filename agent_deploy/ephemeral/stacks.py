@@ -9,7 +9,7 @@ from typing import Any
 
 from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.client.workspace import Workspace
-from agent_deploy.engine.commands import Engine, EngineError
+from agent_deploy.engine.commands import Engine, EngineError, is_among
 from agent_deploy.ephemeral import marks
 from agent_deploy.ephemeral.marks import Marked
 from agent_deploy.ephemeral.records import Record, Records
@@ -156,7 +156,7 @@ class Stacks:
 
 
 def _has(existing: Sequence[str], record: Record) -> bool:
-    return record.name in {each.rpartition("/")[2] for each in existing}
+    return is_among(record.name, existing)
 
 
 def _resources(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
