@@ -1,6 +1,7 @@
 """The provider's functions, as a program calls them."""
 
 import asyncio
+import inspect
 import signal
 import sys
 import threading
@@ -119,6 +120,13 @@ def _be_interrupted_in_silence() -> None:
 
     Not where the program runs in a process of others, as one of the Automation API does.
     """
-    started_by_engine = Path(sys.argv[0]).name.startswith(_PROGRAM)
-    if started_by_engine and threading.current_thread() is threading.main_thread():
+    if threading.current_thread() is threading.main_thread() and _started_by_engine():
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _started_by_engine() -> bool:
+    """Whether Pulumi's script is what runs: by the frames, since it gives its place in sys.argv to the program."""
+    frame = inspect.currentframe()
+    while frame and not Path(frame.f_code.co_filename).name.startswith(_PROGRAM):
+        frame = frame.f_back
+    return frame is not None

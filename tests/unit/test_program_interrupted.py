@@ -18,6 +18,7 @@ async def ends(*_):
     raise Exception("invoke failed: the client connection is closing")
 
 pulumi.runtime.invoke_async = ends
+sys.argv = ["/somewhere/__main__.py"]  # as Pulumi's script does
 try:
     asyncio.run(functions._call("verifyDeployments", {}, pulumi.InvokeOptions()))
 except pulumi.RunError as error:
