@@ -111,7 +111,7 @@ def import_(
         left |= left_alone
         found = [each for each in found if each.found.name not in left_alone]
         if as_json:
-            typer.echo(json.dumps(plain(found, left, before), indent=2, ensure_ascii=False))
+            typer.echo(json.dumps(plain(found, left, letting_go.notes, before), indent=2, ensure_ascii=False))
         else:
             programs = [_program_of(program, engine.project, each) for each in found] if program else []
             tell(found, left, letting_go.notes, programs, written)

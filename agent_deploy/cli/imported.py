@@ -91,9 +91,16 @@ def tell_next(before: Sequence[str], found: Sequence[TakeOver], stack: str, file
         typer.echo(f"  {step}")
 
 
-def plain(found: Sequence[TakeOver], left: Mapping[str, str], before: Sequence[str]) -> dict[str, Any]:
+def plain(
+    found: Sequence[TakeOver], left: Mapping[str, str], notes: Sequence[str], before: Sequence[str]
+) -> dict[str, Any]:
     """For `--json`."""
-    return {"imports": [_plain(each) for each in found], "left": dict(left), "before": list(before)}
+    return {
+        "imports": [_plain(each) for each in found],
+        "left": dict(left),
+        "notes": list(notes),
+        "before": list(before),
+    }
 
 
 def _plain(found: TakeOver) -> dict[str, Any]:

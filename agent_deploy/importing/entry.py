@@ -15,7 +15,7 @@ from agent_deploy.importing.refusals import is_feedback
 from agent_deploy.importing.strangers import strangers
 from agent_deploy.provider.endpoint.request import is_on
 from agent_deploy.rules import names
-from agent_deploy.rules.credentials import MANUAL, METHODS, looks_like_credential
+from agent_deploy.rules.credentials import MANUAL, METHODS, OF_SERVICE_PRINCIPAL, looks_like_credential
 from agent_deploy.rules.declaration import DEFAULT_SIZE, DEFAULT_TYPE
 from agent_deploy.rules.endpoint_fields import OWNER_TAG, PLAIN_ARGUMENTS
 from agent_deploy.rules.environment import (
@@ -44,6 +44,11 @@ _OF_VERSION = {
     "scale_to_zero": ("scale_to_zero_enabled", False),
 }
 _SIGNING_IN = frozenset().union(*(method.signs for method in METHODS))
+_OWN_LEVEL = (
+    "your own {} stays as long as you deploy. Where another identity does, as in CI, its first update takes it away: "
+    "declare it then"
+)
+_TAKEN = "registered for endpoint {}; the next update registers it for this one"
 # Joined with what the stack's defaults have under the same name.
 JOINED = ("environment", "tags", "secrets")
 
@@ -107,7 +112,7 @@ def entry_of(found: Existing, name: str, defaults: Mapping[str, Any]) -> Entry:
                 wanted[argument] = value
     args |= common
     profiles = {str(each.get("instance_profile_arn") or "") for each in versions}
-    args["instance_profile_arn"] = max(profiles)
+    args["instance_profile_arn"] = max(profiles) or None
     args |= {"environment": shared, "secrets": secrets}
     if experiment:
         args["experiment_id"] = experiment
@@ -118,13 +123,18 @@ def entry_of(found: Existing, name: str, defaults: Mapping[str, Any]) -> Entry:
     args["tags"] = tags
     args |= {argument: found.remote.get(rule.wire) for argument, rule in PLAIN_ARGUMENTS.items()}
     args["auth"] = MANUAL if any(_SIGNING_IN & set(each) for each in variables) else MEANT["auth"]
+    args |= dict.fromkeys(OF_SERVICE_PRINCIPAL)
     args["permissions"] = [each for each in found.access if each["level"] in PERMISSION_LEVELS]
     notes += [
         Note("permissions", f"{', '.join(each.values())} is none of {', '.join(PERMISSION_LEVELS)}: left out")
         for each in found.access
         if each["level"] not in PERMISSION_LEVELS
     ]
+    if args["permissions"] and found.own_level:
+        notes.append(Note("permissions", _OWN_LEVEL.format(found.own_level)))
     args["review_app"] = _review(found)
+    if found.registered:
+        notes += [Note(f"register, version {number}", _TAKEN.format(of)) for number, of in found.elsewhere.items()]
     args["inference_tables"] = _tables(found.remote, model)
     args["feedback_model"] = bool(feedback)
     return Entry(_without_meant(args, defaults), secrets, notes)
@@ -152,7 +162,10 @@ def joined(args: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, An
 
 
 def _without_meant(args: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Only what has to be said: neither what leaving it out means, nor what the defaults say."""
+    """Only what has to be said: neither what leaving it out means, nor what the defaults say.
+
+    None where the defaults say what this endpoint has not.
+    """
     said = {}
     for key, value in args.items():
         if key in JOINED:

@@ -19,14 +19,17 @@ from agent_deploy.rules.review import ENDPOINTS, PRINCIPAL_FIELDS
 @dataclass(frozen=True)
 class Existing:
     """One endpoint. ``access`` has its direct permissions, as arguments of an AgentDeployment name them, without the
-    administrators' and the caller's own, which no program declares; ``registered`` the register's records of its
-    versions, and ``instructions`` what their reviewers are told.
+    administrators' and the caller's own (``own_level``), which no program declares; ``registered`` the register's
+    records of its versions, ``elsewhere`` the endpoint for which it has another of its versions, and ``instructions``
+    what their reviewers are told.
     """
 
     remote: Mapping[str, Any]
     access: Sequence[Mapping[str, str]] = ()
     registered: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     instructions: str = ""
+    own_level: str = ""
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -51,26 +54,42 @@ def existing(workspace: Workspace, name: str) -> Existing:
         raise WorkspaceError(f"there is no serving endpoint {name!r} in {workspace.host}, or you may not see it")
     models = dict.fromkeys(str(each["entity_name"]) for each in Existing(remote).entities if each.get("entity_version"))
     registered: dict[str, Mapping[str, Any]] = {}
+    elsewhere: dict[str, str] = {}
+    served = {(str(each.get("entity_name")), str(each.get("entity_version"))) for each in Existing(remote).entities}
     instructions = ""
     try:
         for model in models:
             records = agents_service.records(workspace, model)
             ours = {each["model_version"]: each for each in records if each["endpoint_name"] == name}
+            others = {each["model_version"]: str(each["endpoint_name"]) for each in records}
+            elsewhere |= {
+                number: of
+                for number, of in others.items()
+                if (model, number) in served and number not in ours and workspace.find(f"{PATH}/{segment(of)}")
+            }
             if ours:
                 registered |= ours
                 instructions = agents_service.instructions(workspace, model)
     except NoAgentsService:
         pass  # nothing is registered where nobody keeps a register
-    return Existing(remote, _access(workspace, str(remote["id"])), registered, instructions)
+    direct, me = _direct(workspace, str(remote["id"])), workspace.user_name().lower()
+    access = [
+        {field: principal, "level": level}
+        for field, principal, level in direct
+        if principal.lower() not in (ADMINS, me)
+    ]
+    own_level = next((level for _, principal, level in direct if principal.lower() == me), "")
+    return Existing(remote, access, registered, instructions, own_level, elsewhere)
 
 
-def _access(workspace: Workspace, id: str) -> list[dict[str, str]]:
-    answer, me = workspace.get(f"/api/2.0/permissions/{ENDPOINTS}/{segment(id)}"), workspace.user_name()
+def _direct(workspace: Workspace, id: str) -> list[tuple[str, str, str]]:
+    """Field of the principal, principal and level of each permission that is given to the endpoint itself."""
+    answer = workspace.get(f"/api/2.0/permissions/{ENDPOINTS}/{segment(id)}")
     return [
-        {principal: str(entry[principal]), "level": str(permission["permission_level"])}
+        (principal, str(entry[principal]), str(permission["permission_level"]))
         for entry in answer.get("access_control_list") or []
         for principal in PRINCIPAL_FIELDS
-        if entry.get(principal) and str(entry[principal]).lower() not in (ADMINS, me.lower())
+        if entry.get(principal)
         for permission in entry.get("all_permissions") or []
         if not permission.get("inherited")
     ]

@@ -70,6 +70,8 @@ _EXISTING = {
     "client_secret": "an OAuth secret of the service principal, as a Pulumi secret or as {{secrets/scope/key}}",
 }
 _OWN = frozenset().union(*(method.signs for method in METHODS))
+# The arguments that count with auth = SERVICE_PRINCIPAL alone.
+OF_SERVICE_PRINCIPAL = ("rotation_days", "secret_lifetime_days", "service_principal")
 
 
 def check_auth(args: Mapping[str, object]) -> list[Problem]:
@@ -82,7 +84,7 @@ def check_auth(args: Mapping[str, object]) -> list[Problem]:
         remedy = "Take resources out, or choose PASSTHROUGH or SERVICE_PRINCIPAL"
         problems.append(Problem("resources", None, "none with auth = MANUAL, where nothing is granted", remedy))
     only = "only with auth = SERVICE_PRINCIPAL"
-    for field in ("rotation_days", "secret_lifetime_days", "service_principal"):
+    for field in OF_SERVICE_PRINCIPAL:
         if auth != SERVICE_PRINCIPAL and args.get(field) is not None:
             problems.append(Problem(field, None, only, "Take it out, or set auth"))
     problems += check_existing("service_principal", args)

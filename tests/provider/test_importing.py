@@ -12,6 +12,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agent_deploy.client import agents_service
 from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.importing.existing import Existing
 from agent_deploy.importing.refusals import refusals
@@ -28,6 +29,8 @@ DEFAULTS: tuple[Mapping[str, Any], ...] = (
     {},
     {"scale_to_zero": True, "workload_size": "Medium", "permissions": [{"group_name": "users", "level": "CAN_QUERY"}]},
     {"feedback_model": True, "inference_tables": {"schedule": "daily"}, "description": "ours", "auth": "PASSTHROUGH"},
+    {"auth": "SERVICE_PRINCIPAL", "rotation_days": 30, "secret_lifetime_days": 90, "budget_policy_id": "ours"},
+    {"instance_profile_arn": "arn:aws:iam::123456789012:instance-profile/ours", "keep_previous": 1},
 )
 _numbers = itertools.count()
 _generated = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -63,7 +66,10 @@ def test_what_can_be_said_is_taken_over_without_a_change(
     made = data.draw(sayable(experiment))
     found = imported(site, made, defaults)
     assert [str(each) for each in found.differences] == []
-    assert (found.problems, found.entry.notes) == ([], [])
+    # Whoever makes an endpoint may manage it, which a list of permissions that another identity applies takes away.
+    own = [f"permissions: your own {found.found.own_level} stays"] if found.entry.args.get("permissions") else []
+    assert found.problems == []
+    assert [str(each).partition(" as long as")[0] for each in found.entry.notes] == own
     file = with_agent(yaml.safe_dump({"config": {"p:defaults": dict(defaults)}}), "p:agents", "qa", found.entry.args)
     assert configured(file, "p:agents")["qa"] == found.entry.args
 
@@ -164,3 +170,20 @@ def test_the_deployment_is_called_as_its_model(site: Site, experiment: str) -> N
     found = imported(site, Made(config={"served_entities": [entity(1, name="main-default-qa_1")]}), {})
     assert (found.mark, found.found.owner) == ("p/dev/qa", "")
     assert deployment_name(found.found) == "qa"
+
+
+def test_a_version_that_the_register_has_for_another_endpoint_is_named(site: Site, experiment: str) -> None:
+    entities = [entity(number, name=f"qa_{number}") for number in (2, 1)]
+    routes = [{"served_model_name": each["name"], "traffic_percentage": 50} for each in entities]
+    made = Made(config={"served_entities": entities, "traffic_config": {"routes": routes}}, registered=False)
+    ours, theirs = names = [f"of-others-{next(_numbers)}" for _ in range(2)]
+    for name in names:
+        made.make(site, name)
+    for version, name in (("2", ours), ("1", theirs)):
+        record = {"model_name": MODEL, "endpoint_name": name, "served_entity_name": f"qa_{version}"}
+        agents_service.register(site.workspace, {**record, "model_version": version})
+    found = take_over(Context(configuration=site.workspace), ours, Stack("p", "dev", {}), "qa")
+    for name in names:
+        site.workspace.delete(f"{PATH}/{name}")
+    said = [str(each) for each in found.entry.notes if "register" in str(each)]
+    assert said == [f"register, version 1: registered for endpoint {theirs}; the next update registers it for this one"]
