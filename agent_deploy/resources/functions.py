@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import signal
-import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
