@@ -1,4 +1,4 @@
-"""Builds what a release is made of, into `dist/`, and tries it: wheel, sdist, an SBOM, the notes.
+"""Builds what a release is made of, into `dist/`, and tries it: wheel, sdist, plugin archives, an SBOM, the notes.
 
 The wheel is installed into an empty environment, without extras and then with the local workspace, and used there. With
 `--tag v1.2.3` it is the release of that version: pyproject.toml and CHANGELOG.md must have it.
@@ -7,6 +7,7 @@ The wheel is installed into an empty environment, without extras and then with t
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import shutil
@@ -20,6 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 UV = Path(sysconfig.get_path("scripts")) / "uv"
 SBOM_TOOL = "cyclonedx-bom==7.5.0"
+# What the engine's download asks for by name; ours is Python everywhere.
+PLATFORMS = [f"{system}-{machine}" for system in ("linux", "darwin", "windows") for machine in ("amd64", "arm64")]
 
 
 class ReleaseError(Exception):
@@ -64,6 +67,21 @@ def build(to: Path) -> Path:
     if missing := of_wheel - of_sdist:
         raise ReleaseError(f"the sdist lacks what the wheel has: {', '.join(sorted(missing))}")
     return wheel
+
+
+def plugin_archives(to: Path) -> list[Path]:
+    """The plugin as the engine downloads and installs it: started as out of a checkout, with this release."""
+    pin = f"agent-deploy=={version()}\n".encode()
+    made = []
+    for platform in PLATFORMS:
+        made.append(to / f"pulumi-resource-agent-deploy-v{version()}-{platform}.tar.gz")
+        with tarfile.open(made[-1], "w:gz") as archive:
+            for name in ("PulumiPlugin.yaml", "__main__.py"):
+                archive.add(ROOT / name, name)
+            entry = tarfile.TarInfo("requirements.txt")
+            entry.size = len(pin)
+            archive.addfile(entry, io.BytesIO(pin))
+    return made
 
 
 def environment(to: Path, python: str, *requirements: str) -> Path:
@@ -128,6 +146,7 @@ def main() -> int:
         to.mkdir(parents=True)
         tell("wheel and sdist")
         wheel = build(to)
+        plugin_archives(to)
         tell(f"an empty environment, Python {given.python}, {pulumi(given.pulumi)}")
         core = environment(to / "try-core", given.python, str(wheel), pulumi(given.pulumi))
         tell("SBOM")

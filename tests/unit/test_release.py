@@ -42,6 +42,7 @@ def test_it_is_built_and_tried_with_the_newest_pulumi(tmp_path: Path) -> None:
         f"agent_deploy-{version}-py3-none-any.whl",
         f"agent_deploy-{version}.tar.gz",
         "notes.md",
+        *sorted(f"pulumi-resource-agent-deploy-v{version}-{platform}.tar.gz" for platform in release.PLATFORMS),
         "sbom.cdx.json",
     ]
     listed = json.loads((tmp_path / "dist" / "sbom.cdx.json").read_text())["components"]
