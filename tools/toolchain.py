@@ -32,8 +32,6 @@ TOOLS = Path(__file__).resolve().parent
 CACHE_VARIABLE = "AGENT_DEPLOY_TOOLCHAIN"
 DEFAULT_CACHE = TOOLS.parent / ".cache" / "toolchain"
 
-# The oldest engine that goes with the oldest SDK which pyproject.toml allows.
-OLDEST_PULUMI = (3, 237, 0)
 # Since Go 1.21, an older Go fetches by itself the newer one that a go.mod asks for.
 SELF_UPDATING_GO = (1, 21)
 PROGRESS_SECONDS = 10
@@ -48,6 +46,16 @@ LANGUAGE_HOST = "python/cmd/pulumi-language-python"
 PYTHON_FILES = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python")
 
 Version = tuple[int, ...]
+
+
+def _oldest_pulumi() -> Version:
+    """The engine that goes with the oldest SDK which pyproject.toml allows."""
+    found = re.search(r'"pulumi>=(\d+)\.(\d+),', (TOOLS.parent / "pyproject.toml").read_text("utf-8"))
+    assert found is not None
+    return int(found[1]), int(found[2]), 0
+
+
+OLDEST_PULUMI = _oldest_pulumi()
 
 
 class ToolchainError(Exception):

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import requires
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,6 @@ from typing import Final
 from agent_deploy.doctor.line import ERROR, OK, WARNING, Line
 from agent_deploy.engine.program import INSTALL, MISSING, pulumi
 
-_OLDEST: Final = (3, 237)
 _WITH_PACKS: Final = (3, 256)  # starts a policy pack that is an executable
 _SECONDS = 30.0
 _PLUGIN: Final = "pulumi-resource-agent-deploy"
@@ -45,14 +45,22 @@ def _pulumi() -> Line:
         return Line("Pulumi", ERROR, f"{program} does not say its version", f"Install it anew: {INSTALL}")
     found = f"{told.strip()} at {program}"
     number = (int(match[1]), int(match[2]))
-    if number < _OLDEST:
-        return Line("Pulumi", ERROR, found, f"3.{_OLDEST[1]} or newer is needed: {INSTALL}")
+    if number < (oldest := _oldest()):
+        return Line("Pulumi", ERROR, found, f"3.{oldest[1]} or newer is needed: {INSTALL}")
     if number < _WITH_PACKS:
         remedy = (
             f"From 3.{_WITH_PACKS[1]} on it takes --policy-pack agent-deploy-policies; agents:policies works anyhow"
         )
         return Line("Pulumi", WARNING, found, remedy)
     return Line("Pulumi", OK, found)
+
+
+def _oldest() -> tuple[int, int]:
+    """The engine that goes with the oldest SDK which this package takes."""
+    [needed] = (each for each in requires("agent-deploy") or () if re.match(r"pulumi\b(?!-)", each))
+    found = re.search(r">=(\d+)\.(\d+)", needed)
+    assert found is not None
+    return int(found[1]), int(found[2])
 
 
 def _own_plugin() -> Line:

@@ -72,19 +72,8 @@ def test_a_checkout_is_added_to_a_project_and_used(
 
 def test_the_engine_downloads_a_release(open_stack: Callable[..., Stack], tmp_path: Path) -> None:
     dist = tmp_path / "dist"
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--wheel-dir",
-        dist,
-        ROOT,
-    ]
-    subprocess.run(pip, check=True, timeout=180)
+    wheel = ("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(dist), str(ROOT))
+    subprocess.run([sys.executable, "-m", "pip", *wheel], check=True, timeout=180)
     release.plugin_archives(dist)
     stack = open_stack(warm=False)
     stack.set_environment({"PYTHONPATH": "", "PIP_FIND_LINKS": str(dist), "PULUMI_IGNORE_AMBIENT_PLUGINS": "true"})
@@ -110,4 +99,4 @@ def test_the_engine_downloads_a_release(open_stack: Callable[..., Stack], tmp_pa
     said = stack.run_apart("package", "get-schema", f"agent-deploy@{released}")
     schema = json.loads(said)
     assert schema["version"] == released
-    assert f"agent-deploy:index:{FEEDBACK['type'].partition(':')[2]}" in schema["resources"]
+    assert "agent-deploy:index:FeedbackModel" in schema["resources"]

@@ -237,6 +237,22 @@ def test_what_is_pinned_is_what_the_dependencies_bring() -> None:
     assert (sorted(wanted - pinned), sorted(pinned - wanted)) == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("file", "named"),
+    [
+        ("README.md", r"`pulumi` ≥ (3\.\d+)"),
+        ("docs/installation.md", r"Pulumi from (3\.\d+) on"),
+        ("agent_deploy/report/preview.py", r"event log of Pulumi (3\.\d+) or later"),
+        ("agent_deploy/templates/project/go/go.mod", r"pulumi/sdk/v3 v(3\.\d+)\.0\b"),
+        ("agent_deploy/templates/project/typescript/package.json", r'"@pulumi/pulumi": "\^(3\.\d+)\.0"'),
+    ],
+)
+def test_the_oldest_pulumi_is_the_same_wherever_it_is_named(file: str, named: str) -> None:
+    declared = re.search(r'"pulumi>=(3\.\d+),', (ROOT / "pyproject.toml").read_text("utf-8"))
+    assert declared is not None
+    assert set(re.findall(named, (ROOT / file).read_text("utf-8"))) == {declared[1]}
+
+
 def _is_bounded(requirement: Requirement) -> bool:
     return any(each.operator in ("<", "<=", "==", "~=") for each in requirement.specifier)
 
