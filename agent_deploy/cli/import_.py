@@ -78,12 +78,8 @@ def import_(
         engine, context = Engine(Path.cwd()), Context(configuration=Workspace())
         if undo:
             return _undo(engine, context, endpoint, stack)
-        if program is None and engine.runtime != "python":
-            # Only Python's program has `declared_agents`, which reads the stack's file.
-            raise CommandError(
-                f"this project's program is in {engine.runtime}, which reads no agents from the stack's file: give "
-                "--program yaml, and put what it prints into the program"
-            )
+        if program is None:
+            _check_reads_the_file(engine)
         check_stack(engine, stack)
         stack_file = ConfiguredAgents(engine.file_of(stack), engine.project_file, engine.project)
         listed_there = ({}, {}) if program else (stack_file.defaults, stack_file.agents)
@@ -98,13 +94,7 @@ def import_(
         else:
             wanted = iter([(endpoint, take_over(context, endpoint, of, name, letting_go.owner), "")])
         listed = list(wanted)
-        found = [each for _, each, _ in listed if not isinstance(each, str)]
-        left = {label: each for label, each, _ in listed if isinstance(each, str)}
-        refused = [each for each in found if each.refused]
-        if every:
-            # A stack with one of these could deploy nothing.
-            left |= {each.found.name: "; ".join(each.refused) for each in refused}
-            found, refused = [each for each in found if not each.refused], []
+        found, left, refused = _sorted(listed, every)
         before = [*letting_go.steps, *(step for _, each, step in listed if step and _is_there(each))]
         look_only = plan or bool(refused)
         written, left_alone = write(context, found, None if program else stack_file, file, look_only, every)
@@ -135,6 +125,29 @@ def _check(
         raise CommandError(f"--name {name!r}: expected ENDPOINT, as one name is for one deployment")
     if program and run:
         raise CommandError("--run: put the printed program in place first, then run the commands that are shown")
+
+
+def _check_reads_the_file(engine: Engine) -> None:
+    """Only Python's program has `declared_agents`, which reads the stack's file."""
+    if engine.runtime != "python":
+        raise CommandError(
+            f"this project's program is in {engine.runtime}, which reads no agents from the stack's file: give "
+            "--program yaml, and put what it prints into the program"
+        )
+
+
+def _sorted(
+    listed: Sequence[tuple[str, TakeOver | str, str]], every: bool
+) -> tuple[list[TakeOver], dict[str, str], list[TakeOver]]:
+    """What is taken over, what is left alone and why, and what of the first the next preview would refuse."""
+    found = [each for _, each, _ in listed if not isinstance(each, str)]
+    left = {label: each for label, each, _ in listed if isinstance(each, str)}
+    refused = [each for each in found if each.refused]
+    if not every:
+        return found, left, refused
+    # A stack with one of these could deploy nothing.
+    left |= {each.found.name: "; ".join(each.refused) for each in refused}
+    return [each for each in found if not each.refused], left, []
 
 
 def _is_there(found: TakeOver | str) -> bool:

@@ -24,8 +24,6 @@ ENDPOINT, MODEL = f"{_PACKAGE}ServingEndpoint", f"{_PACKAGE}FeedbackModelVersion
 SCOPE, SECRET = f"{_PACKAGE}SecretScope", f"{_PACKAGE}Secret"
 REGISTRATION, PERMISSIONS = f"{_PACKAGE}AgentRegistration", "databricks:index/permissions:Permissions"
 Values = Mapping[str, Any]
-# The id of what is not known, as the engine writes it.
-PLACEHOLDER = "<PLACEHOLDER>"
 
 
 @dataclass(frozen=True)
@@ -112,41 +110,6 @@ def endpoint_inputs(deployment: Deployment, looked: Looked, mark: str) -> dict[s
         "tags": rules.endpoint_tags(deployment.tags, looked.experiment_id or None),
         "ownerMark": mark,
         **{camel_case(argument): value for argument, value in deployment.plain_fields.items()},
-    }
-
-
-def import_file(given: Sequence[Child]) -> dict[str, Any]:
-    """As `pulumi import --file` reads it; what is not there yet is left to the next update."""
-    return {"resources": [_resource(child) for child in given if child.is_component or child.id]}
-
-
-def filled(document: Mapping[str, Any], given: Sequence[Child]) -> dict[str, Any]:
-    """What `pulumi preview --import-file` wrote, with the ids of these resources, wherever in the program they are.
-
-    What else the program makes is left to the next update.
-    """
-    known = {(child.type, child.name): child for child in given if child.id}
-    resources = []
-    for listed in document.get("resources") or []:
-        child = known.get((listed["type"], listed.get("logicalName") or listed["name"]))
-        if listed.get("component"):
-            resources.append(listed)
-        elif child is not None:
-            said = _resource(child)
-            resources.append({**listed, **{key: said[key] for key in ("id", "inputs") if key in said}})
-    return {**document, "resources": resources}
-
-
-def _resource(child: Child) -> dict[str, Any]:
-    inputs = child.inputs or {}
-    return {
-        "type": child.type,
-        "name": child.key,
-        "logicalName": child.name,
-        **({"parent": child.parent} if child.parent else {}),
-        **({"component": True} if child.is_component else {"id": child.id}),
-        # No registry knows whose mark it will be.
-        **({"inputs": {"ownerMark": inputs["ownerMark"]}} if child.type == MODEL else {}),
     }
 
 

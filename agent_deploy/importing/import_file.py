@@ -7,11 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent_deploy.importing.children import PLACEHOLDER, Child, filled, import_file
+from agent_deploy.importing.children import MODEL, Child
 from agent_deploy.rules.problems import InvalidInput, Problem
 
 _EXPECTED = "a file for `pulumi import`, as this command or `pulumi preview --import-file` writes it"
 _REMEDY = "Name another file"
+# The id of what is not known, as the engine writes it.
+_PLACEHOLDER = "<PLACEHOLDER>"
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -40,9 +42,10 @@ def completed(document: Mapping[str, Any], given: Sequence[Child], former: Colle
 
     Raises InvalidInput where a name is another resource's.
     """
-    if PLACEHOLDER in json.dumps(document):
-        return filled(document, given)
-    new = import_file(given)["resources"]
+    if _PLACEHOLDER in json.dumps(document):
+        return _filled(document, given)
+    # What is not there yet is left to the next update.
+    new = [_resource(child) for child in given if child.is_component or child.id]
     types = {each["name"]: each["type"] for each in new}
     kept = []
     gone = set(former)
@@ -55,3 +58,33 @@ def completed(document: Mapping[str, Any], given: Sequence[Child], former: Colle
         elif name not in types:
             kept.append(each)
     return {**document, "resources": [*kept, *new]}
+
+
+def _filled(document: Mapping[str, Any], given: Sequence[Child]) -> dict[str, Any]:
+    """What `pulumi preview --import-file` wrote, with the ids of these resources, wherever in the program they are.
+
+    What else the program makes is left to the next update.
+    """
+    known = {(child.type, child.name): child for child in given if child.id}
+    resources = []
+    for listed in document.get("resources") or []:
+        child = known.get((listed["type"], listed.get("logicalName") or listed["name"]))
+        if listed.get("component"):
+            resources.append(listed)
+        elif child is not None:
+            said = _resource(child)
+            resources.append({**listed, **{key: said[key] for key in ("id", "inputs") if key in said}})
+    return {**document, "resources": resources}
+
+
+def _resource(child: Child) -> dict[str, Any]:
+    inputs = child.inputs or {}
+    return {
+        "type": child.type,
+        "name": child.key,
+        "logicalName": child.name,
+        **({"parent": child.parent} if child.parent else {}),
+        **({"component": True} if child.is_component else {"id": child.id}),
+        # No registry knows whose mark it will be.
+        **({"inputs": {"ownerMark": inputs["ownerMark"]}} if child.type == MODEL else {}),
+    }
