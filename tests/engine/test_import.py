@@ -182,7 +182,9 @@ def test_what_cannot_be_as_it_is_is_said_line_by_line(site: Site, project: Stack
     assert [note["field"] for note in said["notes"]] == [
         "served entity qa-1, environment_vars['lower']",
         "environment_vars['OPENAI_API_KEY']",
+        "permissions",
     ]
+    assert said["notes"][-1]["text"].startswith("your own CAN_MANAGE stays as long as you deploy")
     project.set_secret(said["secrets"]["OPENAI_API_KEY"], PLAIN)
     imported = project.run(*IMPORT)
     assert "warning" not in imported.output
