@@ -18,23 +18,6 @@ PAGE = (ROOT / "docs" / "languages.md").read_text("utf-8")
 CONSOLE, YAML, TYPESCRIPT, GO = (
     re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)[0] for language in ("console", "yaml", "typescript", "go")
 )
-MAIN = """package main
-
-import (
-IMPORTS
-)
-
-func main() {
-\tpulumi.Run(func(ctx *pulumi.Context) error {
-PROGRAM
-\t\tif err != nil {
-\t\t\treturn err
-\t\t}
-\t\tctx.Export("queryEndpoint", docs.QueryEndpoint)
-\t\treturn nil
-\t})
-}
-"""
 
 
 def test_typescript(typescript: TypeScript, tmp_path: Path) -> None:
@@ -47,8 +30,7 @@ def test_typescript(typescript: TypeScript, tmp_path: Path) -> None:
 def test_go(go_program: Go, tmp_path: Path) -> None:
     folder = shutil.copytree(go_program.folder, tmp_path / "module")
     (folder / "automation.go").unlink()
-    imports = re.findall(r'^\t".+/(?:agentdeploy|pulumi|config)"$', (folder / "main.go").read_text(), re.MULTILINE)
-    (folder / "main.go").write_text(MAIN.replace("IMPORTS", "\n".join(imports)).replace("PROGRAM", GO))
+    (folder / "main.go").write_text(GO)
     done = Go(folder).build()
     assert done.returncode == 0, done.stdout
 
