@@ -50,11 +50,21 @@ def start(
         list[str] | None,
         typer.Option(metavar="NAME=NUMBER", help="What a SQL statement may take, such as sql_seconds=60; repeatable."),
     ] = None,
+    foundation_model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=ANSWERS",
+            help="What answers for an endpoint databricks-…: a serving endpoint here, or an OpenAI-compatible address "
+            "on this machine, such as http://127.0.0.1:11434/v1#llama3.2; without, a stand-in. Repeatable.",
+        ),
+    ] = None,
     stack: Stack = "",
 ) -> None:
     """Start the local workspace and wait until it answers; with --stack, print what `local env --stack` prints."""
     workspace = _server_code()
     options: dict[str, Any] = {"serving_isolation": isolation, **_limits(limit or ())}
+    if models := _foundation_models(foundation_model or ()):
+        options["foundation_models"] = models
     if foreground and stack:
         raise CommandError(
             "--stack prints lines for a shell's `eval`, which --foreground keeps waiting: give one of them"
@@ -88,6 +98,22 @@ def start(
     else:
         named = "" if folder == DEFAULT_FOLDER else f" --folder {shlex.quote(str(folder))}"
         typer.echo(f'Next: eval "$(agent-deploy local env{named})"', err=True)
+
+
+def _foundation_models(given: Iterable[str]) -> dict[str, str]:
+    from agent_deploy.local.serving.foundation import check_answers
+
+    found = {}
+    for each in given:
+        name, _, by = each.partition("=")
+        if not name or not by:
+            raise CommandError(f"--foundation-model {each!r}: expected NAME=ANSWERS")
+        found[name] = by
+    try:
+        check_answers(found)
+    except ValueError as error:
+        raise CommandError(f"--foundation-model {error}") from error
+    return found
 
 
 def _limits(given: Iterable[str]) -> dict[str, float]:

@@ -29,6 +29,7 @@ from agent_deploy.local.registry import files as model_files
 from agent_deploy.local.registry.models import Registry
 from agent_deploy.local.secrets.scopes import Scopes
 from agent_deploy.local.serving import deployment
+from agent_deploy.local.serving.asking import Embedder
 from agent_deploy.local.serving.endpoints import Endpoints
 from agent_deploy.local.sql.warehouses import Warehouses
 from agent_deploy.local.statements.execution import Statements
@@ -84,7 +85,9 @@ class Services:
         warehouses = Warehouses(workspace)
         tables = Lazy(partial(_tables, metastore))
         vector_search_endpoints = VectorSearchEndpoints(workspace)
-        indexes = Indexes(workspace, metastore, tables, vector_search_endpoints)
+        # Later: it asks the serving endpoints, whose models may use all of these.
+        embedder = Lazy(lambda: Embedder(endpoints))
+        indexes = Indexes(workspace, metastore, tables, vector_search_endpoints, embedder)
         queries = Queries(indexes)
         engine = Lazy(partial(_engine, workspace, metastore, tables, queries))
         statements = Statements(workspace, warehouses, engine)

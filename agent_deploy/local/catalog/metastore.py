@@ -18,10 +18,19 @@ from agent_deploy.local.core.errors import ApiError, already_exists, invalid, no
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.core.vault import CREDENTIAL
 from agent_deploy.local.registry.models import Registry
-from agent_deploy.rules.groups import ADMINS
+from agent_deploy.rules.groups import ACCOUNT_USERS, ADMINS
 from agent_deploy.tables.folders import securable_folder, table_folder
 
-DEFAULT_CATALOG, DEFAULT_SCHEMA = "main", "default"
+DEFAULT_CATALOG, DEFAULT_SCHEMA, SYSTEM_CATALOG = "main", "default", "system"
+_SYSTEM = "System user"  # who owns it
+_PYTHON_EXEC: Mapping[str, Any] = {
+    "routine_body": "EXTERNAL",
+    "external_language": "PYTHON",
+    "data_type": "STRING",
+    "full_data_type": "STRING",
+    "input_params": {"parameters": [{"name": "code", "type_text": "string", "type_name": "STRING", "position": 0}]},
+    "comment": "Runs Python code. The local workspace has its privileges, and does not run it.",
+}
 VOLUMES = "files/volumes"  # in the workspace's folder
 # Unity Catalog: no period, space, slash or control character; 255 characters.
 _LEVEL = re.compile(r"[^.\s/\x00-\x1f\x7f]{1,255}")
@@ -45,10 +54,23 @@ class Metastore:
         return str(document["value"])
 
     def bootstrap(self) -> None:
-        """The catalog that every workspace has."""
+        """The catalogs that every workspace has."""
         if self._store.get("settings", "catalog_bootstrapped") is None:
             self.create("catalog", (DEFAULT_CATALOG,), ADMINS, {})
             self._store.put("settings", "catalog_bootstrapped", {})
+        if self._store.get("catalog", SYSTEM_CATALOG) is None:
+            self._bootstrap_system()
+
+    def _bootstrap_system(self) -> None:
+        """The platform's own catalog: its functions for agents, which everybody may execute."""
+        self.create("catalog", (SYSTEM_CATALOG,), _SYSTEM, {})
+        self.delete("schema", f"{SYSTEM_CATALOG}.{DEFAULT_SCHEMA}")
+        self.create("schema", (SYSTEM_CATALOG, "ai"), _SYSTEM, {})
+        self.create("function", (SYSTEM_CATALOG, "ai", "python_exec"), _SYSTEM, _PYTHON_EXEC)
+        given = {"catalog": (SYSTEM_CATALOG, "USE_CATALOG"), "schema": (f"{SYSTEM_CATALOG}.ai", "USE_SCHEMA")}
+        for kind, (name, privilege) in given.items():
+            self._authorization.change_grants(kind, name, ACCOUNT_USERS, [privilege])
+        self._authorization.change_grants("schema", f"{SYSTEM_CATALOG}.ai", ACCOUNT_USERS, ["EXECUTE"])
 
     def create(self, kind_name: str, levels: tuple[str, ...], owner: str, fields: Mapping[str, Any]) -> Document:
         """A new securable in a parent that exists; raises 404 without one, 400 for a bad name or one that is taken."""

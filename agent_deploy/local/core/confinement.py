@@ -24,10 +24,12 @@ USES = (
     ("POST", "/serving-endpoints/{name}/served-models/{entity}/invocations"),
     ("POST", "/serving-endpoints/chat/completions"),
     ("POST", "/serving-endpoints/responses"),
+    ("POST", "/serving-endpoints/completions"),
+    ("POST", "/serving-endpoints/embeddings"),
     # SQL warehouses; tables and functions by SQL, where each statement needs its own privileges.
     ("POST", "/api/2.0/sql/statements"),
     ("POST", "/api/2.0/sql/statements/{statement}/cancel"),
-    # Vector search indexes.
+    # Vector search indexes; the vendor's client asks by GET.
     ("POST", "/api/2.0/vector-search/indexes/{name}/query"),
     ("POST", "/api/2.0/vector-search/indexes/{name}/scan"),
     # Genie spaces: a conversation is its asker's own, and goes with him.

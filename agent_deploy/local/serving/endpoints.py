@@ -23,6 +23,7 @@ from agent_deploy.local.secrets.scopes import Scopes
 from agent_deploy.local.serving import gateway, pins, process, views
 from agent_deploy.local.serving.checks import now
 from agent_deploy.local.serving.credentials import Credentials
+from agent_deploy.local.serving.foundation import FoundationModels
 from agent_deploy.local.serving.metrics import Metrics
 from agent_deploy.local.serving.payload_writer import Payloads
 from agent_deploy.local.serving.replica import BUILD_SECONDS, BUSY_SECONDS, Replica, Surroundings
@@ -97,6 +98,8 @@ class Endpoints:
         self.registry = registry
         self._scopes = scopes
         self.idle_seconds = float(workspace.options.get("scale_to_zero_seconds", IDLE_SECONDS))
+        self.foundation = FoundationModels(workspace)
+        self.loop: asyncio.AbstractEventLoop | None = None  # the server's, while it runs
         self.credentials = Credentials(workspace, conversations)
         self.payloads = Payloads()
         self._builds = asyncio.Semaphore(_BUILDS_AT_ONCE)
@@ -113,6 +116,8 @@ class Endpoints:
     def get(self, name: str) -> Endpoint:
         """The endpoint; raises 404."""
         endpoint = self._endpoints.get(name)
+        if endpoint is None and name in self.foundation:
+            raise self.foundation.refuse(name)
         if endpoint is None:
             raise not_found(f"The endpoint with name '{name}' does not exist.")
         return endpoint
@@ -146,6 +151,13 @@ class Endpoints:
             self.workspace.authorization.require_object(principal, OBJECT, endpoint.document["id"], level)
             self._allowed.add(decision)
         return endpoint
+
+    def require_query(self, principal: Principal, name: str) -> None:
+        """Pass, or raise 404 and 403: whether the caller may ask the endpoint, a foundation model's included."""
+        if name in self.foundation:
+            self.foundation.require(principal, name)
+        else:
+            self.require(principal, name, "CAN_QUERY")
 
     def add(self, document: Document, creator: Principal) -> Endpoint:
         """A new endpoint; its creator manages it."""
@@ -283,6 +295,7 @@ class Endpoints:
 
     def start(self) -> None:
         """Begin what goes on beside the requests. To be called in the event loop."""
+        self.loop = asyncio.get_running_loop()
         if any(endpoint.payload_folder for endpoint in self.all()):
             self.payloads.start()
         self.in_background(self.credentials.rotate())

@@ -21,7 +21,7 @@ from agent_deploy.local.serving.process import BuildFailed
 from agent_deploy.local.serving.replica import Replica
 
 PREFIX = "/serving-endpoints/"
-OPENAI = ("chat/completions", "responses")  # `model` names the endpoint
+OPENAI = ("chat/completions", "responses", "completions", "embeddings")  # `model` names the endpoint
 _MAX_REQUEST_BYTES = 16 << 20  # source: Databricks, "Model Serving limits and regions"
 _AT_ONCE = 32 << 10  # bytes
 ERROR_EVENT = b'data: {"error"'  # may quote what the model's code raised
@@ -47,24 +47,30 @@ class Invocations:
             if scope["path"].startswith(OWN_PREFIX):
                 endpoint, entity, drop = self._at_own_url(scope), None, list[str]()
             else:
-                endpoint, entity, drop = await self._target(scope["path"].removeprefix(PREFIX), body)
+                name, entity, drop = await _target(scope["path"].removeprefix(PREFIX), body)
+                if name in self._endpoints.foundation:
+                    self._endpoints.foundation.require(scope["state"]["principal"], name)
+                    if not (by := self._endpoints.foundation.served_by(name)):
+                        return await self._answer_by_itself(name, body, send)
+                    # The workspace asks it, whoever may ask the foundation model.
+                    answering = Invocation(self._endpoints, self._endpoints.get(by), None, scope, body, drop)
+                    return await answering.run(receive, send)
+                endpoint = self._endpoints.get(name)
                 _refuse_detour(endpoint, entity, scope)
             self._endpoints.require(scope["state"]["principal"], endpoint.name, "CAN_QUERY")
             await Invocation(self._endpoints, endpoint, entity, scope, body, drop).run(receive, send)
         except ApiError as error:
             await _send(send, error.status, "application/json", json.dumps(error.body()).encode(), [])
 
-    async def _target(self, path: str, body: bytes) -> tuple[Endpoint, str | None, list[str]]:
-        if path in OPENAI:
-            # A large body takes a while to read.
-            name = _model_of(body) if len(body) <= _AT_ONCE else await asyncio.to_thread(_model_of, body)
-            return self._endpoints.get(name), None, ["model"]
-        match path.split("/"):
-            case [name, "invocations"]:
-                return self._endpoints.get(name), None, []
-            case [name, "served-models", entity, "invocations"]:
-                return self._endpoints.get(name), entity, []
-        raise ApiError(501, "ENDPOINT_NOT_FOUND", f"The local workspace does not have POST {PREFIX}{path}.")
+    async def _answer_by_itself(self, name: str, body: bytes, send: Send) -> None:
+        said = await self._endpoints.foundation.ask(name, body)
+        headers = [(_HEADERS[0], name), (_HEADERS[1], str(uuid.uuid4()))]
+        if said.events is None:
+            return await _send(send, said.status, said.type, said.body, headers)
+        await send(_start(said.status, said.type, headers))
+        async for event in said.events:
+            await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
     def _at_own_url(self, scope: Scope) -> Endpoint:
         """The route-optimised endpoint of the URL; the caller is whom the token for it was given to."""
@@ -78,6 +84,20 @@ class Invocations:
                     scope.setdefault("state", {})["principal"] = principal
                     return endpoint
         raise not_found(f"No route-optimized endpoint has the URL {scope['path']}.")
+
+
+async def _target(path: str, body: bytes) -> tuple[str, str | None, list[str]]:
+    """Which endpoint is asked, which of its entities, and which fields of the question are not the model's."""
+    if path in OPENAI:
+        # A large body takes a while to read.
+        name = _model_of(body) if len(body) <= _AT_ONCE else await asyncio.to_thread(_model_of, body)
+        return name, None, ["model"]
+    match path.split("/"):
+        case [name, "invocations"]:
+            return name, None, []
+        case [name, "served-models", entity, "invocations"]:
+            return name, entity, []
+    raise ApiError(501, "ENDPOINT_NOT_FOUND", f"The local workspace does not have POST {PREFIX}{path}.")
 
 
 def _refuse_detour(endpoint: Endpoint, entity: str | None, scope: Scope) -> None:

@@ -15,6 +15,7 @@ from agent_deploy.local.core.shapes import ANY_OBJECT, OBJECTS, TEXTS
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.serving import checks, deployment, gateway, openapi, pins, views
 from agent_deploy.local.serving.endpoints import OBJECT, OWN_PREFIX, Endpoint, Endpoints
+from agent_deploy.local.serving.foundation import refuse_reserved
 from agent_deploy.local.serving.invocations import OPENAI, Invocations
 from agent_deploy.local.serving.logs import read
 from agent_deploy.local.serving.process import BuildFailed
@@ -46,6 +47,7 @@ def _control_plane(endpoints: Endpoints) -> APIRouter:
     @router.post("/")  # as MLflow's deployments client writes it
     async def create(body: Body, principal: Caller) -> Any:
         name = checks.check_name("name", body.get("name"))
+        refuse_reserved(name)
         if endpoints.find(name) is not None:
             raise already_exists(f"Endpoint with name '{name}' already exists.")
         config = _config(endpoints, body.get("config") or {}, principal, None)
@@ -91,10 +93,14 @@ def _control_plane(endpoints: Endpoints) -> APIRouter:
             for endpoint in endpoints.all()
             if authorization.allows_object(principal, OBJECT, endpoint.document["id"], CAN_VIEW)
         ]
-        return {"endpoints": [views.summary(endpoint.document, endpoint.states()) for endpoint in seen]}
+        own = [views.summary(endpoint.document, endpoint.states()) for endpoint in seen]
+        return {"endpoints": [*own, *endpoints.foundation.listing(principal)]}
 
     @router.get("/{name}")
     async def get(name: str, principal: Caller) -> Any:
+        if name in endpoints.foundation:
+            endpoints.foundation.require(principal, name)
+            return endpoints.foundation.view(name)
         return endpoints.view(endpoints.require(principal, name, CAN_VIEW), principal)
 
     @router.delete("/{name}")

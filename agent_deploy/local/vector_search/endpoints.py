@@ -15,7 +15,7 @@ from agent_deploy.local.core.store import Document
 
 TYPE = "vector-search-endpoints"  # in the permissions API
 CAN_USE = "CAN_USE"
-PROVISIONING, ONLINE = "PROVISIONING", "ONLINE"
+PROVISIONING, ONLINE, STOPPED = "PROVISIONING", "ONLINE", "STOPPED"
 KINDS = ("STANDARD", "STORAGE_OPTIMIZED")
 _KIND = "vector_search_endpoint"
 # Source: Databricks, "Create a vector search endpoint".
@@ -78,6 +78,16 @@ class Endpoints:
         document = {**(self._store.get(_KIND, name) or {}), **fields, "last_updated_user": principal.name}
         self._store.put(_KIND, name, {**document, "last_updated_timestamp": int(time.time() * 1000)})
         return self._shown(document)
+
+    def switch(self, name: str, principal: Principal, on: bool) -> Document:
+        """Online, or stopped: its indexes answer nothing then. Needs CAN_MANAGE."""
+        return self.change(name, principal, {"endpoint_status": {"state": ONLINE if on else STOPPED}})
+
+    def require_online(self, name: str) -> None:
+        """Raises 400 for one that was stopped."""
+        document = self._store.get(_KIND, name)
+        if document is not None and document["endpoint_status"]["state"] == STOPPED:
+            raise invalid(f"Vector search endpoint {name} is stopped: start it, and its indexes answer.")
 
     def delete(self, name: str, principal: Principal) -> None:
         """Needs CAN_MANAGE; raises 400 while indexes are on it."""

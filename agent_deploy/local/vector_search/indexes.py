@@ -24,6 +24,7 @@ from agent_deploy.local.vector_search.endpoints import CAN_USE, Endpoints
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from agent_deploy.local.serving.asking import Embedder
     from agent_deploy.local.statements.delta import DeltaTables
     from agent_deploy.local.vector_search.search import Searchable
 
@@ -31,7 +32,7 @@ SELECT, MODIFY, MANAGE, BROWSE = "SELECT", "MODIFY", "MANAGE", "BROWSE"
 VECTOR_INDEX = "VECTOR_INDEX_FORMAT"  # of `data_source_format`, by which the catalog tells an index from a table
 _KIND = "vector_index"
 _SHOWN = ("name", "endpoint_name", "endpoint_id", "index_type", "index_subtype", "primary_key", "creator")
-_NO_EMBEDDINGS = "The local workspace computes no embeddings: query_text is answered by full-text search."
+_NO_EMBEDDINGS = "No embedding_model_endpoint_name: query_text is answered by full-text search."
 _log = logging.getLogger(__name__)
 
 
@@ -39,7 +40,12 @@ class Indexes:
     """Documents ``vector_index`` by full name; what the catalog knows of an index is a table of the same name."""
 
     def __init__(
-        self, workspace: Workspace, metastore: Metastore, tables: Lazy[DeltaTables], endpoints: Endpoints
+        self,
+        workspace: Workspace,
+        metastore: Metastore,
+        tables: Lazy[DeltaTables],
+        endpoints: Endpoints,
+        embedder: Lazy[Embedder],
     ) -> None:
         self._workspace = workspace
         self._store = workspace.store
@@ -47,6 +53,7 @@ class Indexes:
         self._metastore = metastore
         self._lazy_tables = tables
         self._endpoints = endpoints
+        self._embedder = embedder
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready: dict[str, tuple[int, Searchable]] = {}
         self._loading, self._telling = threading.Lock(), threading.Lock()
@@ -66,22 +73,19 @@ class Indexes:
         index = specs.checked(body)
         endpoint = self._endpoints.get(index["endpoint_name"], principal, CAN_USE)
         self._access.require(principal, "CREATE_TABLE", "schema", index["name"].rpartition(".")[0])
+        for model in specs.embedding_endpoints(index):
+            self._embedder().require(model, principal)
         schema = self._schema(index, principal)
         document = self._create_table(index["name"], schema, principal)
-        message = _NO_EMBEDDINGS if specs.source_columns(index) else ""
-        status: Document = {
-            "ready": False,
-            "detailed_state": "PROVISIONING",
-            "indexed_row_count": 0,
-            "message": message,
-        }
+        status: Document = {"ready": False, "detailed_state": "PROVISIONING", "indexed_row_count": 0}
+        status["message"] = _message(index)
         index |= {"endpoint_id": endpoint["id"], "creator": principal.name, "status": status}
         index["table_id"] = document["table_id"]
         return self._shown(self._put(index))
 
-    def get(self, name: str, principal: Principal) -> Document:
-        """Raises 404 and 403."""
-        return self._shown(self._allowed(name, principal, BROWSE))
+    def get(self, name: str, principal: Principal, endpoint_name: str = "") -> Document:
+        """Raises 404, also for one of another endpoint than the one named, and 403."""
+        return self._shown(self._allowed(name, principal, BROWSE, endpoint_name))
 
     def listing(self, endpoint_name: str, principal: Principal) -> list[Document]:
         """Those of an endpoint that the caller may see."""
@@ -90,9 +94,9 @@ class Indexes:
         visible = (index for index in found if self._access.visible(principal, "table", index["name"]))
         return [{field: index[field] for field in _SHOWN} for index in visible]
 
-    def delete(self, name: str, principal: Principal) -> None:
+    def delete(self, name: str, principal: Principal, endpoint_name: str = "") -> None:
         """Needs MANAGE."""
-        index = self._allowed(name, principal, MANAGE)
+        index = self._allowed(name, principal, MANAGE, endpoint_name)
         self._metastore.delete("table", index["name"])
         self._forget(index["name"])
 
@@ -114,11 +118,19 @@ class Indexes:
     def searchable(self, name: str, principal: Principal) -> tuple[Document, Searchable]:
         """An index and its rows; needs SELECT. Raises 400 while it is not ready."""
         index = self._allowed(name, principal, SELECT)
+        self._endpoints.require_online(index["endpoint_name"])
         if not index["status"]["ready"]:
             raise invalid(f"Index {index['name']} is not ready: {index['status']['detailed_state']}.")
         if _is_continuous(index) and self._source_version(index) != index["status"].get("source_version"):
             index = self._build(index["name"])
         return index, self._loaded(index)
+
+    def embedded(self, index: Document, text: str, principal: Principal) -> list[float] | None:
+        """A question's vector, by the index's model as whoever asks; None where no model is named."""
+        if not (models := specs.embedding_endpoints(index)):
+            return None
+        [vector] = self._embedder().embed(models[-1], [text], principal)
+        return vector
 
     def upsert(self, name: str, body: Document, principal: Principal) -> Document:
         """Rows into a direct access index; needs MODIFY."""
@@ -168,21 +180,40 @@ class Indexes:
         index = self._store.get(_KIND, name)
         if index is None or not self._exists(index):
             raise not_found(f"Index {name} does not exist.")
-        status: Document = {"message": _NO_EMBEDDINGS if specs.source_columns(index) else ""}
+        status: Document = {"message": _message(index)}
         if index["index_type"] == specs.DELTA_SYNC:
             status |= self._copy(index)
         return self._set_status(name, ready=True, detailed_state="ONLINE", **status)
 
     def _copy(self, index: Document) -> Document:
         # Read by the owner's privileges: whoever is granted the index need not be granted its source.
-        source = specs.spec_of(index)["source_table"]
+        source, computed = specs.spec_of(index)["source_table"], specs.computed_column(index)
         self._access.require(self._owner(index), SELECT, "table", source)
         version, table = self._source_version(index), self._table(index)
         with self._tables.writing(index["name"]):
-            columns = [column["name"] for column in table["columns"]]
+            columns = [column["name"] for column in table["columns"] if column["name"] != computed]
             rows = _read(self._tables.relation(self._metastore.get("table", source))).select(columns)
+            if computed:
+                held = _read(self._tables.relation(table)).select([specs.source_columns(index)[0], computed])
+                rows = rows.append_column(
+                    self._tables.schema(table).field(computed), self._vectors(index, rows, held.to_pylist())
+                )
             self._tables.replace(table, rows)
         return {"indexed_row_count": rows.num_rows, "source_version": version}
+
+    def _vectors(self, index: Document, rows: pa.Table, held: list[dict[str, Any]]) -> pa.Array:
+        """Of the rows' texts; those that the index has already are not embedded again."""
+        import pyarrow as pa
+
+        column, computed = specs.source_columns(index)[0], specs.computed_column(index)
+        known = {row[column]: row[computed] for row in held if row[computed] is not None}
+        texts = rows.column(column).to_pylist()
+        if new := list(dict.fromkeys(text for text in texts if text and text not in known)):
+            model = specs.embedding_endpoints(index)[0]
+            known |= dict(zip(new, self._embedder().embed(model, new, self._owner(index)), strict=True))
+        return pa.array(
+            [known.get(text) for text in texts], self._tables.schema(self._table(index)).field(computed).type
+        )
 
     def _set_status(self, name: str, **fields: Any) -> Document:
         with self._telling:
@@ -218,13 +249,19 @@ class Indexes:
             available = self._tables.schema(document)
             kept = specs.kept_columns(index, available.names)
             schema = pa.schema([available.field(name).with_nullable(True) for name in kept])
+            if computed := specs.computed_column(index):
+                schema = schema.append(pa.field(computed, pa.list_(pa.float32())))
         else:
             declared = specs.declared_columns(index)
             schema = pa.schema([(name, types.to_arrow(types.parsed(kind))) for name, kind in declared.items()])
         if index["primary_key"] not in schema.names:
             raise invalid(f"primary_key {index['primary_key']!r}: the columns are {', '.join(schema.names)}.")
         vector = specs.vector_column(index)
-        if vector and (vector[0] not in schema.names or not pa.types.is_list(schema.field(vector[0]).type)):
+        if (
+            vector
+            and vector[1]
+            and (vector[0] not in schema.names or not pa.types.is_list(schema.field(vector[0]).type))
+        ):
             raise invalid(f"embedding_vector_columns: {vector[0]!r} is not a column of type array<float>.")
         return schema
 
@@ -237,10 +274,10 @@ class Indexes:
         self._tables.create(document, schema)
         return document
 
-    def _allowed(self, name: str, principal: Principal, privilege: str) -> Document:
+    def _allowed(self, name: str, principal: Principal, privilege: str, endpoint_name: str = "") -> Document:
         index = self._store.get(_KIND, name.lower())
         self._access.require(principal, privilege, "table", name)
-        if index is None or not self._exists(index):
+        if index is None or not self._exists(index) or endpoint_name not in ("", index["endpoint_name"]):
             raise not_found(f"Index {name.lower()} does not exist.")
         return index
 
@@ -286,6 +323,10 @@ class Indexes:
         status = {name: value for name, value in index["status"].items() if name != "source_version"}
         shown = {name: value for name, value in index.items() if name not in hidden}
         return {**shown, "status": {**status, "index_url": url}}
+
+
+def _message(index: Document) -> str:
+    return _NO_EMBEDDINGS if specs.source_columns(index) and not specs.embedding_endpoints(index) else ""
 
 
 def _is_continuous(index: Document) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from agent_deploy.local.core.errors import ApiError, invalid
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ANN, HYBRID, FULL_TEXT = "ANN", "HYBRID", "FULL_TEXT"
 _DEFAULT_RESULTS, _MOST_RESULTS = 10, 10_000  # source: the API's reference, `num_results`, and of its pages
 _MOST_TEXT_RESULTS = 200  # of hybrid and full-text search. Source: Databricks, "Query a vector search index"
-_NOT_HERE = ("facets", "reranker", "columns_to_rerank")
+_NOT_HERE = ("facets", "reranker", "columns_to_rerank", "filter_string")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Queries:
         if not columns:
             raise invalid("columns: name at least one to be returned.")
         _require_columns("columns", columns, index, rows)
-        found = _found(index, rows, _question(body))
+        found = _found(index, rows, self._embedded(index, _question(body), principal))
         data = [[*(plain(rows.rows[number][column]) for column in columns), score] for number, score in found]
         manifest = [{"name": column} for column in (*columns, "score")]
         return {
@@ -88,9 +88,15 @@ class Queries:
         if "query" in given:
             given["query_text"] = given.pop("query")
         index, rows = self._indexes.searchable(name, principal)
-        found = _found(index, rows, _question(given))
+        found = _found(index, rows, self._embedded(index, _question(given), principal))
         data = [{**rows.rows[number], "search_score": score} for number, score in found]
         return pa.Table.from_pylist(data, schema=rows.schema.append(pa.field("search_score", pa.float64())))
+
+    def _embedded(self, index: Document, question: Question, principal: Principal) -> Question:
+        """With the vector of its text, where the index has a model for that."""
+        if question.kind == FULL_TEXT or question.vector or not question.text:
+            return question
+        return replace(question, vector=self._indexes.embedded(index, question.text, principal) or [])
 
 
 def _question(body: Document) -> Question:
@@ -133,13 +139,13 @@ def _ranked(index: Document, rows: Searchable, question: Question) -> Ranked:
     by_text: Callable[[], Ranked] = lambda: rows.by_text(question.text, question.text_columns)  # noqa: E731
     vector, has_source = specs.vector_column(index), bool(specs.source_columns(index))
     if question.kind == FULL_TEXT or (question.text and not question.vector and (has_source or vector is None)):
-        # The platform would embed the text; here its words are looked for, as the index's status says.
+        # No model is named that would embed the text: its words are looked for, as the index's status says.
         if not question.text:
             raise invalid("query_text: full-text search needs it.")
         return by_text()
     if vector is None or not question.vector:
         raise invalid(f"query_vector: index {index['name']} needs it for a query of type {question.kind}.")
-    if len(question.vector) != vector[1]:
+    if vector[1] and len(question.vector) != vector[1]:
         raise invalid(f"query_vector has {len(question.vector)} numbers: the index's embeddings have {vector[1]}.")
     if question.kind == ANN:
         return rows.by_vector(question.vector)

@@ -1,4 +1,4 @@
-"""Routes of vector search: /api/2.0/vector-search/endpoints and /indexes."""
+"""Routes of vector search: /api/2.0/vector-search/endpoints and /indexes, and the indexes below their endpoint."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ Body = Annotated[dict[str, Any], Depends(body_of(_SHAPE))]
 def install(app: FastAPI, endpoints: Endpoints, indexes: Indexes, queries: Queries) -> None:
     """Add the routes."""
     app.include_router(_endpoint_routes(endpoints))
+    app.include_router(_routes_below_endpoint(endpoints, indexes))
     app.include_router(_index_routes(indexes, queries))
 
 
@@ -62,6 +63,41 @@ def _endpoint_routes(endpoints: Endpoints) -> APIRouter:
     def delete(name: str, principal: Caller) -> Document:
         endpoints.delete(name, principal)
         return {}
+
+    return router
+
+
+def _routes_below_endpoint(endpoints: Endpoints, indexes: Indexes) -> APIRouter:
+    """The older form of the indexes' routes, which the client databricks-vectorsearch (databricks-ai-search) uses."""
+    router = APIRouter(prefix="/api/2.0/vector-search/endpoints/{endpoint}")
+
+    @router.post("/indexes")
+    async def create(endpoint: str, body: Body, principal: Caller) -> Document:
+        index = await asyncio.to_thread(indexes.create, {**body, "endpoint_name": endpoint}, principal)
+        indexes.start(index["name"])
+        return index
+
+    @router.get("/indexes")
+    def listing(endpoint: str, request: Request, principal: Caller) -> Document:
+        token = request.query_params.get("page_token", "")
+        return page("vector_indexes", indexes.listing(endpoint, principal), 0, token)
+
+    @router.get("/indexes/{name}")
+    def get(endpoint: str, name: str, principal: Caller) -> Document:
+        return indexes.get(name, principal, endpoint)
+
+    @router.delete("/indexes/{name}")
+    def delete(endpoint: str, name: str, principal: Caller) -> Document:
+        indexes.delete(name, principal, endpoint)
+        return {}
+
+    @router.post("/stop")
+    def stop(endpoint: str, principal: Caller) -> Document:
+        return endpoints.switch(endpoint, principal, on=False)
+
+    @router.post("/start")
+    def start(endpoint: str, principal: Caller) -> Document:
+        return endpoints.switch(endpoint, principal, on=True)
 
     return router
 
@@ -96,11 +132,12 @@ def _index_routes(indexes: Indexes, queries: Queries) -> APIRouter:
         indexes.start(indexes.to_sync(name, principal))
         return {}
 
-    @router.post("/{name}/query")
+    # By GET, with a body, the vendor's own client asks.
+    @router.api_route("/{name}/query", methods=["GET", "POST"])
     def query(name: str, body: Body, principal: Caller) -> Document:
         return queries.query(name, body, principal)
 
-    @router.post("/{name}/scan")
+    @router.api_route("/{name}/scan", methods=["GET", "POST"])
     def scan(name: str, body: Body, principal: Caller) -> Document:
         return queries.scan(name, body, principal)
 

@@ -43,14 +43,31 @@ def spec_of(index: Document) -> Document:
 
 
 def vector_column(index: Document) -> tuple[str, int] | None:
-    """Name and dimension of the column with the caller's own embeddings."""
+    """Name and dimension of the column with the embeddings; 0 where a model computes them and decides that."""
     columns = spec_of(index).get("embedding_vector_columns") or []
-    return (columns[0]["name"], int(columns[0]["embedding_dimension"])) if columns else None
+    if columns:
+        return columns[0]["name"], int(columns[0]["embedding_dimension"])
+    computed = computed_column(index)
+    return (computed, 0) if computed else None
 
 
 def source_columns(index: Document) -> list[str]:
-    """Text columns of which the platform would compute embeddings."""
-    return [column["name"] for column in spec_of(index).get("embedding_source_columns") or []]
+    """Text columns of which embeddings are computed; a direct access index names a model for its questions alone."""
+    return [column["name"] for column in spec_of(index).get("embedding_source_columns") or [] if column.get("name")]
+
+
+def computed_column(index: Document) -> str:
+    """Where the computed embeddings are kept, as the platform calls it; empty where none are."""
+    columns = source_columns(index)
+    has_model = bool(columns and embedding_endpoints(index))
+    return f"__db_{columns[0]}_vector" if has_model and index["index_type"] == DELTA_SYNC else ""
+
+
+def embedding_endpoints(index: Document) -> list[str]:
+    """The models that embed: of the rows, then of the questions where that is another."""
+    named = (spec_of(index).get("embedding_source_columns") or [{}])[0]
+    fields = ("embedding_model_endpoint_name", "model_endpoint_name_for_query")
+    return [str(named[field]) for field in fields if named.get(field)]
 
 
 def declared_columns(index: Document) -> Mapping[str, str]:
@@ -63,8 +80,8 @@ def kept_columns(index: Document, available: list[str]) -> list[str]:
     """Of a delta sync index: which columns of its source it takes; raises 400 for one that is not there."""
     spec = spec_of(index)
     wanted = list(spec.get("columns_to_sync") or spec.get("columns_to_index") or available)
-    vector = vector_column(index)
-    always = [index["primary_key"], *source_columns(index), *([vector[0]] if vector else [])]
+    vectors = [column["name"] for column in spec.get("embedding_vector_columns") or []]
+    always = [index["primary_key"], *source_columns(index), *vectors]
     if missing := [name for name in (*always, *wanted) if name not in available]:
         columns = ", ".join(available)
         raise invalid(
