@@ -29,13 +29,14 @@ from agent_deploy.local.registry import files as model_files
 from agent_deploy.local.registry.models import Registry
 from agent_deploy.local.secrets.scopes import Scopes
 from agent_deploy.local.serving import deployment
-from agent_deploy.local.serving.asking import Embedder
+from agent_deploy.local.serving.asking import EndpointEmbedder
 from agent_deploy.local.serving.endpoints import Endpoints
 from agent_deploy.local.sql.warehouses import Warehouses
 from agent_deploy.local.statements.execution import Statements
 from agent_deploy.local.tracking import artifacts
 from agent_deploy.local.tracking.experiments import Experiments
 from agent_deploy.local.tracking.server import MlflowServer
+from agent_deploy.local.vector_search.embedding import Embedder
 from agent_deploy.local.vector_search.endpoints import Endpoints as VectorSearchEndpoints
 from agent_deploy.local.vector_search.indexes import Indexes
 from agent_deploy.local.vector_search.queries import Queries
@@ -86,7 +87,7 @@ class Services:
         tables = Lazy(partial(_tables, metastore))
         vector_search_endpoints = VectorSearchEndpoints(workspace)
         # Later: it asks the serving endpoints, whose models may use all of these.
-        embedder = Lazy(lambda: Embedder(endpoints))
+        embedder = Lazy[Embedder](lambda: EndpointEmbedder(endpoints))
         indexes = Indexes(workspace, metastore, tables, vector_search_endpoints, embedder)
         queries = Queries(indexes)
         engine = Lazy(partial(_engine, workspace, metastore, tables, queries))

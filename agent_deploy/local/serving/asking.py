@@ -17,7 +17,7 @@ _AT_ONCE = 150  # texts of one request. Source: Databricks, "Foundation Model AP
 _SECONDS = 600.0  # a model may have to be started first
 
 
-class Embedder:
+class EndpointEmbedder:
     """Texts to vectors, by an endpoint and with the privileges of whoever has them embedded. Not in the event loop."""
 
     def __init__(self, endpoints: Endpoints) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,9 +42,9 @@ def inherited() -> dict[str, str]:
     return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
-def complete(variables: dict[str, str], host: str, home: Path, credentials: Path) -> dict[str, str]:
+def complete(variables: dict[str, str], host: str, home: Path, credentials: Path, python: str) -> dict[str, str]:
     """The whole environment; the entity's variables win, but for the credentials."""
-    folders = (str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin")
+    folders = (str(Path(python).parent), "/usr/local/bin", "/usr/bin", "/bin")
     platform = {
         "PATH": os.pathsep.join(folders),
         "HOME": str(home),

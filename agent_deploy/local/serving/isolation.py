@@ -64,9 +64,9 @@ def terms(
     return {name: [str(path.resolve()) for path in paths] for name, paths in named.items()}
 
 
-def command(module: str, *options: str) -> tuple[str, ...]:
+def command(module: str, *options: str, python: str = sys.executable) -> tuple[str, ...]:
     """What isolates a process, and what it becomes then: a module of this package, under Python's ``options``."""
-    return (sys.executable, *options, "-c", _RUN, str(_PACKAGE), module)
+    return (python, *options, "-c", _RUN, str(_PACKAGE), module)
 
 
 def apply(wanted: Mapping[str, Any] | None) -> None:

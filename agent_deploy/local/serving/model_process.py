@@ -81,10 +81,6 @@ def _load(order: wire.Header) -> Scorer:
 
 
 def _loaded(order: wire.Header) -> Scorer:
-    if order["check_requirements"]:
-        from agent_deploy.local.serving.requirements import check_requirements
-
-        check_requirements(order["model"])
     with loading():
         from agent_deploy.local.serving.scoring import Scorer
     return Scorer(order["model"], order["endpoint"])

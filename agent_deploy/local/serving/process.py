@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,6 @@ _LINE_BYTES = 1 << 20
 _PIECE_BYTES = 16 << 10  # a longer line of output is masked in pieces, each of which takes a moment
 _CONNECTION, _END = b"c", b"q"
 _OUTPUT_SECONDS = 2.0  # for what an ended process has said; somebody else may hold the pipe's other end
-COMMAND = isolation.command("agent_deploy.local.serving.model_process")
 # Isolated from the environment and from its working folder, too, which is the model's to write.
 _FIRST = isolation.command("agent_deploy.local.serving.shut_off", "-I")
 
@@ -46,11 +46,11 @@ class Order:
     endpoint: str
     environment: Mapping[str, str]
     folder: Path
-    check_requirements: bool
     seconds: float  # in which the model must be loaded
     hidden: Sequence[Path] = ()  # where the process is isolated: the workspace's own
     readable: Sequence[Path] = ()  # nevertheless
     isolated: bool = True
+    python: str = sys.executable  # of the environment in which the model is loaded
 
 
 class ModelProcess:
@@ -94,8 +94,7 @@ class ModelProcess:
         wanted = isolation.terms(order.hidden, [order.model, *order.readable], [order.folder, temporary])
         first = {"isolation": wanted if order.isolated else None}
         first["environment"] = {"TMPDIR": str(temporary), **order.environment}
-        header = {"model": str(order.model), "endpoint": order.endpoint, "check_requirements": order.check_requirements}
-        header["seconds"] = order.seconds
+        header = {"model": str(order.model), "endpoint": order.endpoint, "seconds": order.seconds}
         try:
             with suppress(ConnectionError):  # it died at once; `ready` tells
                 await asyncio.get_running_loop().sock_sendall(ours, wire.pack(first) + wire.pack(header))
@@ -187,10 +186,15 @@ class ModelProcess:
         return _exit(self.exited.result()) if self.exited.done() else "running"
 
 
+def command(python: str) -> tuple[str, ...]:
+    """What serves, in the environment of this Python."""
+    return isolation.command("agent_deploy.local.serving.model_process", python=python)
+
+
 def _spawn(order: Order, control: socket.socket) -> subprocess.Popen[bytes]:
     # The server's main thread spawns: on Linux a child may die with the thread that made it.
     return subprocess.Popen(
-        (*_FIRST, *COMMAND),
+        (*_FIRST, *command(order.python)),
         stdin=control.fileno(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

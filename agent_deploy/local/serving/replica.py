@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +20,7 @@ from agent_deploy.local.secrets.scopes import Scopes
 from agent_deploy.local.serving import environment, passthrough, pins
 from agent_deploy.local.serving.connections import Connections
 from agent_deploy.local.serving.credentials import Credentials
+from agent_deploy.local.serving.environments import environment_of
 from agent_deploy.local.serving.logs import Log, Mask, last_lines, read
 from agent_deploy.local.serving.process import BuildFailed, ModelProcess, Order
 from agent_deploy.rules.environment import EXPERIMENT_VARIABLE
@@ -118,7 +120,7 @@ class Replica:
                 await self._require_deployed()
                 self.sleep_from_start()
             else:
-                await self._start(check_requirements=True)
+                await self._start()
         except BuildFailed as error:
             self._log.write(f"ERROR: {error}\n")
             tail = last_lines(read(self.surroundings.logs, self.entity["name"], "build"), 5)
@@ -175,11 +177,11 @@ class Replica:
         if (message := rule.get("fail")) is not None:
             raise BuildFailed(message)
 
-    async def _start(self, check_requirements: bool) -> None:
+    async def _start(self) -> None:
         """A process, ready; whatever goes wrong is raised as BuildFailed, without secrets."""
         try:
             async with self._turn():
-                await self._launch(check_requirements)
+                await self._launch()
         except Exception as error:
             if not isinstance(error, _FAILURES):
                 _logger.exception("%s/%s could not be started", self.endpoint, self.entity["name"])
@@ -204,10 +206,11 @@ class Replica:
             timer.cancel()
             give_back()
 
-    async def _launch(self, check_requirements: bool) -> None:
+    async def _launch(self) -> None:
         workspace, folder = self.surroundings.workspace, self._model_folder()
         await self._require_deployed()
-        order = self._order(check_requirements, await asyncio.to_thread(passthrough.declared, folder))
+        own = await self._environment(folder)
+        order = self._order(own, await asyncio.to_thread(passthrough.declared, folder))
         process = await ModelProcess.start(order, self._log, workspace.store)
         self._alive.add(process)
         process.exited.add_done_callback(lambda _exited: self._alive.discard(process))
@@ -226,6 +229,13 @@ class Replica:
         self._watching = asyncio.create_task(self._watch(process))
         self._set(READY, "")
 
+    async def _environment(self, folder: Path) -> Path | None:
+        try:
+            return await asyncio.wait_for(environment_of(folder, self._log.write), self.surroundings.build_seconds)
+        except asyncio.TimeoutError:
+            limit = f"{self.surroundings.build_seconds:g} s (serving_build_seconds)"
+            raise BuildFailed(f"The model's environment was not built within {limit}.") from None
+
     async def _require_deployed(self) -> None:
         """Raises BuildFailed when the registry has another version by now under the name and number, or other files."""
         pins.require_version(self.surroundings.registry, self.entity)
@@ -234,7 +244,7 @@ class Replica:
     def _model_folder(self) -> Path:
         return self.surroundings.registry.version_folder(self.entity["entity_name"], self.entity["entity_version"])
 
-    def _order(self, check_requirements: bool, resources: list[Resource]) -> Order:
+    def _order(self, own: Path | None, resources: list[Resource]) -> Order:
         shared, version, deployer = self.surroundings, self.entity[pins.VERSION], self._deployer()
         variables, secrets = environment.resolve(self.entity, self._secret)
         for secret in secrets:
@@ -245,16 +255,17 @@ class Replica:
         shared.credentials.allow(version, resources)
         shared.credentials.allow_traces(version, variables.get(EXPERIMENT_VARIABLE), deployer)
         home = shared.homes / self.entity["id"]
-        whole = environment.complete(variables, shared.workspace.host, home, credentials)
+        python = str(own / "bin" / "python") if own else sys.executable
+        whole = environment.complete(variables, shared.workspace.host, home, credentials, python)
         return Order(
             self._model_folder(),
             self.endpoint,
             whole,
             home,
-            check_requirements,
             shared.build_seconds,
             hidden=(shared.workspace.folder,),
-            readable=(credentials,),
+            readable=(credentials, *([own] if own else [])),
+            python=python,
             isolated=shared.workspace.options.get("serving_isolation", True),
         )
 
@@ -273,7 +284,7 @@ class Replica:
         try:
             while self.connections is None and self.status != STOPPED:
                 try:
-                    await self._start(check_requirements=False)
+                    await self._start()
                 except BuildFailed as error:
                     await self._pause_after(str(error))
         finally:

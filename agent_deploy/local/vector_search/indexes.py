@@ -19,12 +19,12 @@ from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.core.supervision import contained
 from agent_deploy.local.vector_search import specs
+from agent_deploy.local.vector_search.embedding import Embedder
 from agent_deploy.local.vector_search.endpoints import CAN_USE, Endpoints
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from agent_deploy.local.serving.asking import Embedder
     from agent_deploy.local.statements.delta import DeltaTables
     from agent_deploy.local.vector_search.search import Searchable
 

@@ -69,7 +69,7 @@ class Running:
 @pytest.fixture
 def stub(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process does what the model's path and a request's body say, and MLflow is not loaded."""
-    monkeypatch.setattr(process, "COMMAND", (sys.executable, "-c", textwrap.dedent(_STUB)))
+    monkeypatch.setattr(process, "command", lambda python: (python, "-c", textwrap.dedent(_STUB)))
 
 
 async def start(
@@ -82,7 +82,7 @@ async def start(
     """Spawned, not yet ready."""
     store = Store(folder / "state.db")
     whole = {**os.environ, **(more or {})}
-    order = Order(Path(load), "agent", whole, folder / "home", check_requirements=False, seconds=seconds, hidden=hidden)
+    order = Order(Path(load), "agent", whole, folder / "home", seconds=seconds, hidden=hidden)
     log = Log(folder / "logs", "first", Mask())
     return Running(await ModelProcess.start(order, log, store), folder / "logs")
 

@@ -153,17 +153,6 @@ def test_a_first_build_that_fails_can_be_mended(create: Create, agent: str, faul
     assert endpoint.say("say mended") == "mended"
 
 
-def test_what_a_model_requires_is_checked(create: Create, schema: str, admin: Caller, models: Path) -> None:
-    for model in ("demanding", "doubler"):
-        register(admin.http, f"{schema}.{model}", models / model)
-    endpoint = create(served(f"{schema}.demanding"))
-    state = state_of(endpoint.get()["config"], "first")
-    assert "a-distribution-that-nobody-has>=2" in state["deployment_state_message"]
-    other = create(served(f"{schema}.doubler"))
-    assert other.get()["state"]["ready"] == "READY"
-    assert "WARNING: the model asks for pandas==0.0.1, installed is" in other.log("first", "build-logs")
-
-
 def test_secrets_are_resolved_and_shown_nowhere(
     create: Create, agent: str, schema: str, admin: Caller, name: str, models: Path, local_workspace: Any
 ) -> None:
