@@ -102,6 +102,7 @@ class Demo:
             "PULUMI_BACKEND_URL": f"{(FOLDER / 'state').as_uri()}?metadata=skip",  # docs/known-failures.md
             "PULUMI_CONFIG_PASSPHRASE": "demo",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DEBUG_COMMANDS": "true",  # for --event-log
             # Of MLflow's pages for runs and experiments, which a local workspace does not have.
             "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         }
@@ -285,19 +286,24 @@ class Demo:
         _step("Ask again", "Version 2 quotes several passages: the changed ANSWER_STYLE has reached its process.")
         self._command("agent-deploy", "query", ENDPOINT, HARDER_QUESTION)
 
+    def _endpoints_of_users(self) -> list[Any]:
+        """Without the foundation models', which nobody made."""
+        listed = self._get("/api/2.0/serving-endpoints").get("endpoints", [])
+        return [each for each in listed if each.get("creator")]
+
     def _review(self) -> None:
         _say("what a reviewer reads; `agent-deploy comment` keeps it on the pull request:")
         settings = ("--stack", "demo", "--config-file", str(self._settings), "--non-interactive")
-        preview = FOLDER / "preview.json"
-        preview.write_text(self._output("pulumi", "preview", "--json", "--show-sames", *settings))
-        self._command("agent-deploy", "report", str(preview))
+        events = FOLDER / "events.json"
+        self._output("pulumi", "preview", "--event-log", str(events), *settings)
+        self._command("agent-deploy", "report", "--event-log", str(events))
 
     def _tear_down(self) -> None:
         _step("Tear it down", "A real `pulumi destroy`. The empty stack stays in the demo's folder.")
         self._pulumi("destroy", "--yes", "--skip-preview")
         _step("Proof that nothing is left", "Of the deployment, asked of the workspace itself.")
         left = {
-            "serving endpoints": self._get("/api/2.0/serving-endpoints").get("endpoints", []),
+            "serving endpoints": self._endpoints_of_users(),
             "secret scopes": self._get("/api/2.0/secrets/scopes/list").get("scopes", []),
             "pipelines": self._get("/api/2.0/pipelines").get("statuses", []),
             "jobs": self._get("/api/2.2/jobs/list").get("jobs", []),

@@ -48,11 +48,16 @@ class Held:
     access: Access
     of_agent: bool
     type: str = ""
+    by_platform: bool = False  # as automatic passthrough gives it to a version
 
     @property
     def gives(self) -> set[tuple[str, str, str]]:
-        """All that it lets its principal do there: a level includes lower ones."""
+        """All that it lets its principal do there: a level includes lower ones.
+
+        What one version reached and the next one does is nothing new.
+        """
         who, level, what = self.access.principal, self.access.privilege, self.access.object
+        who = "" if self.by_platform else who
         return {(who, each, what) for each in _INCLUDES.get(self.type, {}).get(level, {level})}
 
 
@@ -67,7 +72,16 @@ class Differences:
 def differences(steps: Sequence[Step], endpoint: str) -> Differences:
     """Of one agent's steps; ``endpoint`` is the name of its endpoint, for what is permitted on that."""
     before, after = (_held(steps, which, endpoint) for which in ("before", "after"))
+    if not reach_is_told(steps):
+        before = [held for held in before if not held.by_platform]
     return Differences(_beyond(after, before), _beyond(before, after))
+
+
+def reach_is_told(steps: Sequence[Step]) -> bool:
+    """Whether the preview says what passthrough will give to the versions; the engine's JSON leaves such outputs out."""
+    deployments = [step for step in steps if step.type == DEPLOYMENT]
+    told = (not step.new or "identities" in step.outputs("after") for step in deployments)
+    return bool(deployments) and all(told)
 
 
 def _beyond(some: Iterable[Held], others: Iterable[Held]) -> tuple[Held, ...]:
@@ -159,7 +173,8 @@ def _passthrough(outputs: Mapping[str, Any]) -> Iterator[Held]:
         if isinstance(identity, Mapping) and identity.get("auth") == PASSTHROUGH:
             for line in listed(identity.get("access")):
                 privilege, _, what = text(line).partition(" on ")
-                yield Held(Access(f"version {text(identity.get('version'))}", privilege, what), True)
+                access = Access(f"version {text(identity.get('version'))}", privilege, what)
+                yield Held(access, True, by_platform=True)
 
 
 def listed(value: object) -> list[Any]:

@@ -31,6 +31,7 @@ from agent_deploy.report.structure import (
     Verdict,
 )
 from agent_deploy.rules.credentials import PASSTHROUGH, SERVICE_PRINCIPAL
+from agent_deploy.rules.names import FEEDBACK_ENTITY
 
 # Types whose deletion takes data with it. Source: the databricks provider's documentation of each.
 HOLDS_DATA = {
@@ -74,7 +75,7 @@ def report_of(preview: Preview, policies: Mapping[str, Any] | None = None) -> Re
         resources,
         tuple(_resource(step) for step in preview.drift),
         findings=() if policies is None else tuple(_findings(preview, policies)),
-        notes=tuple(_notes(agents, preview)),
+        notes=tuple(_notes(preview)),
     )
 
 
@@ -104,17 +105,9 @@ def _resource(step: Step) -> Resource:
     return Resource(step.operation, step.type, step.name, step.paths)
 
 
-def _notes(agents: Sequence[Agent], preview: Preview) -> Iterator[str]:
-    has_components = any(step.type == DEPLOYMENT and step.outputs("after") for step in preview.steps)
-    passing = any(agent.authentication is None or agent.authentication.after == PASSTHROUGH for agent in agents)
+def _notes(preview: Preview) -> Iterator[str]:
     if preview.is_partial:
         yield "What stays as it is is not in this preview. Make it with: pulumi preview --json --show-sames"
-    moves = any(each.before != each.after for agent in agents for each in agent.served if agent.operation != "deleted")
-    if moves and passing and not has_components:
-        yield (
-            "What the platform's passthrough identity reaches follows what each model version declares, and is told "
-            "only from the engine's event log (--event-log)."
-        )
 
 
 def _others(steps: Sequence[Step]) -> Iterator[Reason]:
@@ -156,8 +149,20 @@ def _agent(name: str, steps: Sequence[Step]) -> tuple[Agent, list[Reason]]:
         *_unknown_access(name, found.gained),
         *(Reason(UNTOLD, f"{f} is {UNKNOWN}", name) for step in ends for f in endpoint.unknown_fields(step)),
         *_interruptions(name, ends),
+        *_untold_reach(name, agent, steps),
     ]
     return agent, reasons
+
+
+def _untold_reach(name: str, agent: Agent, steps: Sequence[Step]) -> Iterator[Reason]:
+    """Versions that come, with what the platform gives them by itself, where the preview does not say that."""
+    ends = [step for step in steps if step.type == ENDPOINT]
+    passing = _mode(ends, steps, "after") == PASSTHROUGH
+    new = [each.version for each in agent.served if each.before is None and each.name != FEEDBACK_ENTITY]
+    if new and passing and not access.reach_is_told(steps):
+        versions = ", ".join(new)
+        text = f"what version {versions} may touch by passthrough: only the engine's event log has it (--event-log)"
+        yield Reason(UNTOLD, text, name)
 
 
 def _name_of(step: Step, which: str) -> str:

@@ -105,7 +105,9 @@ def _entity_settings(step: Step) -> Iterator[Changed]:
         for change in _by_name("variable", _own(before), _own(after)):
             seen.add(change)
         for field, title in (("workloadSize", "size"), ("workloadType", "compute"), ("scaleToZeroEnabled", "to zero")):
-            if before.get(field) != after.get(field):
+            # What an import's state does not have is no change where the engine sees none.
+            unseen = before.get(field) is None and step.paths and not any(field in path for path in step.paths)
+            if before.get(field) != after.get(field) and not unseen:
                 title_ = f"scale {title}" if field == "scaleToZeroEnabled" else title
                 seen.add(Changed(f"{title_} of {name}", _short(before.get(field)), _short(after.get(field))))
     yield from sorted(seen, key=lambda change: change.what)

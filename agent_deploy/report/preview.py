@@ -129,8 +129,10 @@ def read(text: str, project: str = "", stack: str = "") -> Preview:
 
 
 def errors(text: str) -> list[str]:
-    """What the engine says that is wrong, in the output of `pulumi preview --json`."""
-    return _errors(_documents(text)[0])
+    """What the engine says that is wrong."""
+    documents = _documents(text)
+    said = [each["diagnosticEvent"] for each in documents if "diagnosticEvent" in each]
+    return _errors({"diagnostics": said} if said else documents[0])
 
 
 def _lacks_sames(document: Mapping[str, Any], steps: list[Step]) -> bool:
