@@ -78,7 +78,7 @@ def differences(steps: Sequence[Step], endpoint: str) -> Differences:
 
 
 def reach_is_told(steps: Sequence[Step]) -> bool:
-    """Whether the preview says what passthrough will give to the versions; the engine's JSON leaves such outputs out."""
+    """Whether the preview says what passthrough gives to the versions: the engine's JSON leaves such outputs out."""
     deployments = [step for step in steps if step.type == DEPLOYMENT]
     told = (not step.new or "identities" in step.outputs("after") for step in deployments)
     return bool(deployments) and all(told)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from agent_deploy.cli.app import app
@@ -405,3 +407,34 @@ def test_policies_judge_where_their_settings_are_given(
         found = {each["id"]: each["severity"] for each in json.loads(done.stdout)["findings"]}
         assert {id: found[id] for id in ids} == ids
         assert ("AGD007" in found) == bool(ids)
+
+
+_LINES = st.sets(
+    st.sampled_from([f"{p} on table main.default.{t}" for p in ("SELECT", "MODIFY") for t in "abc"]), max_size=4
+)
+
+
+@given(before=_LINES, after=_LINES, told=st.booleans())
+def test_what_the_next_version_newly_touches_is_all_that_the_last_did_not(
+    before: set[str], after: set[str], told: bool
+) -> None:
+    found = json.loads(text("new_version"))
+    urn = "urn:pulumi:test::project::agent-deploy:index:AgentDeployment::agent"
+
+    def state(number: str, lines: set[str]) -> dict[str, Any]:
+        identity = {"version": number, "auth": "PASSTHROUGH", "access": sorted(lines)}
+        return {"type": "agent-deploy:index:AgentDeployment", "inputs": {}, "outputs": {"identities": [identity]}}
+
+    new = state("2", after) if told else {"type": "agent-deploy:index:AgentDeployment", "inputs": {}}
+    found["steps"].append({"op": "update", "urn": urn, "oldState": state("1", before), "newState": new})
+    (agent,) = report_of(read(json.dumps(found))).agents
+    verdicts = report_of(read(json.dumps(found))).verdict.kinds
+    touched = {f"{each.privilege} on {each.object}" for each in agent.touches}
+    left = {f"{each.privilege} on {each.object}" for each in agent.touches_no_more}
+    if told:
+        assert (touched, left) == (after - before, before - after)
+        assert (WIDENS in verdicts) is bool(after - before)
+        assert UNTOLD not in verdicts
+    else:
+        assert (touched, left) == (set(), set())
+        assert UNTOLD in verdicts
