@@ -15,6 +15,7 @@ COMPONENTS = ("AgentDeployment", "InferenceTables", "FeedbackModel", "AgentServi
 # Pages of the repository's root, where GitHub looks for them.
 ROOT_PAGES = ("CONTRIBUTING.md", "CHANGELOG.md")
 _LINK = re.compile(r"\]\((?:\.\./)?(?:docs/)?([\w./-]+\.md)")
+_FOREIGN_SCRIPT = re.compile(r'<script src="https?://[^"]*"></script>')
 _TYPE = re.compile(r"#/types/.+:(\w+)$")
 
 Schema = Mapping[str, Any]
@@ -29,6 +30,16 @@ def on_files(files: Any, config: Any) -> Any:
     for name, text in reference().items():
         files.append(File.generated(config, f"reference/{name}.md", content=text))
     return files
+
+
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """Without what the theme loads from elsewhere, by which a page on the disk could be searched."""
+    return _FOREIGN_SCRIPT.sub("", output)
+
+
+def on_post_template(output_content: str, template_name: str, config: Any) -> str:
+    """The same for the pages that are no document's, such as 404.html."""
+    return _FOREIGN_SCRIPT.sub("", output_content)
 
 
 def flattened(text: str) -> str:
@@ -69,7 +80,9 @@ def _page(title: str, about: str, resources: Mapping[str, Schema], schema: Schem
         yield f"\n## {name}\n\n{resource.get('description', '')}\n"
         inputs = resource.get("inputProperties", {})
         yield from _table("Inputs", inputs, resource.get("requiredInputs", ()))
-        outputs = {key: value for key, value in resource.get("properties", {}).items() if key not in inputs}
+        # A resource's inputs are outputs as well; a component hands out what it declares, by whatever name.
+        repeated = () if resource.get("isComponent") else inputs
+        outputs = {key: value for key, value in resource.get("properties", {}).items() if key not in repeated}
         yield from _table("Outputs", outputs, ())
     used = list(_types(resources.values(), schema["types"]))
     for name in used:

@@ -97,11 +97,13 @@ def _asked(field: str, default: str) -> str:
 
 
 def _next(folder: Path, answers: Answers) -> str:
+    from agent_deploy.projects.answers import GENERATED
     from agent_deploy.rules.names import endpoint_name
 
     enter = [f"cd {shlex.quote(str(folder))}"] if folder.absolute() != Path.cwd() else []
     query = f'agent-deploy query {endpoint_name(answers.model)} "Where is my invoice?"'
-    ask = ["python log.py", "pulumi up --yes", query]
+    sdk = ['pulumi package add "$(command -v pulumi-resource-agent-deploy)"'] if answers.language in GENERATED else []
+    ask = ["python log.py", *sdk, "pulumi up --yes", query]
     here = "\n".join(f"  {command}" for command in (*enter, 'eval "$(agent-deploy local start --stack local)"', *ask))
     there = "\n".join(f"  {command}" for command in (*enter, "pulumi stack init dev", *ask))
     if answers.model.split(".")[0] == LOCAL_CATALOG:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from agent_deploy.client.errors import WorkspaceError
 from agent_deploy.client.serving import PATH, tags_of
 from agent_deploy.client.workspace import Workspace, segment
@@ -32,15 +34,26 @@ def unclaim(workspace: Workspace, endpoint: str, stack: Stack) -> str:
     Raises InvalidInput for any other endpoint.
     """
     owner, whose = _owner(workspace, endpoint), f"{stack.project}/{stack.name}"
-    problem = ""
+    problem, remedy = "", ""
     if not stack.owns(owner):
         problem = f"one that {whose} has marked, and {owner or 'nobody'} has"
     elif endpoint in stack.deployed:
         problem = f"one that the state of {whose} does not have, and it has it: {stack.deployed[endpoint]}"
+        remedy = (
+            "To let it go and leave it running: take its entry out of the program, then `pulumi state delete --stack "
+            f"{shlex.quote(stack.name)} --target-dependents {shlex.quote(_component(stack.deployed[endpoint]))}`, then "
+            "this again. With `pulumi up` instead of that, the endpoint is deleted"
+        )
     if problem:
-        raise InvalidInput([Problem("--undo", endpoint, problem)])
+        raise InvalidInput([Problem("--undo", endpoint, problem, remedy)])
     workspace.patch(f"{PATH}/{segment(endpoint)}/tags", {"delete_tags": [OWNER_TAG]})
     return owner
+
+
+def _component(urn: str) -> str:
+    """Of an endpoint's URN, its deployment's, which has the same name."""
+    start, types, name = urn.rsplit("::", 2)
+    return f"{start}::{types.rpartition('$')[0] or types}::{name}"
 
 
 def _owner(workspace: Workspace, endpoint: str) -> str:

@@ -41,6 +41,10 @@ class Stack:
         if endpoint in self.deployed and not released:
             expected = f"one that {self.project}/{self.name} does not have yet, and it has {self.deployed[endpoint]}"
             yield Problem("ENDPOINT", endpoint, expected, "Change its entry; to rename it, give the program an alias")
+        for other, urn in self.deployed.items():
+            if other != endpoint and urn.rpartition("::")[2] == name:
+                expected = f"a name that no deployment of {self.project}/{self.name} has, and {other} has it ({urn})"
+                yield Problem("--name", name, expected, f"Choose another one, such as --name {name}-2")
         listed = self._listed().get(endpoint, name)
         if listed != name:
             expected = f"{listed!r}, by which {self.project}:agents has the endpoint {endpoint} already"

@@ -11,6 +11,7 @@ from agent_deploy.rules.names import check_model_name, check_servable_name, spli
 from agent_deploy.rules.problems import InvalidInput, Problem, not_one_of
 
 LANGUAGES = ("python", "yaml", "typescript", "go")
+GENERATED = ("typescript", "go")  # whose SDK Pulumi generates into the project
 FORGES = ("github", "gitlab", "none")
 DESCRIPTION = "An AI agent on Databricks"
 

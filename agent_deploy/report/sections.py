@@ -125,7 +125,7 @@ _ROWS: tuple[tuple[str, int, Callable[[Agent], Lines]], ...] = (
     ("Data that is deleted", 0, lambda agent: _sentences(agent.deletes)),
     ("The agent may newly touch", 2, lambda agent: _access(agent.touches)),
     ("The agent may no longer touch", 4, lambda agent: _access(agent.touches_no_more)),
-    ("May newly query, review or read", 2, lambda agent: _access(agent.admits)),
+    ("People who may newly query, review, read or manage", 2, lambda agent: _access(agent.admits)),
     ("May no longer", 4, lambda agent: _access(agent.admits_no_more)),
     ("Authentication", 3, _authentication),
     ("Secrets", 5, lambda agent: ((Name(each.reference), f": {each.change}") for each in agent.secrets)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -43,7 +44,11 @@ def test_it_builds_with_a_reference(copy: Path) -> None:
     assert 'id="servingendpoint"' in (copy / "site" / "reference" / "resources.html").read_text("utf-8")
     assert "agent-deploy local start" in (copy / "site" / "reference" / "commands.html").read_text("utf-8")
     # Nothing is fetched from elsewhere by who reads it.
-    assert "fonts.g" not in components
+    loaded = re.compile(r"<(?:script|img|link (?=[^>]*(?:stylesheet|preload|icon)))[^>]*(?:src|href)=.?https?://")
+    for page in (copy / "site").rglob("*.html"):
+        assert loaded.findall(page.read_text("utf-8")) == [], page
+    # What a component hands out, also where an argument has the same name.
+    assert "endpointName" in components.partition('id="inferencetables"')[0].rpartition("Outputs")[2]
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,11 @@ from typer.testing import CliRunner
 from agent_deploy.cli.app import CommandError, app
 from agent_deploy.importing.bundle import declared_endpoints
 from agent_deploy.importing.children import COMPONENT, ENDPOINT, FEEDBACK, MODEL, SCOPE, SECRET
+from agent_deploy.importing.claims import _component
 from agent_deploy.importing.entry import joined
 from agent_deploy.importing.letting_go import letting_go
 from agent_deploy.importing.program import python_program, yaml_program
+from agent_deploy.importing.stack import Stack
 from agent_deploy.rules.problems import InvalidInput
 
 URN = "urn:pulumi:prod::site::databricks:index/modelServing:ModelServing::theirs"
@@ -209,3 +211,14 @@ def test_what_is_no_bundle_is_refused(text: str, expected: str, tmp_path: Path) 
         declared_endpoints(bundle(tmp_path, text))
     with pytest.raises(InvalidInput, match="--bundle"):
         declared_endpoints(tmp_path / "nowhere.yml")
+
+
+def test_a_name_that_another_deployment_of_the_stack_has_is_refused_and_undoing_says_the_way() -> None:
+    urn = f"urn:pulumi:dev::p::{COMPONENT}${ENDPOINT}::clerk"
+    stack = Stack("p", "dev", {}, deployed={"of-clerk": urn})
+    assert list(stack.refusals("by-hand", "another", released=False)) == []
+    (problem,) = stack.refusals("by-hand", "clerk", released=False)
+    assert str(problem).startswith("--name 'clerk': expected a name that no deployment of p/dev has")
+    assert "--name clerk-2" in str(problem)
+    assert _component(urn) == f"urn:pulumi:dev::p::{COMPONENT}::clerk"
+    assert _component(f"urn:pulumi:dev::p::{ENDPOINT}::clerk") == f"urn:pulumi:dev::p::{ENDPOINT}::clerk"

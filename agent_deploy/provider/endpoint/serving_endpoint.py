@@ -267,7 +267,7 @@ def _taken(remote: Remote, inputs: Values) -> str:
     whose = f"it belongs to {owner} (project/stack/resource)" if owner else "no Pulumi stack has marked it as its own"
     created = f", and {remote['creator']} created it" if remote.get("creator") else ""
     # What another stack has declared is that stack's to let go first.
-    command = f"agent-deploy import {name}"
+    command = f"agent-deploy import {name} --stack STACK"
     imported = "" if owner else f"; or an AgentDeployment takes it over: `{command}`, docs/coming-from.md"
     return (
         f"A serving endpoint {name!r} exists already: {whose}{created}. Choose another name (endpoint_name of an "
