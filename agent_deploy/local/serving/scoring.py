@@ -127,9 +127,7 @@ class Scorer:
     def _answer_stream(self, question: _Question) -> Iterator[bytes]:
         with self._context(question.id):
             if self._model._predict_stream_fn is None:
-                raise MlflowException(
-                    "This model does not stream: send the request without 'stream'.", INVALID_PARAMETER_VALUE
-                )
+                raise _streams_not()
             events = iter(contained(self._model.predict_stream)(question.data, params=question.params))
 
         @contained
@@ -138,7 +136,10 @@ class Scorer:
             return b"" if event is None else self._event(question, event)
 
         # The status is sent with the first event, so that a model that fails at once fails with a status.
-        event = following()
+        try:
+            event = following()
+        except NotImplementedError as error:  # as the classes raise it of which an agent is made
+            raise _streams_not() from error
         yield wire.pack(
             {"status": 200, "type": EVENTS, "stream": True, "client_request_id": question.client_request_id}
         )
@@ -194,6 +195,10 @@ def _text(value: Any) -> str | None:
 
 def _pack_answer(header: wire.Header, shown: bytes, logged: bytes = b"") -> bytes:
     return wire.pack({**header, "length": len(shown)}, shown + logged)
+
+
+def _streams_not() -> MlflowException:
+    return MlflowException("This model does not stream: send the request without 'stream'.", INVALID_PARAMETER_VALUE)
 
 
 def _failure(error: Exception, trace: bytes) -> bytes:

@@ -105,6 +105,9 @@ def test_it_gets_what_it_asks_for_shares_that_and_cannot_write_it(
     assert said[0].startswith("tiny of a wheel helper of code_paths tabulate 0.9.0 ")
     assert "WRITTEN" not in said[0]
     assert Path(said[0].split()[-1]) != Path(sys.prefix)
+    # Its class has a stream that is not implemented.
+    refused = endpoint.post(question("x", stream=True), "v1")
+    assert (refused.status_code, "does not stream" in refused.text) == (400, True)
     logs = "".join(endpoint.log(each, "build-logs") for each in ("v1", "v2"))
     assert "wheels/tiny-1.0-py3-none-any.whl lies beside the model" in logs
 
