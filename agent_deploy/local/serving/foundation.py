@@ -90,7 +90,7 @@ class FoundationModels:
         return [self.view(name) for name in self._tasks if allows(principal, _OBJECT, _id(name), _LEVEL)]
 
     def view(self, name: str) -> Document:
-        """As the API shows one: without an id or a creator, since it has no access control list that anybody changes."""
+        """As the API shows one: without an id or a creator, as nobody changes who may ask it."""
         by = self._answers.get(name)
         description = f"Answered by {by}." if by else stand_in_models.DESCRIPTION
         model = {"name": f"system.ai.{name}", "display_name": name, "docs": _BY, "description": description}

@@ -1,4 +1,4 @@
-"""What the vendor's client sends, by plain HTTP: questions by GET with a body, indexes below their endpoint, embeddings."""
+"""What the vendor's client sends, by plain HTTP: questions by GET, indexes below their endpoint, embeddings."""
 
 from __future__ import annotations
 
@@ -108,7 +108,8 @@ def test_making_one_needs_the_model_that_embeds(
     for privilege in (f"SELECT ON TABLE {source}", f"CREATE TABLE ON SCHEMA {schema}"):
         rows(admin, f"GRANT {privilege} TO `{stranger.name}`")
     entry = {"service_principal_name": stranger.name, "permission_level": "CAN_USE"}
-    place = f"/api/2.0/permissions/vector-search-endpoints/{admin.sdk.vector_search_endpoints.get_endpoint(endpoint).id}"
+    endpoint_id = admin.sdk.vector_search_endpoints.get_endpoint(endpoint).id
+    place = f"/api/2.0/permissions/vector-search-endpoints/{endpoint_id}"
     admin.http.patch(place, json={"access_control_list": [entry]}).raise_for_status()
     admin.http.post("/api/2.0/serving-endpoints", json={"name": name}).raise_for_status()
     below = f"endpoints/{endpoint}/indexes"
