@@ -26,19 +26,21 @@ CLIENTS = {
     "databricks-sdk-py": "databricks SDK",
     "agent-deploy": "agent-deploy",
     "curl": "curl",
+    "databricksopenai": "databricks-openai",
+    "python-requests": "databricks-vectorsearch",  # which names itself no further; no test of ours uses requests
     "httpx": "plain HTTP",
 }
 # Routes by which tests and commands steer the workspace, and the API whose routes are web pages.
 _OWN, _PAGES = "/_local/", "pages"
-UNMODIFIED = ("databricks provider", "MLflow", "databricks SDK", "curl")
+UNMODIFIED = ("databricks provider", "MLflow", "databricks SDK", "databricks-openai", "databricks-vectorsearch", "curl")
 
 _HEAD = """\
 # Parity
 
 The routes of the local workspace. A route counts as *witnessed* when a client that was not made for it (Databricks'
-SDK, MLflow, the databricks provider, curl) was answered with success in the named test; as *tested* when only a plain
-HTTP client was. Every other route is answered with 501 and its name. Routes under `/_local`, which steer the workspace,
-and its web pages are not Databricks' API and not in this list.
+SDK, its clients for vector search and OpenAI, MLflow, the databricks provider, curl) was answered with success in the
+named test; as *tested* when only a plain HTTP client was. Every other route is answered with 501 and its name. Routes
+under `/_local`, which steer the workspace, and its web pages are not Databricks' API and not in this list.
 
 This file is written by `tools/parity.py`; a test compares it with the application.
 """

@@ -133,6 +133,20 @@ def test_a_limit_that_is_none_is_told(command: Command, limit: str, told: str) -
     assert list(command.folder.iterdir()) == []  # no folder, and no token in it
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("databricks-gpt-5", "expected NAME=ANSWERS"),
+        ("gpt=llm", "expected the name of a foundation model's endpoint, databricks-"),
+        ("databricks-gpt-5=https://models.example.com/v1", "expected an address on this machine"),
+    ],
+)
+def test_what_cannot_answer_for_a_foundation_model_is_told(command: Command, given: str, told: str) -> None:
+    refused = command("local", "start", "--foundation-model", given)
+    assert (refused.returncode, told in refused.stderr) == (1, True), refused.stderr
+    assert list(command.folder.iterdir()) == []
+
+
 def test_a_refused_start_leaves_what_was_there(command: Command) -> None:
     kept = command.folder / ".agent-deploy" / "plugins" / "kept"
     kept.parent.mkdir(parents=True)

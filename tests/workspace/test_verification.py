@@ -448,3 +448,16 @@ def test_an_object_permission_on_a_real_list(
     assert resource.read(context, first.id, inputs(one, "CAN_VIEW"), first.properties) is None
     resource.delete(context, second.id, inputs(two, "CAN_MANAGE"), second.properties)
     assert levels() == {}
+
+
+def test_what_everybody_has_is_neither_missing_nor_to_be_granted(admin: Caller, deployer: Deployer, name: str) -> None:
+    foundation = {"kind": "serving_endpoint", "name": "databricks-claude-sonnet-4"}
+    everybodys = {"kind": "function", "name": "system.ai.python_exec"}
+    for grant in (False, True):
+        assert deployer.lacking(foundation, everybodys, grant=grant) == []
+    # As the platform does: without an id, there is no access control list to look for.
+    assert "id" not in admin.http.get("/api/2.0/serving-endpoints/databricks-claude-sonnet-4").json()
+    sibling = {"kind": "serving_endpoint", "name": workspace_object(admin, "serving_endpoint", name)[0]}
+    assert deployer.lacking(foundation, sibling) == [("serving_endpoint", "CAN_QUERY")]
+    unknown = {"kind": "serving_endpoint", "name": "databricks-none"}
+    assert [failure["reason"] for failure in deployer.check(unknown)["failures"]] == ["it does not exist"]

@@ -90,19 +90,20 @@ class FoundationModels:
         return [self.view(name) for name in self._tasks if allows(principal, _OBJECT, _id(name), _LEVEL)]
 
     def view(self, name: str) -> Document:
-        """As the API shows one."""
+        """As the API shows one: without an id or a creator, as nobody changes who may ask it."""
         by = self._answers.get(name)
         description = f"Answered by {by}." if by else stand_in_models.DESCRIPTION
         model = {"name": f"system.ai.{name}", "display_name": name, "docs": _BY, "description": description}
         entity = {
             "name": name,
+            "entity_name": model["name"],
+            "type": "FOUNDATION_MODEL",
             "foundation_model": model,
             "state": {"deployment": "DEPLOYMENT_READY", "deployment_state_message": ""},
         }
         routes = [{"served_model_name": name, "served_entity_name": name, "traffic_percentage": 100}]
         return {
             "name": name,
-            "id": _id(name),
             "state": {"ready": "READY", "config_update": "NOT_UPDATING"},
             "config": {"served_entities": [entity], "traffic_config": {"routes": routes}},
             "endpoint_type": "FOUNDATION_MODEL_API",

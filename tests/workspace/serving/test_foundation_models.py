@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,7 +17,8 @@ from databricks.sdk.service.serving import ChatMessage, ChatMessageRole, Endpoin
 
 from agent_deploy.local import LocalWorkspace
 from agent_deploy.local.serving.foundation import check_answers
-from tests.workspace.conftest import Caller
+from tests.workspace.conftest import Caller, http_client
+from tests.workspace.serving.conftest import Endpoint, register, served
 
 CHAT, EMBEDDINGS = "databricks-claude-sonnet-4", "databricks-gte-large-en"
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}
@@ -152,6 +154,25 @@ def test_an_address_answers_where_the_user_names_one(local_workspace_factory: Ca
         assert (gone.status_code, "does not answer" in gone.json()["message"]) == (503, True)
         shown = http.get(f"/api/2.0/serving-endpoints/{CHAT}").json()
         assert address in shown["description"]
+
+
+def test_a_served_model_answers_where_the_user_names_one(
+    local_workspace_factory: Callable[..., LocalWorkspace], models: Path
+) -> None:
+    workspace = local_workspace_factory(foundation_models={CHAT: "own"})
+    with http_client(workspace.host, workspace.token) as http:
+        missing = http.post(f"/serving-endpoints/{CHAT}/invocations", json=HELLO)
+        assert (missing.status_code, "'own' does not exist" in missing.json()["message"]) == (404, True)
+        register(http, "main.default.own", models / "agent")
+        config = {"served_entities": [served("main.default.own")]}
+        http.post("/api/2.0/serving-endpoints", json={"name": "own", "config": config}).raise_for_status()
+        own = Endpoint(http, "own")
+        own.settled()
+        question = {"input": [{"role": "user", "content": "say hello"}]}
+        said = own.post(question).raise_for_status().json()["output"]
+        named = http.post(f"/serving-endpoints/{CHAT}/invocations", json=question, timeout=60)
+        assert named.raise_for_status().json()["output"] == said
+        assert http.get(f"/api/2.0/serving-endpoints/{CHAT}").json()["description"] == "Answered by own."
 
 
 @pytest.mark.parametrize("given", [{"claude": "x"}, {CHAT: "https://models.example.com/v1"}])
