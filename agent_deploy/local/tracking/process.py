@@ -26,7 +26,7 @@ def main(socket_path: str, database: str, artifact_root: str) -> None:
     privacy.close_to_others()
     secret = _line()
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    # No background jobs (a second process), no telemetry (network), no workspaces. Scorers are kept, and run by clients.
+    # No background jobs (a second process), no telemetry (network), no workspaces. Scorers are kept; clients run them.
     os.environ.update(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS="true")
     os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
     # A user's tracking settings are for his programs, not for the server that they reach.
