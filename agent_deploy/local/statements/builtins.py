@@ -46,7 +46,7 @@ def call(function: exp.Anonymous, session: Session) -> exp.Expr | None:
 
 
 def adapt(node: exp.Expr) -> None:
-    """Change in place what the engine computes otherwise than Databricks: division by zero, days added to a date, JSON."""
+    """Change in place what the engine computes otherwise than Databricks: division, days added to a date, JSON."""
     if isinstance(node, exp.Div):
         divisor = node.expression
         if isinstance(divisor, exp.Literal) and float(divisor.this or 0) != 0:

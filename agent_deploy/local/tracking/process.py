@@ -53,6 +53,7 @@ def main(socket_path: str, database: str, artifact_root: str) -> None:
 def _take_spans(body: dict[str, Any]) -> dict[str, Any]:
     """MLflow's store reads the files' spans; a file that has none is passed over."""
     from mlflow.entities import Span
+    from mlflow.exceptions import MlflowException
     from mlflow.server.handlers import _get_tracking_store
     from mlflow.tracing.constant import TraceTagKey
 
@@ -60,7 +61,14 @@ def _take_spans(body: dict[str, Any]) -> dict[str, Any]:
     for file in body["files"]:
         try:
             spans = [Span.from_dict(each) for each in json.loads(Path(file).read_bytes())["spans"]]
-        except (OSError, ValueError, KeyError, TypeError):  # whoever may write there may have put anything
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            MlflowException,
+        ):  # whoever may write there may have put anything
             continue
         if spans:
             store.log_spans(body["experiment_id"], spans)
