@@ -120,7 +120,8 @@ class TestScorers:
         assert admin.http.get(versions.replace("cw", "x")).status_code == 400
 
     def test_the_experiments_permissions_count(self, admin: Caller, stranger: Caller, experiment: str) -> None:
-        path, body = f"{SCORERS}/{experiment}", {"scheduled_scorers": {"scorers": []}}
+        path = f"{SCORERS}/{experiment}"
+        body: dict[str, Any] = {"scheduled_scorers": {"scorers": []}}
         for level, reads, writes in (("", 403, 403), ("CAN_READ", 200, 403), ("CAN_EDIT", 200, 200)):
             if level:
                 entry = {"service_principal_name": stranger.name, "permission_level": level}

@@ -20,8 +20,10 @@ _OWNER_REQUIRED = ("jobs", "pipelines")
 
 _BY_PATH = {path: kind for kind in OBJECT_TYPES.values() for path in (kind.path, kind.other_path) if path}
 # What else Databricks has permissions of.
-_ABSENT = ("authorization", "clusters", "cluster-policies", "instance-pools", "registered-models")
-_ABSENT += ("alerts", "dbsql-dashboards", "queries")
+_ABSENT = frozenset(
+    {"authorization", "clusters", "cluster-policies", "instance-pools", "registered-models"}
+    | {"alerts", "dbsql-dashboards", "queries"}
+)
 
 
 class Lists:

@@ -5,7 +5,7 @@ Document ``scheduled_scorers`` by experiment: ``scorers``, as the managed-evals 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from agent_deploy.local.core.context import Workspace
@@ -92,7 +92,7 @@ def shown(experiment_id: str, key: str, name: str, version: Document) -> Documen
         "display_name": name,
         "scorer_version": number,
         "serialized_scorer": version["serialized_scorer"],
-        "create_time": datetime.fromtimestamp(created / 1000, UTC).isoformat().replace("+00:00", "Z"),
+        "create_time": datetime.fromtimestamp(created / 1000, timezone.utc).isoformat().replace("+00:00", "Z"),
     }
 
 
