@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import DatabricksError
-from requests import Response
 
 from tests.workspace.conftest import Caller, sdk_client
 
@@ -58,7 +57,7 @@ def calls(service: Any, word: str, number: int) -> Iterator[tuple[str, Any]]:
 @pytest.mark.parametrize(("word", "number"), [("main.default.nothing", 7), ("nothing", 0)])
 def test_what_is_not_answered_is_a_501_that_names_the_route(admin: Caller, word: str, number: int) -> None:
     sdk = sdk_client(str(admin.sdk.config.host), str(admin.sdk.config.token))
-    answers: list[Response] = []
+    answers: list[Any] = []
     sdk.api_client._api_client._session.hooks["response"].append(lambda answer, *_, **__: answers.append(answer))
     wrong, asked = [], 0
     for service in services():
@@ -100,3 +99,10 @@ def test_what_mlflows_own_server_does_not_have_is_a_501_too(admin: Caller, path:
     answer = admin.http.get(f"/api/2.0/mlflow/{path}")
     assert answer.status_code == 501
     assert f"/api/2.0/mlflow/{path}" in answer.json()["message"]
+
+
+def test_spans_for_tables_are_told_that_there_is_no_such_route(admin: Caller) -> None:
+    headers = {"Content-Type": "application/x-protobuf", "X-Databricks-UC-Table-Name": "main.default.spans"}
+    answer = admin.http.post("/api/2.0/otel/v1/traces", content=b"\x0a\x8a\x01", headers=headers)
+    assert answer.status_code == 501
+    assert "/api/2.0/otel/v1/traces" in answer.json()["message"]
