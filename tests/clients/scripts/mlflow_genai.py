@@ -1,4 +1,4 @@
-# requires: mlflow>=3.17
+# requires: mlflow>=3.12
 """MLflow 3 as an agent's author uses it: prompts, registered scorers, traces found by their spans."""
 
 import json
@@ -47,11 +47,17 @@ def length(outputs: Any) -> int:
     return len(str(outputs))
 
 
-length.register(name=f"length_{unique}")
-[listed] = list_scorers()
-assert listed.name == f"length_{unique}"
-assert get_scorer(name=f"length_{unique}")(outputs="four") == 4
-result["scorers"] = "ok"
+try:
+    length.register(name=f"length_{unique}")
+except ImportError as error:
+    # Before 3.17 this part of MLflow was in a package that is not public.
+    assert tuple(map(int, mlflow.__version__.split(".")[:2])) < (3, 17), error
+    result["scorers"] = "not in this MLflow"
+else:
+    [listed] = list_scorers()
+    assert listed.name == f"length_{unique}"
+    assert get_scorer(name=f"length_{unique}")(outputs="four") == 4
+    result["scorers"] = "ok"
 
 
 # Traces.
