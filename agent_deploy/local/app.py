@@ -118,8 +118,8 @@ def _install(app: FastAPI, services: Services) -> None:
     jobs.install(app, workspace, services.jobs, services.runs, services.scheduler)
     files.install(app, services.files)
     serving.install(app, services.endpoints)
-    registry.install(app, access, services.registry, services.experiments)
-    tracking.install(app, services.mlflow, services.experiments, services.files)
+    registry.install(app, access, services.registry, services.prompts, services.experiments)
+    tracking.install(app, workspace, services.mlflow, services.experiments, services.files)
     agents.install(app, workspace, services.register, services.endpoints, services.experiments)
     pages.install(app, services.pages)
 

@@ -55,6 +55,7 @@ class Services:
     identities: Resources
     scopes: Scopes
     registry: Registry
+    prompts: Registry
     metastore: Metastore
     tree: Tree
     lists: Lists
@@ -81,7 +82,8 @@ class Services:
     def of(cls, workspace: Workspace) -> Services:
         """The services of a workspace; what every workspace has from its beginning is made, where it is missing."""
         scopes, registry, files = Scopes(workspace), Registry(workspace), Files(workspace)
-        metastore, tree = Metastore(workspace, registry), Tree(workspace)
+        prompts = Registry(workspace, "prompt", "prompt_version")
+        metastore, tree = Metastore(workspace, registry, prompts), Tree(workspace)
         _bootstrap(workspace, metastore, tree)
         warehouses = Warehouses(workspace)
         tables = Lazy(partial(_tables, metastore))
@@ -104,6 +106,7 @@ class Services:
             identities=Resources(workspace),
             scopes=scopes,
             registry=registry,
+            prompts=prompts,
             metastore=metastore,
             tree=tree,
             lists=Lists(workspace, tree),

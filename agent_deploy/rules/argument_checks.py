@@ -27,6 +27,7 @@ from agent_deploy.rules.kept_versions import check_keep_previous
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.review import check_access
 from agent_deploy.rules.timeouts import check_timeouts
+from agent_deploy.rules.tracing import unknown_tracing
 from agent_deploy.rules.traffic import check_count, check_percentage, check_traffic
 from agent_deploy.rules.values import Unknown, is_known, known
 from agent_deploy.rules.workload import check_workload
@@ -68,6 +69,7 @@ def undecided(deployment: Deployment, args: Mapping[str, Any]) -> list[Problem]:
     if deployment.identity.auth == SERVICE_PRINCIPAL:
         given = enumerate(args.get("resources") or ())
         fields += [f"resources[{index}].name" for index, each in given if not is_known(each.get("name"))]
+        fields += unknown_tracing("environment", args.get("environment") or {})
     return [Problem(field, None, expected, remedy) for field in fields]
 
 

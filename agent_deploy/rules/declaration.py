@@ -20,6 +20,7 @@ from agent_deploy.rules.numbers import whole
 from agent_deploy.rules.resource_kinds import Resource
 from agent_deploy.rules.review import PRINCIPAL_FIELDS, Access, Reviewing
 from agent_deploy.rules.secrets import looks_like_reference
+from agent_deploy.rules.tracing import tracing_resources
 from agent_deploy.rules.traffic import MAX_SERVED_ENTITIES
 from agent_deploy.rules.values import Hidden, Secret, Unknown, is_known, known, made_of
 
@@ -270,13 +271,22 @@ def _identity(args: Mapping[str, Any]) -> Identity:
     return Identity(
         # Of an agent whose identity is not understood, nothing can be said about what it needs.
         auth=PASSTHROUGH if auth is None else auth if auth in AUTHS else MANUAL,
-        resources=tuple(Resource.of(each) for each in given or () if is_known(each.get("name"))),
+        resources=(
+            *(Resource.of(each) for each in given or () if is_known(each.get("name"))),
+            *(each for environment in environments(args) for each in tracing_resources(environment)),
+        ),
         # An empty list is the wish for nothing; without any list the model's own count.
         replaces=bool(args.get("replace_resources")) and given is not None,
         rotation_days=whole(args.get("rotation_days")),
         secret_lifetime_days=whole(args.get("secret_lifetime_days")),
         existing=Existing(existing.get("application_id", ""), existing.get("client_secret", "")) if existing else None,
     )
+
+
+def environments(args: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The variables of the deployment, and those of its versions."""
+    versions = args.get("versions") or ()
+    return [each.get("environment") or {} for each in (args, *versions) if isinstance(each, Mapping)]
 
 
 def _accesses(field: str, entries: Sequence[Mapping[str, Any]], outputs: Collection[str]) -> Iterator[Access]:

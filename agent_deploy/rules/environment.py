@@ -9,6 +9,7 @@ from typing import Any
 from agent_deploy.rules.credentials import looks_like_credential
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.secrets import SecretReference, looks_like_reference, parse_reference
+from agent_deploy.rules.tracing import check_tracing
 from agent_deploy.rules.values import Secret, is_known
 
 # Set by deploy() last, so that a user's other value is an error. Source: databricks-agents 0.12 to 1.13.
@@ -53,7 +54,7 @@ def check_environment(field: str, environment: Mapping[str, object]) -> list[Pro
             )
         elif (fixed := AGENT_ENVIRONMENT.get(key)) is not None and value != fixed:
             problems.append(Problem(where, value, repr(fixed), _WHY_FIXED))
-    return problems
+    return [*problems, *check_tracing(field, environment)]
 
 
 def agent_environment(user: Mapping[str, Any], experiment_id: Any) -> dict[str, Any]:

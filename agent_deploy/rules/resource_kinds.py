@@ -28,7 +28,7 @@ class Resource:
     on_behalf_of_user: bool = described(
         "Reached as the user who asks: the agent is given nothing. Default false.", False
     )
-    writes: bool = described("Whether the agent writes there, too. Of a volume alone. Default false.", False)
+    writes: bool = described("Whether the agent writes there, too. Of a volume or a table. Default false.", False)
 
     @classmethod
     def of(cls, given: Mapping[str, Any], kind: str | None = None) -> Resource:
@@ -142,7 +142,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("function", "Function", _THREE, "EXECUTE", "EXECUTE", securable="function"),
         Kind("genie_space", "Genie space", _ID, "CAN_RUN", "CAN_RUN", object_type="genie"),
         Kind("vector_search_index", "Vector search index", _THREE, "SELECT", "SELECT", securable="table"),
-        Kind("table", "Table", _THREE, "SELECT", "SELECT", securable="table"),
+        Kind("table", "Table", _THREE, "SELECT", "SELECT", securable="table", writer="MODIFY"),
         Kind("uc_connection", "Connection", _ONE, "USE_CONNECTION", "USE_CONNECTION", securable="connection"),
         Kind(
             "lakebase",
@@ -189,8 +189,8 @@ def check_resources(field: str, resources: Sequence[Resource]) -> list[Problem]:
 
 def without_passthrough(resources: Iterable[Resource]) -> list[Resource]:
     """Those that the platform's automatic passthrough does not support; they need a service principal of their own."""
-    unsupported = {kind.name for kind in KINDS.values() if not kind.passthrough}
-    return [resource for resource in resources if resource.kind in unsupported and not resource.on_behalf_of_user]
+    reads_only = {kind.name for kind in KINDS.values() if kind.passthrough}
+    return [each for each in resources if not each.on_behalf_of_user and (each.writes or each.kind not in reads_only)]
 
 
 def target(resource: Resource) -> Target:

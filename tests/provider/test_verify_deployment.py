@@ -480,3 +480,28 @@ def test_several_are_answered_in_their_order_and_share_look_ups(double: Double) 
     assert [each["numbers"] for each in found] == [["2"], [""], ["1"]]
     assert [bool(each["problems"]) for each in found] == [False, True, False]
     assert Counter(path for _, path in double.calls)[f"{SCIM}/Me"] == 1
+
+
+TRACES = "main.traces.mlflow_experiment_trace_otel_"
+TRACED = {"MLFLOW_TRACING_DESTINATION": "main.traces", "MLFLOW_TRACING_SQL_WAREHOUSE_ID": "abc"}
+
+
+def test_where_traces_go_is_verified_and_becomes_what_the_agent_needs(double: Double) -> None:
+    wanted: dict[str, Any] = {"versions": [{"version": "1"}], "environment": TRACED, "auth": "SERVICE_PRINCIPAL"}
+    double.acl("experiments/77", ("group", "team", "CAN_MANAGE"))
+    double.grant("schema/main.traces")
+    told = verify(double, **wanted)
+    problems = "\n".join(told["problems"])
+    for name in ("spans", "logs", "metrics"):
+        assert f"Table {TRACES}{name}" in problems
+    assert "SQL warehouse abc" in problems
+    needed = {(each["kind"], each["name"], each["writes"]) for each in told["needs"][0]["resources"]}
+    tables = {("table", f"{TRACES}{name}", True) for name in ("spans", "logs", "metrics")}
+    assert needed == {("table", "main.default.docs", False), *tables, ("sql_warehouse", "abc", False)}
+
+
+def test_passthrough_does_not_reach_where_traces_go(double: Double) -> None:
+    problems = verify(double, versions=[{"version": "1"}], environment=TRACED)["problems"]
+    beyond = [problem for problem in problems if "AGV043" in problem]
+    assert len(beyond) == 4, problems
+    assert all("choose auth = SERVICE_PRINCIPAL" in problem for problem in beyond)

@@ -258,7 +258,7 @@ class TestWorkspacesOfEarlierVersions:
 
     def test_what_lies_there_is_found(self, tmp_path: Path) -> None:
         workspace = Workspace.open(tmp_path)
-        metastore = Metastore(workspace, Registry(workspace))
+        metastore = Metastore(workspace, Registry(workspace), Registry(workspace, "prompt", "prompt_version"))
         metastore.bootstrap()
         old = {}
         for table in ("plain", "ü", "a:b", "x" * 255, "$x"):

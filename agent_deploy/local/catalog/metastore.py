@@ -40,9 +40,10 @@ Check = Callable[[Document, Document], None]
 class Metastore:
     """State only: the routes check the caller's privileges."""
 
-    def __init__(self, workspace: Workspace, registry: Registry) -> None:
+    def __init__(self, workspace: Workspace, registry: Registry, prompts: Registry) -> None:
         self._workspace = workspace
-        self._registry = registry
+        # By kind, those whose documents have versions of their own.
+        self._registries = {"registered_model": registry, "prompt": prompts}
         self._store = workspace.store
         self._authorization = workspace.authorization
 
@@ -136,8 +137,8 @@ class Metastore:
             raise ApiError(400, "INVALID_STATE", f"{title} '{document['full_name']}' is not empty: it has {inside}.")
         for child, found in children.items():
             for inner in found:
-                if child == "registered_model":
-                    self._registry.delete_model(inner["full_name"])
+                if registry := self._registries.get(child):
+                    registry.delete_model(inner["full_name"])
                 else:
                     self.delete(child, inner["full_name"], force=True)
         self._store.delete(kind_name, document["full_name"])

@@ -58,7 +58,7 @@ KINDS: Mapping[str, Kind] = {
             (*_COMMON, "enable_predictive_optimization"),
             {"catalog_type": "MANAGED_CATALOG", "securable_type": "SCHEMA"},
             id_field="schema_id",
-            children=("table", "volume", "function", "registered_model", "model_service"),
+            children=("table", "volume", "function", "registered_model", "model_service", "prompt"),
         ),
         Kind(
             "table",

@@ -17,13 +17,13 @@ from agent_deploy.rules.groups import ADMINS
 from agent_deploy.rules.object_permissions import CAN_MANAGE, OBJECT_TYPES, ObjectType
 from agent_deploy.rules.unity_catalog import Securable
 
-# Securable type → the kinds of document that describe it; a registered model is a function, too.
+# Securable type → the kinds of document that describe it; registered models and prompts are functions, too.
 KINDS: Mapping[str, tuple[str, ...]] = {
     "catalog": ("catalog",),
     "schema": ("schema",),
     "table": ("table",),
     "volume": ("volume",),
-    "function": ("registered_model", "function"),
+    "function": ("registered_model", "function", "prompt"),
     "connection": ("connection",),
     "model_service": ("model_service",),
 }

@@ -10,6 +10,8 @@ from agent_deploy.local.core import json_text
 from agent_deploy.local.core.errors import invalid
 
 _LIKE_ENOUGH = 0.5  # share of words that two questions must have in common
+# A line of a chat that a client sends as its question: `user: how many documents`.
+_SAID = re.compile(r"\w+: *(.+)")
 _FILLERS = frozenset(
     re.split(" ", "a an the of in on at to for by is are was were be do does did what which who how me us my")
 )
@@ -45,7 +47,12 @@ def examples(content: dict[str, Any]) -> list[Example]:
 
 
 def best(question: str, known: list[Example]) -> Example | None:
-    """The example that is most like the question; None when none is like enough."""
+    """The example that is most like the question, or a chat's latest line that is like one; None without any."""
+    said = (match[1] for line in reversed(question.splitlines()) if (match := _SAID.fullmatch(line.strip())))
+    return next((found for text in (question, *said) if (found := _best(text, known))), None)
+
+
+def _best(question: str, known: list[Example]) -> Example | None:
     likeness = [(_likeness(question, example.question), -index) for index, example in enumerate(known)]
     top = max(likeness, default=(0.0, 0))
     return known[-top[1]] if top[0] >= _LIKE_ENOUGH else None

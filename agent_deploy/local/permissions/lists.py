@@ -20,7 +20,10 @@ _OWNER_REQUIRED = ("jobs", "pipelines")
 
 _BY_PATH = {path: kind for kind in OBJECT_TYPES.values() for path in (kind.path, kind.other_path) if path}
 # What else Databricks has permissions of.
-_ABSENT = ("authorization", "clusters", "cluster-policies", "instance-pools", "registered-models")
+_ABSENT = frozenset(
+    {"authorization", "clusters", "cluster-policies", "instance-pools", "registered-models"}
+    | {"alerts", "dbsql-dashboards", "queries"}
+)
 
 
 class Lists:
@@ -31,11 +34,11 @@ class Lists:
         self._principals = workspace.principals
         self._authorization = workspace.authorization
 
-    def locate(self, path: str) -> tuple[ObjectType, str]:
+    def locate(self, path: str, below: str = "") -> tuple[ObjectType, str]:
         """``serving-endpoints/<id>`` → type and id; raises 400 for an unknown type and for an endpoint's name, 404."""
         object_type, _, object_id = path.rpartition("/")
         if object_type in _ABSENT:
-            message = f"The local workspace has no {object_type}, and so no route /api/2.0/permissions/{path}."
+            message = f"The local workspace has no {object_type}, and so no route /api/2.0/permissions/{path}{below}."
             raise ApiError(501, "ENDPOINT_NOT_FOUND", message)
         kind = _BY_PATH.get(object_type)
         if kind is None:

@@ -26,7 +26,7 @@ def install(app: FastAPI, lists: Lists) -> None:
 
     @router.get("/{path:path}/permissionLevels")
     def permission_levels(path: str) -> Document:
-        kind, _ = lists.locate(path)
+        kind, _ = lists.locate(path, "/permissionLevels")
         return levels(kind)
 
     @router.get("/{path:path}")

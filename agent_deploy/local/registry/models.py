@@ -27,9 +27,12 @@ MODELS = "models"  # in the workspace's folder
 
 
 class Registry:
-    """State only: the routes check the caller's privileges."""
+    """State only: the routes check the caller's privileges. Prompts are kept like models, as other kinds."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(
+        self, workspace: Workspace, kind: str = "registered_model", version_kind: str = "model_version"
+    ) -> None:
+        self._kind, self._version_kind = kind, version_kind
         self._store = workspace.store
         self._folder = workspace.folder / MODELS
         self._authorization = workspace.authorization
@@ -45,29 +48,29 @@ class Registry:
         document |= {"id": str(uuid.uuid4()), "aliases": {}, "tags": {}, "last_version": 0, **more, **_born(owner)}
         with self._store.transaction() as transaction:
             _require_free(transaction, full_name)
-            transaction.put("registered_model", full_name, document, parent=f"{catalog}.{schema}")
+            transaction.put(self._kind, full_name, document, parent=f"{catalog}.{schema}")
         return document
 
     def get_model(self, name: str) -> Document:
         """The model; raises 404."""
-        document = self._store.get("registered_model", model_key(name))
+        document = self._store.get(self._kind, model_key(name))
         if document is None:
-            raise _no_model(name)
+            raise self._missing(name)
         return document
 
     def models(self) -> list[Document]:
         """All of them, in the order of their creation."""
-        return self._store.list("registered_model")
+        return self._store.list(self._kind)
 
     def change_model(self, name: str, by: str, change: Callable[[Document], None]) -> Document:
         """Apply ``change`` to the stored model, in one transaction with the reading."""
         with self._store.transaction() as transaction:
-            document = transaction.get("registered_model", model_key(name))
+            document = transaction.get(self._kind, model_key(name))
             if document is None:
-                raise _no_model(name)
+                raise self._missing(name)
             change(document)
             document |= {"updated_at": _now(), "updated_by": by}
-            transaction.put("registered_model", document["full_name"], document, parent=_schema(document))
+            transaction.put(self._kind, document["full_name"], document, parent=_schema(document))
         return document
 
     def rename_model(self, name: str, new_name: str, by: str) -> Document:
@@ -81,11 +84,11 @@ class Registry:
         with self._store.transaction() as transaction:
             _require_free(transaction, new)
             for version in versions:
-                transaction.delete("model_version", _version_key(old["full_name"], version["version"]))
+                transaction.delete(self._version_kind, _version_key(old["full_name"], version["version"]))
                 renamed = {**version, "full_name": new, "model_name": moved["name"]}
-                transaction.put("model_version", _version_key(new, version["version"]), renamed, parent=new)
-            transaction.delete("registered_model", old["full_name"])
-            transaction.put("registered_model", new, moved, parent=_schema(moved))
+                transaction.put(self._version_kind, _version_key(new, version["version"]), renamed, parent=new)
+            transaction.delete(self._kind, old["full_name"])
+            transaction.put(self._kind, new, moved, parent=_schema(moved))
             if grants:
                 transaction.delete("grant", f"function:{old['full_name']}")
                 transaction.put("grant", f"function:{new}", grants)
@@ -99,8 +102,8 @@ class Registry:
         full_name = document["full_name"]
         with self._store.transaction() as transaction:
             for version in self.versions(full_name):
-                transaction.delete("model_version", _version_key(full_name, version["version"]))
-            transaction.delete("registered_model", full_name)
+                transaction.delete(self._version_kind, _version_key(full_name, version["version"]))
+            transaction.delete(self._kind, full_name)
         self._authorization.forget_grants("function", full_name)
         shutil.rmtree(self._model_folder(full_name), ignore_errors=True)
 
@@ -134,35 +137,35 @@ class Registry:
 
         self.change_model(full_name, by, next_version)
         make(self.version_folder(full_name, created["version"]))
-        self._store.put("model_version", _version_key(full_name, created["version"]), created, parent=full_name)
+        self._store.put(self._version_kind, _version_key(full_name, created["version"]), created, parent=full_name)
         return created
 
     def get_version(self, name: str, version: str | int) -> Document:
         """The version; raises 404, for the model or the version."""
         full_name = self.get_model(name)["full_name"]
-        document = self._store.get("model_version", _version_key(full_name, _number(version)))
+        document = self._store.get(self._version_kind, _version_key(full_name, _number(version)))
         if document is None:
             raise _no_version(full_name, version)
         return document
 
     def versions(self, name: str) -> list[Document]:
         """Oldest first; empty for an unknown model."""
-        return self._store.list("model_version", parent=model_key(name))
+        return self._store.list(self._version_kind, parent=model_key(name))
 
     def all_versions(self) -> list[Document]:
         """Of every model."""
-        return self._store.list("model_version")
+        return self._store.list(self._version_kind)
 
     def change_version(self, name: str, version: str | int, by: str, change: Callable[[Document], None]) -> Document:
         """Apply ``change`` to the stored version, in one transaction with the reading."""
         full_name, number = model_key(name), _number(version)
         with self._store.transaction() as transaction:
-            document = transaction.get("model_version", _version_key(full_name, number))
+            document = transaction.get(self._version_kind, _version_key(full_name, number))
             if document is None:
                 raise _no_version(full_name, version)
             change(document)
             document |= {"updated_at": _now(), "updated_by": by}
-            transaction.put("model_version", _version_key(full_name, number), document, parent=full_name)
+            transaction.put(self._version_kind, _version_key(full_name, number), document, parent=full_name)
         return document
 
     def finalize(self, name: str, version: str | int, by: str) -> Document:
@@ -180,17 +183,20 @@ class Registry:
             model["aliases"] = {alias: to for alias, to in model["aliases"].items() if to != number}
 
         self.change_model(full_name, by, forget)
-        self._store.delete("model_version", _version_key(full_name, number))
+        self._store.delete(self._version_kind, _version_key(full_name, number))
         shutil.rmtree(self.version_folder(full_name, number), ignore_errors=True)
 
     def aliases_of(self, document: Document) -> list[str]:
         """The aliases that point to a version."""
-        model = self._store.get("registered_model", document["full_name"]) or {"aliases": {}}
+        model = self._store.get(self._kind, document["full_name"]) or {"aliases": {}}
         return sorted(alias for alias, to in model["aliases"].items() if to == document["version"])
 
     def version_folder(self, name: str, version: str | int) -> Path:
         """Where the files of a version lie."""
         return self._model_folder(model_key(name)) / str(_number(version))
+
+    def _missing(self, name: str) -> ApiError:
+        return not_found(f"{self._kind.replace('_', ' ').title()} '{name}' does not exist.")
 
     def _model_folder(self, full_name: str) -> Path:
         return securable_folder(self._folder, full_name)
@@ -243,10 +249,6 @@ def _schema(model: Document) -> str:
 
 def _now() -> int:
     return int(time.time() * 1000)
-
-
-def _no_model(name: str) -> ApiError:
-    return not_found(f"Registered Model '{name}' does not exist.")
 
 
 def _no_version(name: str, version: object) -> ApiError:

@@ -11,6 +11,7 @@ from agent_deploy.local.core.context import caller
 from agent_deploy.local.core.errors import invalid
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.registry import prompt_routes
 from agent_deploy.local.registry.models import Registry, model_key
 from agent_deploy.local.registry.requests import conditions, page, required, sent, tags
 from agent_deploy.local.registry.responses import found_model, found_version, model_version, registered_model
@@ -24,8 +25,11 @@ Fields = Annotated[dict[str, Any], Depends(sent)]
 Answer = dict[str, Any]
 
 
-def install(app: FastAPI, access: Authorization, registry: Registry, experiments: Experiments) -> None:
+def install(
+    app: FastAPI, access: Authorization, registry: Registry, prompts: Registry, experiments: Experiments
+) -> None:
     """Add the routes."""
+    app.include_router(prompt_routes.routes(prompts, access, PREFIX))
     app.include_router(_model_routes(registry, access))
     app.include_router(_alias_routes(registry, access))
     app.include_router(_version_routes(registry, access, experiments))

@@ -138,7 +138,9 @@ class Binder:
 
     def _bind_table(self, node: exp.Table, session: Session, ctes: frozenset[str], names: set[Name]) -> None:
         if extra := {key for key, value in node.args.items() if value} - _TABLE_PARTS:
-            raise unsupported(f"'{', '.join(sorted(extra))}' of a table reference")
+            travels = extra == {"version"}
+            what = "time travel (VERSION AS OF, TIMESTAMP AS OF)" if travels else f"'{', '.join(sorted(extra))}'"
+            raise unsupported(f"{what} of a table reference")
         if isinstance(node.this, exp.Func):
             return self._bind_table_function(node, session)
         if not node.db and node.name.lower() in ctes:

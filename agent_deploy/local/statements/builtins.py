@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from agent_deploy.local.statements import types
 from agent_deploy.local.statements.errors import SqlError, unsupported
 from agent_deploy.local.statements.session import Session
 
@@ -45,7 +46,7 @@ def call(function: exp.Anonymous, session: Session) -> exp.Expr | None:
 
 
 def adapt(node: exp.Expr) -> None:
-    """Change in place what the engine computes otherwise than Databricks: division by zero, days added to a date."""
+    """Change in place what the engine computes otherwise than Databricks: division, days added to a date, JSON."""
     if isinstance(node, exp.Div):
         divisor = node.expression
         if isinstance(divisor, exp.Literal) and float(divisor.this or 0) != 0:
@@ -55,6 +56,20 @@ def adapt(node: exp.Expr) -> None:
         node.set("expression", exp.Paren(this=exp.Case().when(is_zero, failure).else_(divisor.copy())))
     elif isinstance(node, exp.TsOrDsAdd) and node.args["unit"].name.upper() == "DAY":
         node.replace(exp.Cast(this=exp.Paren(this=node.copy()), to=exp.DataType.build("date")))
+    elif isinstance(node, exp.FromJson):
+        node.replace(_from_json(node))
+
+
+def _from_json(node: exp.FromJson) -> exp.Expr:
+    """Its second argument is a type, or the fields of a struct; what is no such JSON is null. Raises SqlError."""
+    if not isinstance(node.expression, exp.Literal) or node.args.get("options"):
+        raise unsupported("from_json with options, or without a schema that is a string literal")
+    schema = str(node.expression.this).strip()
+    try:
+        kind = types.parsed(schema)
+    except SqlError:
+        kind = types.parsed(f"STRUCT<{schema}>")
+    return exp.TryCast(this=exp.TryCast(this=node.this.copy(), to=exp.DataType.build("json")), to=kind)
 
 
 def is_table_function(function: exp.Expr) -> bool:

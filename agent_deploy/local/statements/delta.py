@@ -66,6 +66,11 @@ class DeltaTables:
         table = self._open(document)
         return -1 if table is None else int(table.version())
 
+    def history(self, document: Document) -> list[dict[str, Any]]:
+        """The commits as Delta notes them, newest first; empty for a table that nobody has written yet."""
+        table = self._open(document)
+        return [] if table is None else table.history()
+
     def create(self, document: Document, schema: pa.Schema, rows: pa.Table | None = None) -> None:
         """The table with these columns, in place of what is there."""
         path = self._path(document)

@@ -45,14 +45,16 @@ def show(run: Run, phrase: Phrase) -> pa.Table:
 
 
 def describe(run: Run, phrase: Phrase) -> pa.Table:
-    """DESCRIBE [TABLE | FUNCTION | SCHEMA | CATALOG] [EXTENDED] name."""
+    """DESCRIBE [TABLE | FUNCTION | SCHEMA | CATALOG] [EXTENDED] name, DESCRIBE HISTORY table."""
     if not phrase.take("DESCRIBE"):
         phrase.expect("DESC")
     for kind, word in (("catalog", "CATALOG"), ("schema", "SCHEMA"), ("schema", "DATABASE"), ("function", "FUNCTION")):
         if phrase.take(word):
             phrase.take("EXTENDED")
             return _object(run, phrase, kind)
-    if phrase.take("HISTORY") or phrase.take("DETAIL") or phrase.take("QUERY"):
+    if phrase.take("HISTORY"):
+        return _history(run, phrase)
+    if phrase.take("DETAIL") or phrase.take("QUERY"):
         raise unsupported(f"'{phrase.text}'")
     phrase.take("TABLE")
     extended = phrase.take("EXTENDED") or phrase.take("FORMATTED")
@@ -113,6 +115,22 @@ def _object(run: Run, phrase: Phrase, kind: str) -> pa.Table:
         {"info_name": pa.array([row[0] for row in rows], pa.string())}
         | {"info_value": pa.array([row[1] for row in rows], pa.string())}
     )
+
+
+def _history(run: Run, phrase: Phrase) -> pa.Table:
+    document = _table(run, phrase)
+    phrase.finish()
+    commits = run.tables.history(document)
+    # Those of Databricks' columns that a commit tells here.
+    columns = {
+        "version": pa.array([each["version"] for each in commits], pa.int64()),
+        "timestamp": pa.array([each["timestamp"] * 1000 for each in commits], pa.timestamp("us", tz="UTC")),
+        "operation": pa.array([each["operation"] for each in commits], pa.string()),
+    }
+    parameters = [sorted((each.get("operationParameters") or {}).items()) for each in commits]
+    texts = [[(name, str(value)) for name, value in each] for each in parameters]
+    columns["operationParameters"] = pa.array(texts, pa.map_(pa.string(), pa.string()))
+    return pa.table(columns)
 
 
 def _detail(document: Document) -> list[tuple[str, str, str]]:

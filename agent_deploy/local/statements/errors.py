@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from agent_deploy.local.core.errors import ALREADY_EXISTS, ApiError
@@ -35,6 +36,14 @@ _SQL_STATES: Mapping[str, str] = {
     "COLUMN_ALREADY_EXISTS": "42711",
     "EXPECT_TABLE_NOT_VIEW": "42809",
     "RECURSION_LEVEL_LIMIT_EXCEEDED": "42836",
+    "MISSING_AGGREGATION": "42803",
+    "INVALID_WHERE_CONDITION": "42903",
+    "NUM_COLUMNS_MISMATCH": "42826",
+    "SCALAR_SUBQUERY_TOO_MANY_ROWS": "21000",
+    "DATATYPE_MISMATCH": "42K09",
+    "INVALID_EXTRACT_BASE_FIELD_TYPE": "42000",
+    "INVALID_LIMIT_LIKE_EXPRESSION": "42K0E",
+    "AMBIGUOUS_REFERENCE": "42704",
     "QUERY_EXECUTION_FAILED": "XXKST",
     "QUERY_EXECUTION_TIMEOUT_EXCEEDED": "57KD0",
 }
@@ -79,14 +88,51 @@ def of_api(error: ApiError, not_found: str = "TABLE_OR_VIEW_NOT_FOUND", exists: 
     return SqlError("INVALID_PARAMETER_VALUE", error.message)
 
 
-# What an error of the engine means, by the beginning of its message.
+# What an error of the engine means in Databricks' words, by its message.
+_REWORDED = tuple(
+    (re.compile(pattern), condition, message)
+    for pattern, condition, message in (
+        (
+            r'Binder Error: Referenced (?:column|table) "(.+?)" not found.*',
+            "UNRESOLVED_COLUMN",
+            r"A column, variable, or function parameter with name `\1` cannot be resolved",
+        ),
+        (
+            r"Catalog Error: (?:Scalar|Table) Function with name (\S+) does not exist.*",
+            "UNRESOLVED_ROUTINE",
+            r"Cannot resolve routine `\1`",
+        ),
+        (
+            r"Conversion Error: Could not convert string '(.*)' to INT(?:8|16|32|64)",
+            "CAST_INVALID_INPUT",
+            "The value '\\1' of the type STRING cannot be cast to a whole number because it is malformed",
+        ),
+        (
+            r'Binder Error: column "(.+?)" must appear in the GROUP BY.*',
+            "MISSING_AGGREGATION",
+            r"The non-aggregating expression `\1` is based on columns which are not in the GROUP BY clause",
+        ),
+        (r"Binder Error: WHERE clause (cannot contain .*)", "INVALID_WHERE_CONDITION", r"The WHERE condition \1"),
+        (r"Binder Error: (Set operations can only .*)", "NUM_COLUMNS_MISMATCH", r"\1"),
+        (r"Binder Error: (LIMIT/OFFSET .*)", "INVALID_LIMIT_LIKE_EXPRESSION", r"\1"),
+        (r"Binder Error: (Cannot extract field .*)", "INVALID_EXTRACT_BASE_FIELD_TYPE", r"\1"),
+        (r"Binder Error: (Ambiguous reference .*)", "AMBIGUOUS_REFERENCE", r"\1"),
+        (
+            r"Binder Error: Could not choose a best candidate function for the function call .(.*?)[.\"]+ In order.*",
+            "DATATYPE_MISMATCH",
+            r"Cannot resolve \1 due to data type mismatch: cast its arguments",
+        ),
+        (
+            r"Invalid Input Error: More than one row returned by a subquery.*",
+            "SCALAR_SUBQUERY_TOO_MANY_ROWS",
+            "More than one row returned by a subquery used as an expression",
+        ),
+    )
+)
+# The rest, by the beginning of its message.
 _OF_ENGINE = (
-    ("Binder Error: Referenced column", "UNRESOLVED_COLUMN"),
-    ("Binder Error: Referenced table", "UNRESOLVED_COLUMN"),
     ("Binder Error: Values list", "UNRESOLVED_COLUMN"),
     ("Binder Error: No function matches", "UNRESOLVED_ROUTINE"),
-    ("Catalog Error: Scalar Function", "UNRESOLVED_ROUTINE"),
-    ("Catalog Error: Table Function", "UNRESOLVED_ROUTINE"),
     ("Catalog Error: Table with name", "TABLE_OR_VIEW_NOT_FOUND"),
     ("Conversion Error", "CAST_INVALID_INPUT"),
     ("Invalid Input Error: Division by zero", "DIVIDE_BY_ZERO"),
@@ -111,8 +157,10 @@ def of_engine(error: Exception, names: Mapping[str, str]) -> SqlError:
         return SqlError("QUERY_EXECUTION_FAILED", _NO_ROOM)
     condition = next((found for start, found in _OF_ENGINE if text.startswith(start)), "QUERY_EXECUTION_FAILED")
     message = text.partition("\n")[0].rstrip(".!")
-    if condition != "QUERY_EXECUTION_FAILED":
-        message = message.partition(" Error: ")[2] or message
+    for pattern, reworded, words in _REWORDED:
+        if found := pattern.fullmatch(message):
+            condition, message = reworded, found.expand(words)
+    message = message.partition(" Error: ")[2] or message
     for internal, shown in names.items():
         message = message.replace(internal, shown)
     return SqlError(condition, f"{message}.")

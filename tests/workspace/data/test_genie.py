@@ -213,3 +213,11 @@ def test_a_space_is_changed_and_trashed(admin: Caller, space: str) -> None:
 def test_bad_content_is_refused(admin: Caller, warehouse: str, bad: str) -> None:
     with pytest.raises(InvalidParameterValue, match="serialized_space"):
         admin.sdk.genie.create_space(warehouse, bad)
+
+
+def test_a_chat_that_is_sent_as_the_question_is_answered_by_its_latest_line(admin: Caller, space: str) -> None:
+    preamble = "I will provide you a chat history, where your name is Orders. Please help with it.\n"
+    message = answered(admin, space, f"{preamble}user: Who earns most?\nuser: How much did each customer spend?")
+    assert (message.attachments or [])[0].query.title == "How much did each customer spend?"  # type: ignore[union-attr]
+    other = answered(admin, space, f"{preamble}user: what is the weather like")
+    assert (other.attachments or [])[0].query is None

@@ -472,3 +472,36 @@ class TestChanging:
         rows(admin, f"DROP VIEW {schema}.v")
         rows(admin, f"DROP TABLE {schema}.t")
         assert list(admin.sdk.tables.list("main", schema.partition(".")[2])) == []
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("statement", "told"),
+        [
+            ("SELECT nothing FROM {}.orders", "[UNRESOLVED_COLUMN] A column, variable, or function parameter"),
+            ("SELECT nothing(1)", "[UNRESOLVED_ROUTINE] Cannot resolve routine `nothing`"),
+            ("SELECT CAST('x' AS INT)", "[CAST_INVALID_INPUT] The value 'x' of the type STRING"),
+            ("SELECT price FROM {}.orders GROUP BY customer", "[MISSING_AGGREGATION]"),
+            ("SELECT 1 WHERE max(1) > 0", "[INVALID_WHERE_CONDITION]"),
+            ("SELECT 1 UNION SELECT 1, 2", "[NUM_COLUMNS_MISMATCH]"),
+            ("SELECT (SELECT price FROM {}.orders)", "[SCALAR_SUBQUERY_TOO_MANY_ROWS]"),
+            ("SELECT 1 + 'x'", "[DATATYPE_MISMATCH] Cannot resolve +("),
+            ("SELECT * FROM {}.orders VERSION AS OF 1", "time travel"),
+        ],
+    )
+    def test_they_have_databricks_words(
+        self, admin: Caller, tables: str, failure: Any, statement: str, told: str
+    ) -> None:
+        message = failure(admin, statement.format(tables))
+        assert told in message
+        assert " Error: " not in message
+        assert "Binder" not in message
+
+    def test_from_json_and_the_history_of_a_table(self, admin: Caller, tables: str, rows: Any, failure: Any) -> None:
+        assert rows(admin, """SELECT from_json('{"a": 5}', 'a INT').a, from_json('no', 'a INT')""") == [["5", None]]
+        assert rows(admin, "SELECT from_json('[1, 2]', 'ARRAY<INT>')[1]") == [["2"]]
+        assert "UNSUPPORTED_FEATURE" in failure(admin, "SELECT from_json('{}', 'a INT', map('mode', 'FAILFAST'))")
+        rows(admin, f"INSERT INTO {tables}.orders SELECT * FROM {tables}.orders LIMIT 1")
+        versions = [int(row[0]) for row in rows(admin, f"DESCRIBE HISTORY {tables}.orders")]
+        assert versions == sorted(versions, reverse=True)
+        assert len(versions) > 1
