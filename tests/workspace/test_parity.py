@@ -9,7 +9,18 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from parity import LEDGER, application_routes, ledger_routes  # noqa: E402
+from parity import LEDGER, application_routes, coverage, ledger_routes  # noqa: E402
+
+
+# Raised whenever there are more: a new route needs an unmodified client for its witness, or takes this down.
+LEAST_WITNESSED = 0.72
+
+
+def test_the_share_of_witnessed_routes_is_told_and_does_not_fall() -> None:
+    told = coverage(LEDGER.read_text())
+    assert f"**{told}**" in LEDGER.read_text(), "run tools/parity.py"
+    witnessed, routes = map(int, re.findall(r"\d+", told)[:2])
+    assert witnessed / routes >= LEAST_WITNESSED
 
 
 def test_the_ledger_has_the_applications_routes(tmp_path: Path) -> None:
