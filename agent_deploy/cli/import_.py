@@ -168,7 +168,7 @@ def _letting_go(engine: Engine, context: Context, endpoint: str, given: str) -> 
     except ValueError as error:
         raise CommandError(f"--from-stack {given!r}: expected a state in JSON ({error})") from error
     found = existing(context.configuration, endpoint)
-    return letting_go(state, endpoint, str(found.remote["id"]), "" if file.is_file() else given)
+    return letting_go(state, endpoint, str(found.remote.get("id") or ""), "" if file.is_file() else given)
 
 
 def _all(context: Context, stack: Stack) -> Wanted:

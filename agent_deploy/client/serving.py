@@ -9,6 +9,11 @@ PATH = "/api/2.0/serving-endpoints"
 Remote = Mapping[str, Any]
 
 
+def is_platforms_own(remote: Remote) -> bool:
+    """Whether it is a foundation model's endpoint, which nobody made: those have no id."""
+    return not remote.get("id")
+
+
 def entities_of(config: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     """Served entities of a `config` or `pending_config`."""
     return list((config or {}).get("served_entities") or [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent_deploy.client.errors import ApiError
-from agent_deploy.client.serving import PATH, tags_of
+from agent_deploy.client.serving import PATH, is_platforms_own, tags_of
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.importing.stack import Stack
 from agent_deploy.importing.take_over import TakeOver, take_over
@@ -22,7 +22,7 @@ def everything(context: Context, stack: Stack) -> Iterator[tuple[str, TakeOver |
     """
     workspace: Workspace = context.configuration
     listed = workspace.get(PATH).get("endpoints") or []
-    owners = {str(each["name"]): tags_of(each).get(OWNER_TAG, "") for each in listed}
+    owners = {str(each["name"]): tags_of(each).get(OWNER_TAG, "") for each in listed if not is_platforms_own(each)}
     begun = {endpoint: stack.begun(endpoint, owner) for endpoint, owner in owners.items()}
     names = {*stack.agents, *begun.values()}
     for endpoint, owner in sorted(owners.items()):

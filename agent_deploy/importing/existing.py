@@ -9,7 +9,7 @@ from typing import Any
 from agent_deploy.client import agents_service
 from agent_deploy.client.agents_service import NoAgentsService
 from agent_deploy.client.errors import WorkspaceError
-from agent_deploy.client.serving import PATH, entities_of, newest_config, tags_of
+from agent_deploy.client.serving import PATH, entities_of, is_platforms_own, newest_config, tags_of
 from agent_deploy.client.workspace import Workspace, segment
 from agent_deploy.rules.endpoint_fields import OWNER_TAG
 from agent_deploy.rules.groups import ADMINS
@@ -52,6 +52,8 @@ def existing(workspace: Workspace, name: str) -> Existing:
     remote = workspace.find(f"{PATH}/{segment(name)}")
     if remote is None:
         raise WorkspaceError(f"there is no serving endpoint {name!r} in {workspace.host}, or you may not see it")
+    if is_platforms_own(remote):
+        return Existing(remote)  # its permissions are nobody's to read
     models = dict.fromkeys(str(each["entity_name"]) for each in Existing(remote).entities if each.get("entity_version"))
     registered: dict[str, Mapping[str, Any]] = {}
     elsewhere: dict[str, str] = {}

@@ -36,6 +36,11 @@ class Stack:
         marked = mark.removeprefix(self.mark("")) if self.owns(mark) else ""
         return self._listed().get(endpoint) or ("" if marked in self.agents else marked)
 
+    def free(self, name: str, endpoint: str) -> str:
+        """The name, or the endpoint's own where another deployment of the stack is called so."""
+        taken = {urn.rpartition("::")[2] for other, urn in self.deployed.items() if other != endpoint}
+        return endpoint if name in taken else name
+
     def refusals(self, endpoint: str, name: str, released: bool) -> Iterator[Problem]:
         """Why this stack cannot have the endpoint by that name, whoever else owns it."""
         if endpoint in self.deployed and not released:

@@ -73,7 +73,7 @@ def take_over(
     source = (
         found if bundled is None else replace(found, remote=bundled.endpoint.remote, access=bundled.endpoint.access)
     )
-    name = name or stack.begun(found.name, found.owner) or deployment_name(source)
+    name = name or stack.begun(found.name, found.owner) or stack.free(deployment_name(source), found.name)
     mark = stack.mark(name)
     refused = [
         *refusals(found, mark, released_by),

@@ -178,7 +178,8 @@ class Deployment:
 
 def declared(args: Mapping[str, Any], outputs: Collection[str] = ()) -> Deployment:
     """The deployment of a tree of arguments (components/parsing.py); ``outputs`` are the fields that were Outputs."""
-    model = _name(args.get("model_name"), names.check_model_name)
+    # Unity Catalog has one object by all spellings of its name, and tells it in lower case.
+    model = made_of(lambda name: name and name.lower(), _name(args.get("model_name"), names.check_model_name))
     given = args.get("endpoint_name")
     endpoint = _name(made_of(names.endpoint_name, model) if given is None and model else given, _check_endpoint)
     versions = tuple(_versions(args, outputs))

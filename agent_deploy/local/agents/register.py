@@ -25,7 +25,8 @@ class Register:
         return [
             record
             for record in self._store.list(_RECORD)
-            if model in (None, record["model_name"]) and version in (None, record["model_version"])
+            if (model is None or model.lower() == record["model_name"].lower())
+            and version in (None, record["model_version"])
         ]
 
     def visible(self, principal: Principal, model: str | None = None, version: str | None = None) -> list[Document]:
@@ -58,4 +59,4 @@ class Register:
 
 
 def _key(record: Document) -> str:
-    return f"{record['model_name']}/{record['model_version']}"
+    return f"{record['model_name'].lower()}/{record['model_version']}"

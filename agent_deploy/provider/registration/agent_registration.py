@@ -56,7 +56,9 @@ class AgentRegistration(Resource):
         self._claims = Claims()
 
     def check(self, context: Context, old_inputs: Values, inputs: Values) -> tuple[Values, list[Failure]]:
-        """Versions as strings; a number is enough for the form."""
+        """Versions as strings, a number being enough for the form; the model in lower case, as Unity Catalog has it."""
+        if isinstance(model := inputs.get("modelName"), str) and model is not UNKNOWN:
+            inputs["modelName"] = model.lower()
         version: Any = inputs.get("modelVersion")
         if isinstance(version, (int, float)):
             inputs["modelVersion"] = version = str(int(version))
