@@ -92,7 +92,7 @@ def _check_names(args: Mapping[str, Any]) -> list[Problem]:
     if is_known(model):
         problems += names.check_model_name("model_name", model) or _check_model(args)
     if endpoint is not None:
-        problems += names.check_endpoint_name("endpoint_name", endpoint) if is_known(endpoint) else []
+        problems += names.check_own_endpoint_name("endpoint_name", endpoint) if is_known(endpoint) else []
     elif isinstance(model, str) and not problems:
         problems += names.check_endpoint_name("endpoint_name", names.endpoint_name(model))
     return problems

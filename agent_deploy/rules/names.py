@@ -24,6 +24,9 @@ _RESERVED_ALIAS = re.compile(r"latest|v\d+", re.IGNORECASE)
 _ALIAS_FORM = "1 to 255 letters, digits, '_' and '-'; 'latest' and names such as 'v1' are reserved"
 
 
+RESERVED_PREFIX = "databricks-"  # source: Databricks, serving endpoints API reference, of `name`
+
+
 def endpoint_name(model_name: str) -> str:
     """``main.default.qa`` → ``agents_main-default-qa``; the name is cut before it is cleaned, as deploy() does."""
     return ENDPOINT_PREFIX + _clean(model_name[: MAX_NAME - len(ENDPOINT_PREFIX)])
@@ -93,6 +96,15 @@ def check_endpoint_name(field: str, name: object, remedy: str = "Choose another 
     if isinstance(name, str) and _ENDPOINT.fullmatch(name):
         return []
     return [Problem(field, name, _ENDPOINT_FORM, remedy)]
+
+
+def check_own_endpoint_name(field: str, name: object) -> list[Problem]:
+    """The same of an endpoint, which also is none of the platform's own."""
+    problems = check_endpoint_name(field, name)
+    if not problems and str(name).startswith(RESERVED_PREFIX):
+        expected = f"a name without the prefix {RESERVED_PREFIX}, which Databricks keeps for its own endpoints"
+        problems = [Problem(field, name, expected, "Choose another endpoint_name")]
+    return problems
 
 
 def check_servable_name(field: str, model_name: str) -> list[Problem]:

@@ -15,7 +15,7 @@ from typing import Any
 from agent_deploy.local.core.errors import ApiError, invalid
 from agent_deploy.local.core.query import is_whole
 from agent_deploy.local.core.store import Document
-from agent_deploy.rules.names import check_endpoint_name, check_model_name, split_model_name
+from agent_deploy.rules.names import check_endpoint_name, check_model_name, check_own_endpoint_name, split_model_name
 from agent_deploy.rules.secrets import looks_like_reference, parse_reference
 from agent_deploy.rules.traffic import MAX_SERVED_ENTITIES
 from agent_deploy.rules.workload import check_workload
@@ -34,6 +34,13 @@ _UNSUPPORTED = ("external_model", "foundation_model", "provisioned_model_units",
 def check_name(field: str, name: object) -> str:
     """The name of an endpoint or served entity; raises 400."""
     if problems := check_endpoint_name(field, name):
+        raise invalid(str(problems[0]))
+    return str(name)
+
+
+def check_own_name(field: str, name: object) -> str:
+    """The name of an endpoint that a user makes; raises 400."""
+    if problems := check_own_endpoint_name(field, name):
         raise invalid(str(problems[0]))
     return str(name)
 

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent_deploy.local.core.context import Workspace
-from agent_deploy.local.core.errors import ApiError, invalid
+from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.principals import Principal
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.serving import stand_in_models
 from agent_deploy.rules.groups import USERS
+from agent_deploy.rules.names import RESERVED_PREFIX
 
 if TYPE_CHECKING:
     import httpx
 
-PREFIX = "databricks-"  # reserved for them
 OPTION = "foundation_models"  # of the workspace: name → what answers for it
 _OBJECT, _LEVEL = "serving-endpoints", "CAN_QUERY"
 _CHAT, _EMBEDDINGS = "llm/v1/chat", "llm/v1/embeddings"
@@ -147,8 +147,8 @@ def check_answers(given: Mapping[str, str]) -> None:
     from urllib.parse import urlsplit
 
     for name, by in given.items():
-        if not name.startswith(PREFIX):
-            raise ValueError(f"{name!r}: expected the name of a foundation model's endpoint, {PREFIX}…")
+        if not name.startswith(RESERVED_PREFIX):
+            raise ValueError(f"{name!r}: expected the name of a foundation model's endpoint, {RESERVED_PREFIX}…")
         if "://" in by and urlsplit(by).hostname not in ("127.0.0.1", "localhost", "::1"):
             raise ValueError(f"{name}={by}: expected an address on this machine, such as http://127.0.0.1:11434/v1")
 
@@ -187,12 +187,6 @@ async def _closing(client: httpx.AsyncClient, answer: httpx.Response) -> AsyncIt
     async with _closed(client):
         async for chunk in answer.aiter_bytes():
             yield chunk
-
-
-def refuse_reserved(name: str) -> None:
-    """Raises 400 for a name that users' endpoints cannot have."""
-    if name.startswith(PREFIX):
-        raise invalid(f"name '{name}': names with the prefix '{PREFIX}' are reserved for Databricks' own endpoints.")
 
 
 def _id(name: str) -> str:

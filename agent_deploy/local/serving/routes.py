@@ -15,7 +15,6 @@ from agent_deploy.local.core.shapes import ANY_OBJECT, OBJECTS, TEXTS
 from agent_deploy.local.core.store import Document
 from agent_deploy.local.serving import checks, deployment, gateway, openapi, pins, views
 from agent_deploy.local.serving.endpoints import OBJECT, OWN_PREFIX, Endpoint, Endpoints
-from agent_deploy.local.serving.foundation import refuse_reserved
 from agent_deploy.local.serving.invocations import OPENAI, Invocations
 from agent_deploy.local.serving.logs import read
 from agent_deploy.local.serving.process import BuildFailed
@@ -46,8 +45,7 @@ def _control_plane(endpoints: Endpoints) -> APIRouter:
     @router.post("")
     @router.post("/")  # as MLflow's deployments client writes it
     async def create(body: Body, principal: Caller) -> Any:
-        name = checks.check_name("name", body.get("name"))
-        refuse_reserved(name)
+        name = checks.check_own_name("name", body.get("name"))
         if endpoints.find(name) is not None:
             raise already_exists(f"Endpoint with name '{name}' already exists.")
         config = _config(endpoints, body.get("config") or {}, principal, None)

@@ -15,7 +15,7 @@ from agent_deploy.provider.plugin.resource import UNKNOWN, Context, Failure, Val
 from agent_deploy.provider.workspace.unity_tables import same_name, table_exists
 from agent_deploy.rules.endpoint_fields import OWNER_TAG, is_field
 from agent_deploy.rules.environment import AGENT_ENVIRONMENT, check_environment
-from agent_deploy.rules.names import MAX_NAME, check_endpoint_name, check_model_name
+from agent_deploy.rules.names import MAX_NAME, check_endpoint_name, check_model_name, check_own_endpoint_name
 from agent_deploy.rules.problems import Problem
 from agent_deploy.rules.secrets import parse_reference
 from agent_deploy.rules.tables import payload_table
@@ -29,7 +29,7 @@ PREFIX_ATTEMPTS = 20
 
 def check_fields(context: Context, inputs: Mapping[str, Any]) -> list[Failure]:
     """All that can be seen without asking the workspace; what is not known yet is passed over."""
-    problems = [] if inputs.get("name") is UNKNOWN else check_endpoint_name("name", inputs.get("name"))
+    problems = [] if inputs.get("name") is UNKNOWN else check_own_endpoint_name("name", inputs.get("name"))
     failures = [Failure("", str(problem)) for problem in problems]
     failures += _unknown_fields("", inputs)
     failures += _unknown_fields("emailNotifications.", inputs.get("emailNotifications"), "emailNotifications")

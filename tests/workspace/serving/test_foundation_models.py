@@ -104,7 +104,7 @@ def test_they_are_listed_and_nobody_changes_them(admin: Caller, stranger: Caller
     for change in changes:
         with pytest.raises(DatabricksError, match="cannot be changed"):
             change()
-    with pytest.raises(DatabricksError, match="reserved"):
+    with pytest.raises(DatabricksError, match="keeps for its own endpoints"):
         admin.sdk.serving_endpoints.create(
             "databricks-mine", config=EndpointCoreConfigInput("databricks-mine", served_entities=[])
         )
