@@ -11,7 +11,6 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 from parity import LEDGER, application_routes, coverage, ledger_routes  # noqa: E402
 
-
 # Raised whenever there are more: a new route needs an unmodified client for its witness, or takes this down.
 LEAST_WITNESSED = 0.72
 
