@@ -32,7 +32,15 @@ CLIENTS = {
 }
 # Routes by which tests and commands steer the workspace, and the API whose routes are web pages.
 _OWN, _PAGES = "/_local/", "pages"
-UNMODIFIED = ("databricks provider", "MLflow", "databricks SDK", "databricks-openai", "databricks-vectorsearch", "curl")
+UNMODIFIED = (
+    "databricks provider",
+    "MLflow",
+    "databricks SDK",
+    "databricks-openai",
+    "databricks-vectorsearch",
+    "curl",
+    "MCP client",
+)
 
 _HEAD = """\
 # Parity
@@ -116,11 +124,15 @@ def _witnessed(routes: Iterable[Route], witnesses: Path | None) -> dict[str, dic
         noted = json.loads(line)
         route = next((route for route in known if route.matches(noted["method"], noted["path"])), None)
         if route is not None:
-            found.setdefault(route.name, {}).setdefault(_client(noted["client"], noted["path"]), noted["test"])
+            found.setdefault(route.name, {}).setdefault(
+                _client(noted["client"], noted["path"], noted["test"]), noted["test"]
+            )
     return found
 
 
-def _client(agent: str, path: str) -> str:
+def _client(agent: str, path: str, test: str) -> str:
+    if "/api/2.0/mcp/" in path and "python-httpx" in agent and test.startswith("tests/clients/"):
+        return "MCP client"  # which has no name of its own
     if "databricks-sdk-py" in agent and "/mlflow/" in path:
         return "MLflow"  # which sends its requests through the SDK
     return next((name for word, name in CLIENTS.items() if word in agent.lower()), agent.partition("/")[0] or "unknown")

@@ -40,6 +40,7 @@ from agent_deploy.local.jobs import routes as jobs
 from agent_deploy.local.pages import routes as pages
 from agent_deploy.local.permissions import routes as permissions
 from agent_deploy.local.pipelines import routes as pipelines
+from agent_deploy.local.protocols import routes as protocols
 from agent_deploy.local.registry import routes as registry
 from agent_deploy.local.secrets import routes as secrets
 from agent_deploy.local.services import Services
@@ -122,6 +123,7 @@ def _install(app: FastAPI, services: Services) -> None:
     tracking.install(app, workspace, services.mlflow, services.experiments, services.files)
     agents.install(app, workspace, services.register, services.endpoints, services.experiments)
     pages.install(app, services.pages)
+    protocols.install(app)
 
 
 class Application(FastAPI):

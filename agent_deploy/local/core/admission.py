@@ -43,6 +43,7 @@ RULES = (
     Rule("/api/2.0/mlflow/", 16 * MIB, any_float=True),
     Rule("/api/3.0/mlflow/", 16 * MIB, any_float=True),
     Rule("/api/2.0/otel/", 16 * MIB, json=False),  # spans as protobuf, which no route takes here
+    Rule("/sql/1.0/", MIB, json=False),  # Thrift
     Rule("/login", 16 * KIB, json=False),
     Rule("/logout", 16 * KIB, json=False),
     Rule("/ml/", 16 * KIB, json=False),

@@ -1,0 +1,1 @@
+"""Telemetry, which is taken and dropped; managed MCP and the SQL connector's Thrift, which are refused with their cause: SQL functions and queries run by the Statement Execution API. Spark Connect (`UCFunctionToolkit`, `DatabricksFunctionClient`) has no route: it is gRPC over TLS."""  # noqa: E501
