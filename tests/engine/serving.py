@@ -19,6 +19,12 @@ from tests.engine.support import RUN_SECONDS, clean_environment, eventually
 MODEL = "main.default.qa"
 PATH = "/api/2.0/serving-endpoints"
 
+
+def endpoints_of(listing: Mapping[str, Any]) -> list[str]:
+    """Their names, without the foundation models', which nobody made."""
+    return sorted(each["name"] for each in listing.get("endpoints") or [] if each.get("id"))
+
+
 _REGISTER = """
 import pathlib, sys, tempfile
 import mlflow

@@ -15,7 +15,7 @@ from agent_deploy.client import agents_service
 from agent_deploy.provider.workspace.workspace_tree import file_text, write_file
 from agent_deploy.rules.workspace_files import home_folder
 from tests.engine import vault
-from tests.engine.serving import PATH, Site
+from tests.engine.serving import PATH, Site, endpoints_of
 from tests.engine.support import Stack, both_plugins
 from tests.engine.test_pull_request import run, step
 from tests.pull_requests.forges import State, github, served
@@ -67,7 +67,7 @@ class Repository:
         get = self.site.workspace.get
         tables = get("/api/2.1/unity-catalog/tables", {"catalog_name": "main", "schema_name": "default"})
         return {
-            "endpoints": sorted(each["name"] for each in get(PATH).get("endpoints") or []),
+            "endpoints": endpoints_of(get(PATH)),
             "scopes": sorted(each["name"] for each in get("/api/2.0/secrets/scopes/list").get("scopes") or []),
             "principals": sorted(
                 each["displayName"] for each in get("/api/2.0/preview/scim/v2/ServicePrincipals").get("Resources") or []

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.serving import MODEL, Site
+from tests.engine.serving import MODEL, PATH, Site, endpoints_of
 from tests.engine.support import Result, Stack, both_plugins
 
 HEAD = f"""
@@ -78,7 +78,7 @@ def calls(site: Site) -> list[str]:
 
 
 def endpoints(site: Site) -> set[str]:
-    return {each["name"] for each in site.workspace.get(PATH).get("endpoints") or []}
+    return set(endpoints_of(site.workspace.get(PATH)))
 
 
 def refused(result: Result, *hosts: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from agent_deploy.client.workspace import Workspace
 from agent_deploy.provider.endpoint import waiting as endpoint_waiting
-from tests.engine.serving import PATH, Site
+from tests.engine.serving import PATH, Site, endpoints_of
 from tests.invariants.configurations import MODEL
 from tests.invariants.engine import Engine
 
@@ -28,8 +28,8 @@ class Place:
 
     def endpoints(self) -> dict[str, dict[str, Any]]:
         """Name → endpoint."""
-        listed = self.workspace.get(PATH).get("endpoints", [])
-        return {each["name"]: self.workspace.get(f"{PATH}/{each['name']}") for each in listed}
+        names = endpoints_of(self.workspace.get(PATH))
+        return {name: self.workspace.get(f"{PATH}/{name}") for name in names}
 
     def keys(self, scope: str) -> set[str]:
         """The keys in a secret scope."""
