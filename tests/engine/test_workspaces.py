@@ -32,7 +32,6 @@ def arguments(name):
     }}
 """
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PATH = "/api/2.0/serving-endpoints"
 
 
 @pytest.fixture(scope="module")
