@@ -13,6 +13,7 @@ from starlette.types import Scope
 
 from agent_deploy.local.core.errors import forbidden
 from agent_deploy.local.core.principals import Principal
+from agent_deploy.local.core.scopes import require_scope
 
 _READING = ("GET", "HEAD")
 _GENIE = "/api/2.0/genie/spaces/{space}"
@@ -59,11 +60,14 @@ _USES: tuple[tuple[str, re.Pattern[str]], ...] = tuple((method, compile_path(pat
 
 
 def require_use(principal: Principal, scope: Scope) -> None:
-    """Pass, or raise 403 for a confined principal's request that makes or changes something of the workspace's.
+    """Pass, or raise 403 for what a token's scopes do not open, and for a confined principal's request that makes or
+    changes something of the workspace's.
 
     A route that there is not is for the application to tell.
     """
     method, path = scope["method"], scope["path"]
+    if principal.scopes is not None:
+        require_scope(principal.scopes, path)
     if not principal.is_confined or method in _READING:
         return
     if any(method == allowed and pattern.match(path) for allowed, pattern in _USES):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.store import Document, Store
@@ -28,6 +28,7 @@ class Principal:
     display_name: str
     groups: frozenset[str] = field(default_factory=frozenset)
     is_confined: bool = False  # a served model's own identity: what was given to it by name, and `confinement.py`
+    scopes: frozenset[str] | None = None  # of a token that a served model has on behalf of its caller
 
     @property
     def is_admin(self) -> bool:
@@ -131,7 +132,9 @@ class Principals:
             raise ApiError(401, "UNAUTHENTICATED", "Invalid access token.")
         if document["expires"] is not None and document["expires"] < time.time():
             raise ApiError(401, "UNAUTHENTICATED", "Access token has expired.")
-        return self.principal(document["principal_id"])
+        principal = self.principal(document["principal_id"])
+        scopes = document.get("scopes")
+        return principal if scopes is None else replace(principal, scopes=frozenset(scopes))
 
     def principal(self, principal_id: str) -> Principal:
         """By SCIM id; raises 401 when it was deleted or made inactive."""

@@ -24,6 +24,7 @@ from agent_deploy.local.serving import gateway, pins, process, views
 from agent_deploy.local.serving.checks import now
 from agent_deploy.local.serving.credentials import Credentials
 from agent_deploy.local.serving.foundation import FoundationModels
+from agent_deploy.local.serving.invokers import Invokers
 from agent_deploy.local.serving.metrics import Metrics
 from agent_deploy.local.serving.payload_writer import Payloads
 from agent_deploy.local.serving.replica import BUILD_SECONDS, BUSY_SECONDS, Replica, Surroundings
@@ -99,6 +100,7 @@ class Endpoints:
         self._scopes = scopes
         self.idle_seconds = float(workspace.options.get("scale_to_zero_seconds", IDLE_SECONDS))
         self.foundation = FoundationModels(workspace)
+        self.invokers = Invokers(workspace)
         self.loop: asyncio.AbstractEventLoop | None = None  # the server's, while it runs
         self.credentials = Credentials(workspace, conversations)
         self.payloads = Payloads()

@@ -119,6 +119,7 @@ class Invocation:
         self, endpoints: Endpoints, endpoint: Endpoint, entity: str | None, scope: Scope, body: bytes, drop: list[str]
     ) -> None:
         self._payloads = endpoints.payloads
+        self._invokers = endpoints.invokers
         self._endpoint = endpoint
         self._replica = _choose(endpoint, entity)
         self._requester: Principal = scope["state"]["principal"]
@@ -153,6 +154,8 @@ class Invocation:
         connections = await self._replica.running()
         if self._endpoint.payload_folder is not None:
             await self._payloads.loaded()
+        if scopes := self._replica.user_scopes:
+            self._question["user_token"] = self._invokers.token_of(self._requester, scopes, self._replica.mask)
         try:
             async with connections.ask(self._question, self._body) as answer:
                 if answer.header.get("stream"):

@@ -23,6 +23,11 @@ def declared(folder: Path) -> list[Resource]:
     return [resource for resource in parse(document).resources if not resource.on_behalf_of_user]
 
 
+def user_scopes(folder: Path) -> tuple[str, ...]:
+    """API scopes that a version's MLmodel declares for what it does on behalf of who asks it."""
+    return parse(mlmodel.read(folder)).user_scopes
+
+
 def lacking(workspace: Workspace, creator: Principal, resources: Iterable[Resource]) -> list[str]:
     """What the creator may not do himself, and so may give to no agent; empty when all is well."""
     needed = dict.fromkeys(access for resource in resources for access in deployer_access(resource))

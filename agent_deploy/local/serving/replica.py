@@ -83,6 +83,7 @@ class Replica:
     last_used: float = field(default_factory=time.monotonic)
     connections: Connections | None = None
     task: str | None = None
+    user_scopes: tuple[str, ...] = ()  # in which it acts on behalf of who asks
 
     def __post_init__(self) -> None:
         self.mask = Mask()
@@ -210,6 +211,7 @@ class Replica:
         workspace, folder = self.surroundings.workspace, self._model_folder()
         await self._require_deployed()
         own = await self._environment(folder)
+        self.user_scopes = await asyncio.to_thread(passthrough.user_scopes, folder)
         order = self._order(own, await asyncio.to_thread(passthrough.declared, folder))
         process = await ModelProcess.start(order, self._log, workspace.store)
         self._alive.add(process)

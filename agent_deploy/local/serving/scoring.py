@@ -19,6 +19,7 @@ from mlflow.utils.proto_json_utils import NumpyEncoder, _get_jsonable_obj
 
 from agent_deploy.local.core.supervision import Escaped, contained, described
 from agent_deploy.local.serving import wire
+from agent_deploy.local.serving.on_behalf import invoked_with, offer
 
 JSON, EVENTS = "application/json", "text/event-stream"
 # Requests are turned into these before the agent's own code runs: what they refuse is the caller's mistake.
@@ -42,6 +43,7 @@ class Scorer:
     def __init__(self, model: str, endpoint_name: str) -> None:
         # Read by MLflow's conversion of inputs; its own scoring server sets the same.
         os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
+        offer()
         self._model = mlflow.pyfunc.load_model(model)
         self._endpoint_name = endpoint_name
         self._input_schema = self._model.metadata.get_input_schema()
@@ -55,6 +57,10 @@ class Scorer:
 
     def answer(self, header: wire.Header, body: bytes) -> Iterator[bytes]:
         """The frames of the answer to one request."""
+        with invoked_with(header.get("user_token")):
+            yield from self._answered(header, body)
+
+    def _answered(self, header: wire.Header, body: bytes) -> Iterator[bytes]:
         request_id = header["id"]
         try:
             if not header["type"].startswith(JSON):
