@@ -24,7 +24,7 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
-WITH_OWN_PINS = ROOT / "tests" / "clients" / "scripts"  # programs that run in environments of their own
+WITH_OWN_PINS = tuple(ROOT / "tests" / "clients" / name for name in ("scripts", "typical"))  # environments of their own
 NAME = "agent-deploy"
 CORE = ""
 # Extra → the folders whose code it is for; the most inner folder counts.
@@ -98,7 +98,7 @@ def all_uses() -> tuple[Use, ...]:
         Use(_extra(path), path.relative_to(ROOT).as_posix(), module, distributions)
         for folder in ("agent_deploy", *FOLDERS["dev"])
         for path in sorted((ROOT / folder).rglob("*.py"))
-        if not path.is_relative_to(WITH_OWN_PINS)
+        if not any(map(path.is_relative_to, WITH_OWN_PINS))
         for module, distributions in _uses(ast.parse(path.read_text("utf-8")))
     )
 

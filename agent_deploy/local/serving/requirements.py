@@ -16,6 +16,7 @@ FILE = "requirements.txt"
 _PYTHON = re.compile(r"\d+\.\d+")
 # Without it nothing could load the model; its own line says which version.
 _ALWAYS = "mlflow"
+_FILES = (".whl", ".zip", ".tar.gz")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def asked(model: Path) -> Asked:
     text = file.read_text("utf-8") if file.exists() else ""
     lines = [line.partition(" #")[0].strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
-    unmet = [found for line in lines if (found := _unmet(line, model))]
+    unmet = [found for line in lines if (found := _unmet(line))]
     python = _python(model)
     sha = hashlib.sha256(f"{sys.version} {python} {text}".encode())
     for wheel in sorted(model.rglob("*.whl")):
@@ -45,13 +46,13 @@ def asked(model: Path) -> Asked:
     return Asked((*lines, _ALWAYS), tuple(unmet), python, sha.hexdigest()[:16])
 
 
-def _unmet(line: str, model: Path) -> str:
+def _unmet(line: str) -> str:
     """Why one line is not met here; empty where it is."""
     if line.startswith(("-c", "--constraint", "code/")):
         return ""  # a constraint asks for nothing, and MLflow imports the code beside a model by itself
     if line.startswith("-"):
         return line if line.startswith(("-r", "--requirement", "-e")) else ""
-    if (model / line).exists() or line.startswith((".", "/")):
+    if line.startswith((".", "/")) or line.endswith(_FILES):
         return f"{line} lies beside the model"
     try:
         requirement = Requirement(line)

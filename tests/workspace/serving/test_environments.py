@@ -151,6 +151,8 @@ LINES = {
     "tiny @ file:///tmp/tiny.whl": False,
     "git+https://127.0.0.1/x.git": False,
     "": True,
+    "wheels/tiny-1.0-py3-none-any.whl": False,
+    "pandas; " + " or ".join(["platform_machine == 'AMD64'"] * 40): True,  # as uv writes markers; no name of a file
 }
 
 
