@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from agent_deploy.local.core.folders import make
 from agent_deploy.local.serving.process import BuildFailed
 from agent_deploy.local.serving.requirements import Asked, asked
 
@@ -130,7 +131,7 @@ def _program() -> str:
 @asynccontextmanager
 async def _alone(lock: Path, write: Write) -> AsyncIterator[None]:
     """One builds; whoever wants the same waits, also in another workspace."""
-    lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make(lock.parent, mode=0o700)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     told = False
     try:

@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.context import Context, set_prediction_context
+from mlflow.utils import databricks_utils
 from mlflow.utils.proto_json_utils import NumpyEncoder, _get_jsonable_obj
 
 from agent_deploy.local.core.supervision import Escaped, contained, described
@@ -44,6 +45,7 @@ class Scorer:
         # Read by MLflow's conversion of inputs; its own scoring server sets the same.
         os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
         offer()
+        _let_mlflow_sign_in()
         self._model = mlflow.pyfunc.load_model(model)
         self._endpoint_name = endpoint_name
         self._input_schema = self._model.metadata.get_input_schema()
@@ -201,6 +203,14 @@ def _text(value: Any) -> str | None:
 
 def _pack_answer(header: wire.Header, shown: bytes, logged: bytes = b"") -> bytes:
     return wire.pack({**header, "length": len(shown)}, shown + logged)
+
+
+def _let_mlflow_sign_in() -> None:
+    """The identity's token is where databricks-sdk looks; MLflow looks at a path of the container's."""
+    folder = os.environ.get("SERVING_CREDENTIALS_DIR")
+    if folder:
+        token = os.path.join(folder, "model-dependencies-oauth-token")
+        databricks_utils._MODEL_DEPENDENCY_OAUTH_TOKEN_FILE_PATH = token
 
 
 def _streams_not() -> MlflowException:

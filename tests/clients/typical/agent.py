@@ -52,7 +52,12 @@ class Clerk(ResponsesAgent):
             if question == "ask the sibling":
                 return ask(SIBLING)
             search = VectorSearchRetrieverTool(
-                index_name=os.environ["INDEX"], tool_name="search_docs", num_results=1, columns=["id"]
+                index_name=os.environ["INDEX"],
+                tool_name="search_docs",
+                num_results=1,
+                columns=["id"],
+                # The vendor's client finds a token by itself, and is given a service principal of one's own.
+                workspace_client=WorkspaceClient() if "DATABRICKS_CLIENT_ID" in os.environ else None,
             )
             agent = create_react_agent(ChatDatabricks(endpoint=CHAT), [search, price_of])
             return str(agent.invoke({"messages": [("user", question)]})["messages"][-1].content)
