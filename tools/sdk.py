@@ -35,6 +35,9 @@ def make(folder: Path = SDK, schema: Path = SCHEMA, example: Path = EXAMPLE) -> 
 if __name__ == "__main__":
     try:
         make()
+        toolchain.tell(
+            f"ready: {SDK}/nodejs, go, python, and the example in each language; docs/languages.md says how to use"
+        )
     except toolchain.ToolchainError as error:
         toolchain.tell(f"error: {error}")
         sys.exit(1)
