@@ -107,7 +107,8 @@ async def _uv(write: Write, model: Path, *arguments: str) -> None:
     A uv.toml that lies there is not heeded: it could have packages written to anywhere.
     """
     process = await asyncio.create_subprocess_exec(
-        _program(), "--no-python-downloads", "--project", str(cache()), *arguments, cwd=model, env={**os.environ, **await index_settings()},
+        _program(), "--no-python-downloads", "--project", str(cache()), *arguments,
+        cwd=model, env={**os.environ, **await index_settings()},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None
