@@ -23,11 +23,11 @@ from agent_deploy.local.core.store import Document
 from agent_deploy.local.genie.conversations import Conversations
 from agent_deploy.local.serving import passthrough
 from agent_deploy.local.serving.logs import Mask
+from agent_deploy.local.serving.token_file import TOKEN_FILE
 from agent_deploy.rules.resource_kinds import Resource
 
 _KIND = "serving_principal"
 _EXPERIMENTS, _EDIT = "experiments", "CAN_EDIT"  # in the words of the permissions API
-_FILE = "model-dependencies-oauth-token"
 # A new token is written when a third of the old one's life is gone: databricks-sdk keeps a token that it has read for
 # 300 s, so the old one must outlive the new one's arrival.
 _ROTATE_AFTER = 1 / 3
@@ -112,8 +112,8 @@ class Credentials:
         folder = self._folder / document["application_id"]
         make(folder, mode=0o700)
         content = {"OAUTH_TOKEN": [{"oauthTokenValue": token, "expiryTime": int((time.time() + self._seconds) * 1000)}]}
-        beside = folder / f".{_FILE}"
+        beside = folder / f".{TOKEN_FILE}"
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             json.dump(content, file)
-        beside.replace(folder / _FILE)
+        beside.replace(folder / TOKEN_FILE)

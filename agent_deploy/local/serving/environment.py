@@ -8,9 +8,9 @@ from pathlib import Path
 
 from agent_deploy.local.core.errors import ApiError
 from agent_deploy.local.core.store import Document
+from agent_deploy.local.serving.token_file import CREDENTIALS_VARIABLE
 from agent_deploy.rules.secrets import SecretReference, parse_reference
 
-CREDENTIALS_VARIABLE = "SERVING_CREDENTIALS_DIR"
 # Of the server's own environment nothing is passed on but these, which say where programs and certificates lie.
 _PASSED_ON = ("TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "LD_LIBRARY_PATH")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import fcntl
 import os
@@ -14,18 +15,24 @@ from pathlib import Path
 
 from agent_deploy.local.core.folders import make
 from agent_deploy.local.serving.process import BuildFailed
-from agent_deploy.local.serving.requirements import Asked, asked
+from agent_deploy.local.serving.requirements import FILE, Asked, NotTaken, asked
 
 Write = Callable[[str], None]
 _MADE = ".made"  # in a whole one
 _POLL_SECONDS = 0.2
-# uv's own words for what pip is told by its configuration and variables.
+# Without it nothing could load the model; its own requirements say which version.
+_ALWAYS = "mlflow"
+_OLDEST = (3, 10)  # in which this package runs
+_OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
+# uv's variable for what pip is told, what stands between several values, and the variable's older name.
 _OF_PIP = {
-    "index-url": "UV_DEFAULT_INDEX",
-    "extra-index-url": "UV_INDEX",
-    "find-links": "UV_FIND_LINKS",
-    "cert": "SSL_CERT_FILE",
+    "index-url": ("UV_DEFAULT_INDEX", " ", "UV_INDEX_URL"),
+    "extra-index-url": ("UV_INDEX", " ", "UV_EXTRA_INDEX_URL"),
+    "find-links": ("UV_FIND_LINKS", ",", ""),
+    "trusted-host": ("UV_INSECURE_HOST", " ", ""),
+    "cert": ("SSL_CERT_FILE", " ", ""),
 }
+_SECTIONS = ("global", "install", ":env:")  # of pip's configuration, the strongest last
 
 
 def cache() -> Path:
@@ -39,16 +46,21 @@ async def environment_of(model: Path, write: Write) -> Path | None:
 
     ``write`` is told what happens, for the build log. Raises BuildFailed with what uv says.
     """
-    wanted = await asyncio.to_thread(asked, model)
-    if not wanted.unmet:
+    try:
+        wanted = await asyncio.to_thread(asked, model)
+    except NotTaken as error:
+        raise BuildFailed(f"The model's environment could not be built: {error}") from error
+    python = await _python(wanted, write)
+    if not wanted.unmet and python == sys.executable:
         return None
-    folder = cache() / wanted.digest
-    async with _alone(folder.with_suffix(".lock"), write):
-        if not (folder / _MADE).exists():
+    # Whether the machine has the model's Python may change.
+    folder = cache() / (wanted.digest if python == sys.executable else f"{wanted.digest}-{wanted.python}")
+    async with _alone(folder.with_name(f"{folder.name}.lock"), write):
+        if not all((folder / each).exists() for each in (_MADE, "bin/python")):
             write("The model gets an environment of its own, as the workspace's has not all that it asks for:\n")
-            write("".join(f"  {each}\n" for each in wanted.unmet))
+            write("".join(f"  {each}\n" for each in wanted.unmet or (f"Python {wanted.python}",)))
             try:
-                await _build(folder, wanted, model, write)
+                await _build(folder, python, model, write)
             except BaseException:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
                 raise
@@ -57,36 +69,47 @@ async def environment_of(model: Path, write: Write) -> Path | None:
     return folder
 
 
-async def _build(folder: Path, wanted: Asked, model: Path, write: Write) -> None:
+def interpreter(folder: Path) -> tuple[Path, Path]:
+    """What of the Python below an environment must be read by whoever runs it: the program and its library."""
+    python = (folder / "bin" / "python").resolve()
+    return python, python.parent.parent / "lib"
+
+
+async def _build(folder: Path, python: str, model: Path, write: Write) -> None:
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-    await _uv(write, model, "venv", "--quiet", "--no-config", "--python", await _python(wanted, write), str(folder))
-    requirements = folder / "requirements.txt"
-    requirements.write_text("".join(f"{line}\n" for line in wanted.lines), "utf-8")
+    await _uv(write, model, "venv", "--quiet", "--no-config", "--python", python, str(folder))
     # From wheels alone: a source distribution's own code would run outside of the model's isolation.
-    install = ("pip", "install", "--no-build", "--python", str(folder), "--requirement", str(requirements))
-    await _uv(write, model, *install)
+    install = ("pip", "install", "--no-build", "--python", str(folder), _ALWAYS)
+    await _uv(write, model, *install, *(("--requirement", FILE) if (model / FILE).exists() else ()))
 
 
 async def _python(wanted: Asked, write: Write) -> str:
     """The Python in which the model was logged, where this machine has it; else the workspace's."""
-    own = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if wanted.python in ("", own):
+    if wanted.python in ("", _OWN):
         return sys.executable
-    process = await asyncio.create_subprocess_exec(
-        _program(), "python", "find", "--no-python-downloads", wanted.python,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    found, _ = await process.communicate()
-    if process.returncode == 0:
-        return found.decode().strip()
-    write(f"Logged with Python {wanted.python}, which this machine does not have: served with {own}.\n")
+    if tuple(map(int, wanted.python.split("."))) < _OLDEST:
+        why = "which is older than this package takes"
+    else:
+        process = await asyncio.create_subprocess_exec(
+            _program(), "python", "find", "--no-config", "--no-python-downloads", wanted.python,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        found, _ = await process.communicate()
+        if process.returncode == 0:
+            return found.decode().strip()
+        why = "which this machine does not have"
+    write(f"Logged with Python {wanted.python}, {why}: served with {_OWN}.\n")
     return sys.executable
 
 
 async def _uv(write: Write, model: Path, *arguments: str) -> None:
-    """Runs in the model's folder, where its requirements' paths begin; raises BuildFailed with uv's last words."""
+    """Runs in the model's folder, where its requirements' paths begin; raises BuildFailed with uv's last words.
+
+    A uv.toml that lies there is not heeded: it could have packages written to anywhere.
+    """
     process = await asyncio.create_subprocess_exec(
-        _program(), "--no-python-downloads", *arguments, cwd=model, env={**os.environ, **await _index_settings()},
+        _program(), "--no-python-downloads", "--project", str(cache()), *arguments,
+        cwd=model, env={**os.environ, **await index_settings()},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None
@@ -104,22 +127,29 @@ async def _uv(write: Write, model: Path, *arguments: str) -> None:
         raise BuildFailed("The model's environment could not be built: " + "".join(said[-20:]).strip())
 
 
-async def _index_settings() -> Mapping[str, str]:
-    """Where packages come from, as pip's configuration says, for what uv's own variables do not say."""
+async def index_settings() -> Mapping[str, str]:
+    """Where packages come from, as pip is told, for what uv's own variables do not say."""
+    told = await _told_pip()
+    found = {}
+    for option, (variable, between, older) in _OF_PIP.items():
+        values = [told[at] for section in _SECTIONS if (at := f"{section}.{option}") in told]
+        if values and not {variable, older} & os.environ.keys():
+            found[variable] = between.join(values[-1].split())
+    return found
+
+
+async def _told_pip() -> Mapping[str, str]:
+    """As `pip config list` tells it; where there is no pip, its variables."""
     if find_spec("pip") is None:
-        return {}
+        names = {option: f"PIP_{option.upper().replace('-', '_')}" for option in _OF_PIP}
+        return {f":env:.{option}": os.environ[name] for option, name in names.items() if name in os.environ}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "pip", "config", "list",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     told, _ = await process.communicate()
-    found = {}
-    for line in told.decode(errors="replace").splitlines():
-        name, _, value = line.partition("=")
-        variable = _OF_PIP.get(name.rpartition(".")[2])
-        if variable and variable not in os.environ:
-            found[variable] = value.strip().strip("'\"")
-    return found
+    pairs = (line.partition("=") for line in told.decode(errors="replace").splitlines())
+    return {name: str(ast.literal_eval(value)) for name, _, value in pairs if value}
 
 
 def _program() -> str:

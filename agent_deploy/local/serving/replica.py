@@ -20,7 +20,7 @@ from agent_deploy.local.secrets.scopes import Scopes
 from agent_deploy.local.serving import environment, passthrough, pins
 from agent_deploy.local.serving.connections import Connections
 from agent_deploy.local.serving.credentials import Credentials
-from agent_deploy.local.serving.environments import environment_of
+from agent_deploy.local.serving.environments import environment_of, interpreter
 from agent_deploy.local.serving.logs import Log, Mask, last_lines, read
 from agent_deploy.local.serving.process import BuildFailed, ModelProcess, Order
 from agent_deploy.rules.environment import EXPERIMENT_VARIABLE
@@ -266,7 +266,7 @@ class Replica:
             home,
             shared.build_seconds,
             hidden=(shared.workspace.folder,),
-            readable=(credentials, *([own] if own else [])),
+            readable=(credentials, *((own, *interpreter(own)) if own else ())),
             python=python,
             isolated=shared.workspace.options.get("serving_isolation", True),
         )

@@ -21,6 +21,7 @@ from mlflow.utils.proto_json_utils import NumpyEncoder, _get_jsonable_obj
 from agent_deploy.local.core.supervision import Escaped, contained, described
 from agent_deploy.local.serving import wire
 from agent_deploy.local.serving.on_behalf import invoked_with, offer
+from agent_deploy.local.serving.token_file import CREDENTIALS_VARIABLE, TOKEN_FILE
 
 JSON, EVENTS = "application/json", "text/event-stream"
 # Requests are turned into these before the agent's own code runs: what they refuse is the caller's mistake.
@@ -207,10 +208,8 @@ def _pack_answer(header: wire.Header, shown: bytes, logged: bytes = b"") -> byte
 
 def _let_mlflow_sign_in() -> None:
     """The identity's token is where databricks-sdk looks; MLflow looks at a path of the container's."""
-    folder = os.environ.get("SERVING_CREDENTIALS_DIR")
-    if folder:
-        token = os.path.join(folder, "model-dependencies-oauth-token")
-        databricks_utils._MODEL_DEPENDENCY_OAUTH_TOKEN_FILE_PATH = token
+    if folder := os.environ.get(CREDENTIALS_VARIABLE):
+        databricks_utils._MODEL_DEPENDENCY_OAUTH_TOKEN_FILE_PATH = os.path.join(folder, TOKEN_FILE)
 
 
 def _streams_not() -> MlflowException:
