@@ -617,6 +617,14 @@ def test_a_client_secret_that_is_no_string_is_not_shown(workspace: Workspace) ->
     assert "hush" not in str(raised.value)
 
 
+def test_a_tag_without_a_value_is_told_and_not_left_out(workspace: Workspace) -> None:
+    unset: Any = None  # as os.environ.get() has it
+    with pytest.raises(DeploymentError) as raised:
+        deploy({"tags": {"team": unset, "cost": "1"}, "versions": [{"version": "3"}]})
+    assert "tags['team']: expected a string, and not None" in str(raised.value)
+    assert "['cost']" not in str(raised.value)
+
+
 def test_a_variable_without_a_value_is_told_and_not_left_out(workspace: Workspace) -> None:
     unset: Any = None  # as os.environ.get() has it
     with pytest.raises(DeploymentError) as raised:
