@@ -58,7 +58,6 @@ USED_WITHOUT_IMPORT = {
     ("dev", "hatchling"): "builds the wheel without a network",
     ("dev", "editables"): "hatchling installs a folder with it",
     ("dev", "setuptools"): "builds pyspark, of which there is no wheel",
-    ("dev", "uv"): "make constraints",
     ("dev", "ruff"): "make lint",
     ("dev", "mypy"): "make lint",
     ("dev", "zizmor"): "judges the workflows",
