@@ -6,6 +6,7 @@ import asyncio
 import base64
 import inspect
 import logging
+import uuid
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -155,8 +156,11 @@ async def _call(hooks: Iterable[Hook]) -> None:
             await result
 
 
+_REQUEST_ID = b"x-request-id"
+
+
 class WorkspaceId:
-    """Every answer carries the workspace's id: the databricks provider fails without it."""
+    """Every answer carries the workspace's id, without which the databricks provider fails, and its request's."""
 
     def __init__(self, app: ASGIApp, workspace_id: str) -> None:
         self._app = app
@@ -167,7 +171,10 @@ class WorkspaceId:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), self._header]
+                headers = [*message.get("headers", ()), self._header]
+                if _REQUEST_ID not in dict(headers):  # a model's answer has one, by which it is logged
+                    headers.append((_REQUEST_ID, str(uuid.uuid4()).encode()))
+                message["headers"] = headers
             await send(message)
 
         await self._app(scope, receive, sending if scope["type"] == "http" else send)

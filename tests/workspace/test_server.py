@@ -46,11 +46,13 @@ class TestAnswers:
             answer = admin.http.post("/api/2.0/secrets/put", content=content)
             assert (answer.status_code, answer.json()["error_code"]) == (400, "MALFORMED_REQUEST")
 
-    def test_every_answer_names_the_workspace(self, admin: Caller) -> None:
+    def test_every_answer_names_the_workspace_and_its_request(self, admin: Caller) -> None:
         metadata = admin.http.get("/.well-known/databricks-config")
         expected = metadata.json()["workspace_id"]
         answers = [metadata, admin.http.get("/nowhere"), httpx.get(f"{admin.http.base_url}/api/2.0/token/list")]
         assert [answer.headers["x-databricks-org-id"] for answer in answers] == [expected] * 3
+        answers += [admin.http.get(f"/api/2.0/{each}") for each in ("serving-endpoints", "token/list")]
+        assert len({answer.headers["x-request-id"] for answer in answers}) == len(answers)
         assert admin.sdk.get_workspace_id() == int(expected)
 
     def test_it_listens_on_the_loopback_address_alone(self, local_workspace: LocalWorkspace) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +16,6 @@ import mlflow.pyfunc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from uv import find_uv_bin
 
 from agent_deploy.local.serving import environments
 from agent_deploy.local.serving.environments import environment_of, index_settings
@@ -206,7 +206,9 @@ def test_what_would_run_or_tell_what_is_not_the_models_is_refused(tmp_path: Path
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of environments; what uv has downloaded is found where it is."""
-    uv = subprocess.run([find_uv_bin(), "cache", "dir"], capture_output=True, text=True, check=True)
+    uv = subprocess.run(
+        [Path(sysconfig.get_path("scripts"), "uv"), "cache", "dir"], capture_output=True, text=True, check=True
+    )
     monkeypatch.setenv("UV_CACHE_DIR", uv.stdout.strip())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
