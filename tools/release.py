@@ -134,7 +134,9 @@ def main() -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tag", help="the release's tag, such as v0.1.0; none: a trial")
-    parser.add_argument("--to", type=Path, default=ROOT / "dist", help="folder, made anew")
+    parser.add_argument(
+        "--to", type=Path, default=ROOT / "dist", help="folder that is not there yet; dist is made anew"
+    )
     parser.add_argument("--python", default=sys.executable, help="of the environments in which it is tried")
     parser.add_argument("--pulumi", choices=("oldest", "newest"), default="newest", help="which supported one is tried")
     parser.add_argument("--without-workspace", action="store_true", help="try the package alone")
@@ -142,6 +144,8 @@ def main() -> int:
     to = given.to.resolve()
     try:
         text = notes(given.tag)
+        if to.exists() and to != ROOT / "dist" and any(to.iterdir()):
+            raise ReleaseError(f"--to {to}: expected a folder that is not there yet, or is empty")
         shutil.rmtree(to, ignore_errors=True)
         to.mkdir(parents=True)
         tell("wheel and sdist")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agent_deploy.provider.plugin.resource import Context
 
 IMPORT_FILE = Path("import.json")
+_NOT_WITH_UNDO = ("--from-stack", "--program", "--plan", "--run", "--json")
 # Each endpoint, what it becomes or why it is left alone, and the step that has to come before.
 Wanted: TypeAlias = "Iterator[tuple[str, TakeOver | str, str]]"
 
@@ -74,6 +75,12 @@ def import_(
     _check(endpoint, every, bundle, target, name, program, run)
     if undo and not endpoint:
         raise CommandError("--undo: expected ENDPOINT, whose mark is to go")
+    if undo and (
+        beside := [
+            name for name, given in zip(_NOT_WITH_UNDO, (from_stack, program, plan, run, as_json), strict=True) if given
+        ]
+    ):
+        raise CommandError(f"--undo: expected without {', '.join(beside)}")
     try:
         engine, context = Engine(Path.cwd()), Context(configuration=Workspace())
         if undo:

@@ -118,6 +118,36 @@ def _of_resource(context: Context, handler: Resource, child: Child) -> Iterator[
     before, after = with_traffic(present), with_traffic(inputs)
     for path in changes:
         yield _difference(child, path, at(before, path), at(after, path))
+    if child.type == ENDPOINT:
+        yield from _below_new_names(child, before.get("servedEntities") or {}, after.get("servedEntities") or {})
+
+
+def _below_new_names(
+    child: Child, before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Difference]:
+    """Of versions that are called otherwise from now on: what else changes of them, which new names would hide."""
+    gone = {_version(entity): entity for name, entity in before.items() if name not in after}
+    for name, wanted in after.items():
+        there = gone.get(_version(wanted)) if name not in before else None
+        if there is None:
+            continue
+        for field in dict.fromkeys((*there, *wanted)):
+            for key in _keys(there.get(field), wanted.get(field)):
+                path: Path = ("servedEntities", name, field, *key)
+                old, new = (at({"servedEntities": {name: each}}, path) for each in (there, wanted))
+                # What is added stands in the entry.
+                if old != new and old is not None:
+                    yield _difference(child, path, old, new)
+
+
+def _version(entity: Mapping[str, Any]) -> tuple[str, str]:
+    return str(entity.get("entityName")), str(entity.get("entityVersion"))
+
+
+def _keys(*values: Any) -> list[tuple[str, ...]]:
+    """Of mappings each key; else the value as a whole."""
+    mappings = [each for each in values if isinstance(each, Mapping)]
+    return [(key,) for key in dict.fromkeys(key for each in mappings for key in each)] if mappings else [()]
 
 
 def _difference(child: Child, path: Path, before: Any, after: Any) -> Difference:

@@ -261,8 +261,9 @@ def documented() -> list[str]:
 
 
 def told(said: dict[str, Any]) -> set[tuple[str, str]]:
-    """What the command says will change: resource and field."""
-    return {(each["resource"], each["field"]) for each in said["differences"]}
+    """What the command says will change: resource and field; the whole where it also says what changes below that."""
+    found = {(each["resource"], each["field"]) for each in said["differences"]}
+    return {each for each in found if not any(each[0] == of and each[1].startswith(f"{field}.") for of, field in found)}
 
 
 def changes_of(preview: Result) -> set[tuple[str, str]]:

@@ -222,3 +222,10 @@ def test_a_name_that_another_deployment_of_the_stack_has_is_refused_and_undoing_
     assert "--name clerk-2" in str(problem)
     assert _component(urn) == f"urn:pulumi:dev::p::{COMPONENT}::clerk"
     assert _component(f"urn:pulumi:dev::p::{ENDPOINT}::clerk") == f"urn:pulumi:dev::p::{ENDPOINT}::clerk"
+
+
+def test_undoing_is_not_combined_with_what_it_does_not_heed() -> None:
+    for beside in (["--plan"], ["--json"], ["--run"], ["--from-stack", "x"], ["--program", "yaml"]):
+        done = CliRunner().invoke(app, ["import", "e", "--stack", "dev", "--undo", *beside])
+        assert isinstance(done.exception, CommandError)
+        assert f"--undo: expected without {beside[0]}" in str(done.exception)

@@ -94,3 +94,10 @@ def test_the_last_line_of_the_notes_needs_no_end(tmp_path: Path, monkeypatch: py
     (tmp_path / "CHANGELOG.md").write_text(f"# Changelog\n\n## {release.version()} (2026-12-01)\n- This.\n- That.")
     monkeypatch.setattr(release, "ROOT", tmp_path)
     assert release.notes(None) == "- This.\n- That.\n"
+
+
+def test_a_folder_with_something_in_it_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    done = run("--to", str(tmp_path))
+    assert (done.returncode, "expected a folder that is not there yet" in done.stderr) == (1, True)
+    assert (tmp_path / "thesis.txt").read_text() == "precious"

@@ -189,6 +189,7 @@ def test_a_process_that_nobody_can_talk_to_is_ended(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(ModelProcess, "start", start)
     monkeypatch.setattr(Replica, "_model_folder", lambda _: tmp_path)
     monkeypatch.setattr(passthrough, "declared", lambda _: [])
+    monkeypatch.setattr(passthrough, "user_scopes", lambda _: ())
     monkeypatch.setattr(pins, "require_version", lambda *_: None)
     monkeypatch.setattr(pins, "require_content", lambda *_: None)
     monkeypatch.setattr(Replica, "_order", lambda *_: None)
