@@ -75,11 +75,8 @@ def import_(
     _check(endpoint, every, bundle, target, name, program, run)
     if undo and not endpoint:
         raise CommandError("--undo: expected ENDPOINT, whose mark is to go")
-    if undo and (
-        beside := [
-            name for name, given in zip(_NOT_WITH_UNDO, (from_stack, program, plan, run, as_json), strict=True) if given
-        ]
-    ):
+    given = zip(_NOT_WITH_UNDO, (from_stack, program, plan, run, as_json), strict=True)
+    if undo and (beside := [name for name, value in given if value]):
         raise CommandError(f"--undo: expected without {', '.join(beside)}")
     try:
         engine, context = Engine(Path.cwd()), Context(configuration=Workspace())

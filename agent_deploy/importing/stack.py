@@ -38,24 +38,27 @@ class Stack:
 
     def free(self, name: str, endpoint: str) -> str:
         """The name, or the endpoint's own where another deployment of the stack is called so."""
-        taken = {urn.rpartition("::")[2] for other, urn in self.deployed.items() if other != endpoint}
-        return endpoint if name in taken else name
+        return endpoint if self._others_of(name, endpoint) else name
 
     def refusals(self, endpoint: str, name: str, released: bool) -> Iterator[Problem]:
         """Why this stack cannot have the endpoint by that name, whoever else owns it."""
         if endpoint in self.deployed and not released:
             expected = f"one that {self.project}/{self.name} does not have yet, and it has {self.deployed[endpoint]}"
             yield Problem("ENDPOINT", endpoint, expected, "Change its entry; to rename it, give the program an alias")
-        for other, urn in self.deployed.items():
-            if other != endpoint and urn.rpartition("::")[2] == name:
-                expected = f"a name that no deployment of {self.project}/{self.name} has, and {other} has it ({urn})"
-                yield Problem("--name", name, expected, f"Choose another one, such as --name {name}-2")
+        for other, urn in self._others_of(name, endpoint).items():
+            expected = f"a name that no deployment of {self.project}/{self.name} has, and {other} has it ({urn})"
+            yield Problem("--name", name, expected, f"Choose another one, such as --name {name}-2")
         listed = self._listed().get(endpoint, name)
         if listed != name:
             expected = f"{listed!r}, by which {self.project}:agents has the endpoint {endpoint} already"
             yield Problem(
                 "--name", name, expected, "Leave --name out, or take that entry out of the stack's file first"
             )
+
+    def _others_of(self, name: str, endpoint: str) -> dict[str, str]:
+        """Other endpoints of the state whose deployment is called so."""
+        others = {other: urn for other, urn in self.deployed.items() if other != endpoint}
+        return {other: urn for other, urn in others.items() if urn.rpartition("::")[2] == name}
 
     def _listed(self) -> dict[str, str]:
         """Endpoints of the stack's file, with the names of their entries."""

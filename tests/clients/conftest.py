@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from agent_deploy.local import LocalWorkspace
-from tests.workspace.conftest import Caller, _witnesses, http_client, sdk_client
+from tests.workspace.conftest import Caller, _witnesses, admin
 
-__all__ = ["_witnesses"]
-
-
-@pytest.fixture(scope="session")
-def admin(local_workspace: LocalWorkspace) -> Iterator[Caller]:
-    """The administrator."""
-    sdk = sdk_client(local_workspace.host, local_workspace.token)
-    me = sdk.current_user.me()
-    with http_client(local_workspace.host, local_workspace.token) as http:
-        yield Caller(str(me.user_name), str(me.id), sdk, http)
+__all__ = ["_witnesses", "admin"]
 
 
 @pytest.fixture(scope="session")

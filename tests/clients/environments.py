@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from agent_deploy.local import LocalWorkspace
+
 ROOT = Path(__file__).parents[2]
 PINS = Path(__file__).parent / "pins"
 CACHE = ROOT / ".cache" / "clients"
@@ -37,6 +39,18 @@ def python_of(name: str) -> Path:
             made.touch()
             _tell(f"clients: {name!r} is ready after {time.monotonic() - started:.0f} s")
     return python
+
+
+def variables_of(workspace: LocalWorkspace, home: Path, warehouse_id: str) -> dict[str, str]:
+    """What a program of a user knows of the workspace, and nothing of this process's own."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "DATABRICKS_HOST": workspace.host,
+        "DATABRICKS_TOKEN": workspace.token,
+        "MLFLOW_TRACKING_URI": "databricks",
+        "WAREHOUSE_ID": warehouse_id,
+    }
 
 
 @contextmanager

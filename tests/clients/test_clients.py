@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from agent_deploy.local import LocalWorkspace
-from tests.clients.environments import NAMES, python_of
+from tests.clients.environments import NAMES, python_of, variables_of
 from tests.workspace.conftest import Caller
 
 pytestmark = [pytest.mark.processes, pytest.mark.long]
@@ -26,14 +25,7 @@ def test_a_program_works_as_it_is(
     done = subprocess.run(
         [python_of(environment), script],
         cwd=tmp_path,
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
-            "DATABRICKS_HOST": local_workspace.host,
-            "DATABRICKS_TOKEN": local_workspace.token,
-            "MLFLOW_TRACKING_URI": "databricks",
-            "WAREHOUSE_ID": warehouse_id,
-        },
+        env=variables_of(local_workspace, tmp_path, warehouse_id),
         text=True,
         capture_output=True,
         timeout=_SECONDS,

@@ -5,7 +5,6 @@ asked and streamed in both modes; what it does not declare is refused to it.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ import httpx
 import pytest
 
 from agent_deploy.local import LocalWorkspace
-from tests.clients.environments import PINS, python_of
+from tests.clients.environments import PINS, python_of, variables_of
 from tests.engine.conftest import open_stack
 from tests.engine.serving import PATH, Site
 from tests.engine.support import Stack, both_plugins
@@ -47,13 +46,8 @@ def variables(
         [python_of("newest"), HERE / "typical" / "log.py", MODEL, PINS / "newest.txt"],
         cwd=folder,
         env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "DATABRICKS_HOST": local_workspace.host,
-            "DATABRICKS_TOKEN": local_workspace.token,
-            "MLFLOW_TRACKING_URI": "databricks",
+            **variables_of(local_workspace, folder, warehouse_id),
             "MLFLOW_REGISTRY_URI": "databricks-uc",
-            "WAREHOUSE_ID": warehouse_id,
             "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",  # its environment has no pip
         },
         text=True, capture_output=True, timeout=_SECONDS, check=False,

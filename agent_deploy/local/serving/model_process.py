@@ -83,8 +83,8 @@ def _load(order: wire.Header) -> Scorer:
 def _loaded(order: wire.Header) -> Scorer:
     with loading():
         from agent_deploy.local.serving.scoring import Scorer
-        from agent_deploy.local.serving.token_file import tell_older_clients
-    tell_older_clients()
+        from agent_deploy.local.serving.token_file import tell_clients
+    tell_clients()
     return Scorer(order["model"], order["endpoint"])
 
 

@@ -15,13 +15,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.context import Context, set_prediction_context
-from mlflow.utils import databricks_utils
 from mlflow.utils.proto_json_utils import NumpyEncoder, _get_jsonable_obj
 
 from agent_deploy.local.core.supervision import Escaped, contained, described
 from agent_deploy.local.serving import wire
 from agent_deploy.local.serving.on_behalf import invoked_with, offer
-from agent_deploy.local.serving.token_file import CREDENTIALS_VARIABLE, TOKEN_FILE
 
 JSON, EVENTS = "application/json", "text/event-stream"
 # Requests are turned into these before the agent's own code runs: what they refuse is the caller's mistake.
@@ -46,7 +44,6 @@ class Scorer:
         # Read by MLflow's conversion of inputs; its own scoring server sets the same.
         os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
         offer()
-        _let_mlflow_sign_in()
         self._model = mlflow.pyfunc.load_model(model)
         self._endpoint_name = endpoint_name
         self._input_schema = self._model.metadata.get_input_schema()
@@ -204,12 +201,6 @@ def _text(value: Any) -> str | None:
 
 def _pack_answer(header: wire.Header, shown: bytes, logged: bytes = b"") -> bytes:
     return wire.pack({**header, "length": len(shown)}, shown + logged)
-
-
-def _let_mlflow_sign_in() -> None:
-    """The identity's token is where databricks-sdk looks; MLflow looks at a path of the container's."""
-    if folder := os.environ.get(CREDENTIALS_VARIABLE):
-        databricks_utils._MODEL_DEPENDENCY_OAUTH_TOKEN_FILE_PATH = os.path.join(folder, TOKEN_FILE)
 
 
 def _streams_not() -> MlflowException:

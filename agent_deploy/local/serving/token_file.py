@@ -12,8 +12,14 @@ TOKEN_FILE = "model-dependencies-oauth-token"
 _READS_THE_VARIABLE = Version("0.156")  # of databricks-sdk; some older ones do, too
 
 
-def tell_older_clients() -> None:
-    """Before the model is loaded: an older databricks-sdk looks in a folder of the container's that is not here."""
+def tell_clients() -> None:
+    """Before the model is loaded: MLflow and an older databricks-sdk look at a path of the container's, not here."""
+    if not (folder := os.environ.get(CREDENTIALS_VARIABLE)):
+        return
+    from mlflow.utils import databricks_utils
+
+    path = os.path.join(folder, TOKEN_FILE)
+    databricks_utils._MODEL_DEPENDENCY_OAUTH_TOKEN_FILE_PATH = path
     try:
         if Version(version("databricks-sdk")) >= _READS_THE_VARIABLE:
             return
@@ -23,5 +29,4 @@ def tell_older_clients() -> None:
 
     provider = getattr(credentials_provider, "ModelServingAuthProvider", None)
     if provider is not None:  # since 0.32.3
-        path = os.path.join(os.environ[CREDENTIALS_VARIABLE], TOKEN_FILE)
         provider._MODEL_DEPENDENCY_OAUTH_TOKEN_FILE_PATH = path
